@@ -1,0 +1,1 @@
+//! One call: legs, SDP, offer and answer, forward paths. Pure: no sockets, no clock.

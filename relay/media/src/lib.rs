@@ -1,0 +1,1 @@
+//! Codecs, silence, telephone-events, repacketising. Pure.

@@ -1,0 +1,1 @@
+//! UDP sockets and the ways to move packets through them.

@@ -1,0 +1,1 @@
+//! Tandem: the media relay between WhatsApp calls and any SIP stack.
