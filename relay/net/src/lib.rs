@@ -1,1 +1,26 @@
 //! UDP sockets and the ways to move packets through them.
+//!
+//! This crate knows file descriptors and the kernel; it knows no call, no protocol and no control language.
+//! It is the only place where the relay makes system calls that the standard library does not wrap.
+//!
+//! - [`Backend`] is the shape; [`PerPort`] the implementation that works anywhere: one bound, unconnected socket per media port,
+//!   epoll, a bounded drain, and a nap that lets packets gather while the worker is busy ([`Coalescer`]).
+//! - [`ControlSocket`] answers from the address that was asked.
+//! - [`Wake`], [`affinity`], [`interfaces`] and [`background`] are what a worker thread and a daemon need besides.
+
+pub mod affinity;
+mod backend;
+pub mod background;
+mod coalesce;
+mod control_socket;
+pub mod interfaces;
+mod per_port;
+mod socket;
+mod wake;
+
+pub use backend::{Backend, NetCounters, SendError, Woken};
+pub use coalesce::Coalescer;
+pub use control_socket::{Arrival, ControlSocket};
+pub use per_port::PerPort;
+pub use socket::{SocketOptions, bind, local_address};
+pub use wake::{Wake, Waker};
