@@ -1,0 +1,105 @@
+//! How media flows: learning of addresses, latching of ports, RTCP multiplexing, DTMF and recording switches.
+
+use std::net::SocketAddr;
+
+/// The media path options of a request.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct MediaFlags {
+    /// The sender sends from another address than it receives on: do not follow when learning.
+    pub asymmetric: bool,
+    /// One-way media is intended.
+    pub unidirectional: bool,
+    /// After learning, drop packets from any other source.
+    pub strict_source: bool,
+    /// After learning, follow the source when it changes.
+    pub media_handover: bool,
+    /// Keep the local port even if the remote endpoint changes.
+    pub port_latching: bool,
+    /// Do not latch ports even where that is the default (ICE, media that is not received).
+    pub no_port_latching: bool,
+    /// How to find out where the peer really sends from.
+    pub endpoint_learning: Option<EndpointLearning>,
+    /// Do not send to the peer before it sent something.
+    pub nat_wait: bool,
+    /// Send empty packets to the advertised address until something arrives.
+    pub pierce_nat: bool,
+    /// Offer only: forget what was learned about both parties' ICE and SRTP, restart ICE.
+    pub reset: bool,
+    /// Never pass SRTP through unchanged.
+    pub recrypt: bool,
+    /// `drop-traffic=start` is true, `stop` is false.
+    pub drop_traffic: Option<bool>,
+    /// Echo test modes.
+    pub media_echo: Option<MediaEcho>,
+    /// Relay without touching crypto or ICE (`passthrough`, `no-passthrough`).
+    pub passthrough: Option<bool>,
+    /// Send reports of our own instead of forwarding the peer's (`generate-RTCP`).
+    pub generate_rtcp: Option<bool>,
+    /// Generated DTMF may be put into this call's media.
+    pub inject_dtmf: bool,
+    /// Suppress DTMF events.
+    pub block_dtmf: bool,
+    /// Listen for DTMF tones in audio.
+    pub detect_dtmf: bool,
+    /// Where to notify about DTMF events of this call.
+    pub dtmf_log_destination: Option<SocketAddr>,
+    /// Media may flow before the answer.
+    pub early_media: bool,
+    /// Do not send the relayed media while a file plays.
+    pub block_egress: bool,
+    /// Do not delay packets to put them in order.
+    pub no_jitter_buffer: bool,
+    /// Record this call (`record-call`).
+    pub record_call: Option<bool>,
+    /// Log more about this call.
+    pub debug: bool,
+    /// Subscriptions: media flows both ways.
+    pub bidirectional: bool,
+    /// Subscriptions: mix the sources.
+    pub mix: bool,
+    /// Subscriptions: start inactive.
+    pub inactive: bool,
+    /// Subscriptions: made for a recording server (RFC 7866), which wants to be told the labels.
+    pub siprec: bool,
+}
+
+/// The values of `endpoint-learning`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EndpointLearning {
+    /// Always send to the signalled address.
+    Off,
+    /// The first valid packet decides.
+    Immediate,
+    /// The last valid packet of the learning time decides.
+    Delayed,
+    /// Sources are ranked by how well they fit the SDP.
+    Heuristic,
+}
+
+/// The values of `media-echo`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MediaEcho {
+    /// Swallow everything.
+    Blackhole,
+    /// Echo to the sender of the SDP's partner.
+    Forward,
+    /// Echo to the sender of the SDP.
+    Backwards,
+    /// Echo to both.
+    Both,
+}
+
+/// The elements of the `rtcp-mux` list (RFC 5761). Several may be given.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RtcpMux {
+    /// Offer multiplexing to the receiver.
+    pub offer: bool,
+    /// Offer nothing but multiplexing: one port only. Implies [`Self::offer`].
+    pub require: bool,
+    /// Do not offer it to the receiver, but accept it towards the sender.
+    pub demux: bool,
+    /// Accept it towards the sender even if the receiver refuses.
+    pub accept: bool,
+    /// Refuse it towards the sender.
+    pub reject: bool,
+}
