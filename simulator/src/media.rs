@@ -1,0 +1,24 @@
+//! Meta's media side of one call, without sockets and without a clock.
+//!
+//! [`MetaMedia`] plays the endpoint a business meets: ICE-lite, DTLS-SRTP or SDES, one Opus stream that stays
+//! silent until the business has spoken. It holds no socket and reads no clock, so the same code serves real
+//! calls (through [`driver`]) and calls in invented time. Nothing of the relay's crates is used here: two copies
+//! of one mistake would agree with each other.
+//!
+//! ```text
+//!   set_remote_sdp ──┐   deaf for D ms    check     handshake     first SRTP of the business
+//!   (or the answer)  └──────────────────► ICE ────► DTLS ───────► Meta speaks, timers run
+//! ```
+
+pub mod config;
+pub mod driver;
+pub mod endpoint;
+pub mod event;
+pub mod impairment;
+pub mod report;
+
+pub use config::{CallDirection, MediaConfig};
+pub use driver::{DriverConfig, MediaHandle};
+pub use endpoint::MetaMedia;
+pub use event::{MediaEvent, MediaTimer};
+pub use report::MediaReport;
