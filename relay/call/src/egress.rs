@@ -1,0 +1,388 @@
+//! The sending side of one media section: one synchronisation source for the life of the call, whatever feeds it.
+//!
+//! ```text
+//!   paths ──► gate (closed until `answer`) ──► hold (until there are keys) ──► continuity ──► MediaSink
+//!   nobody speaks ───────────────────────────► silence ─────────────────────────┘
+//! ```
+//!
+//! Towards WhatsApp these are duties: no media before the call is answered, the first packet from us, never a pause, one
+//! SSRC whatever the PBX does (docs/whatsapp.md). Towards a plain RTP phone the same object passes packets unchanged.
+//! It knows no codec negotiation and no keys: [`MediaSink`] says whether it can be written to.
+
+use std::time::{Duration, Instant};
+
+use rand::rngs::SmallRng;
+use rand::{Rng, SeedableRng};
+use relay_packet::{DropReason, Outbox, PacketBuf};
+use relay_transport::MediaTransport;
+use relay_transport::rtp::{RtpHeader, RtpHeaderMut, RtpTimestamp, SequenceNumber, Ssrc};
+
+use crate::path::{Format, Frame};
+
+mod continuity;
+mod hold;
+
+use continuity::Continuity;
+pub use continuity::Translation;
+use hold::{Held, Hold};
+
+/// What was said just before the answer reached us belongs to the call; what was said earlier was ringing.
+const BEFORE_ANSWER: Duration = Duration::from_millis(250);
+/// A source that has been silent this long is filled in for. Jitter stays below it, and the far end counts tens of seconds.
+const FILL_AFTER: Duration = Duration::from_millis(100);
+/// The packet time of silence.
+const FILL_PACKET_TIME: Duration = Duration::from_millis(20);
+
+/// Where an egress writes to.
+pub trait MediaSink {
+    /// Whether a packet would leave: keys where they are required, and a destination.
+    fn is_writable(&self) -> bool;
+    /// Protects and sends an RTP packet.
+    ///
+    /// # Errors
+    /// Why it did not leave; its buffer went back to `out`.
+    fn send_rtp(&mut self, packet: PacketBuf, out: &mut Outbox) -> Result<(), DropReason>;
+}
+
+impl MediaSink for MediaTransport {
+    fn is_writable(&self) -> bool {
+        MediaTransport::is_writable(self)
+    }
+
+    fn send_rtp(&mut self, packet: PacketBuf, out: &mut Outbox) -> Result<(), DropReason> {
+        MediaTransport::send_rtp(self, packet, out)
+    }
+}
+
+/// How an egress treats its stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stream {
+    /// One SSRC of ours from the first packet to the last: audio towards a leg that must never see a change.
+    Ours {
+        /// The SSRC that our SDP announced, if it announced one.
+        announced: Option<Ssrc>,
+    },
+    /// The numbers of the first source, kept when later sources take over: audio towards a plain leg.
+    Adopted,
+    /// Every packet as it came, several SSRCs at once: video and everything else that is not audio.
+    Transparent,
+}
+
+/// How an egress is set up; it does not change while the call lasts.
+#[derive(Clone, Copy, Debug)]
+pub struct EgressConfig {
+    pub stream: Stream,
+    /// The newest audio kept while there are no keys. Zero drops it.
+    pub hold: Duration,
+    /// Send silence when nobody speaks, and the first packet without waiting for anybody.
+    pub fill: bool,
+}
+
+/// What an egress has done so far.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct EgressStats {
+    /// Packets sent, our own included.
+    pub packets: u64,
+    /// Octets of RTP payload sent, our own included (RFC 3550 §6.4.1 "sender's octet count").
+    pub octets: u64,
+    /// Packets of silence among them.
+    pub filled: u64,
+    /// Audio that was held and thrown away because the hold was full.
+    pub clipped: Duration,
+    /// When the gate opened.
+    pub opened_at: Option<Instant>,
+    /// When the first packet left.
+    pub first_sent_at: Option<Instant>,
+}
+
+/// The sending side of one media section.
+#[derive(Debug)]
+pub struct Egress {
+    config: EgressConfig,
+    continuity: Continuity,
+    hold: Hold,
+    /// The format that silence is sent in.
+    format: Option<Format>,
+    wanted: bool,
+    open: bool,
+    fill_at: Option<Instant>,
+    stats: EgressStats,
+    silence: Vec<u8>,
+}
+
+impl Egress {
+    /// An egress with a closed gate.
+    pub fn new(config: EgressConfig, seed: u64) -> Self {
+        let mut random = SmallRng::seed_from_u64(seed);
+        let (announced, adopt) = match config.stream {
+            Stream::Ours { announced } => (announced, false),
+            Stream::Adopted | Stream::Transparent => (None, true),
+        };
+        let ssrc = announced.unwrap_or(Ssrc(random.next_u32()));
+        // RFC 3550 §5.1: random first numbers. The upper half is avoided so that no early packet sees the sequence wrap,
+        // where a receiver that joins late could guess the SRTP rollover counter wrong (RFC 3711 §3.3.1).
+        let sequence = SequenceNumber((random.next_u32() & 0x7fff) as u16);
+        let timestamp = RtpTimestamp(random.next_u32());
+        Self {
+            config,
+            continuity: Continuity::new(ssrc, sequence, timestamp, adopt),
+            hold: Hold::new(config.hold),
+            format: None,
+            wanted: true,
+            open: false,
+            fill_at: None,
+            stats: EgressStats::default(),
+            silence: Vec::new(),
+        }
+    }
+
+    /// The speech format that was negotiated with the receiver; silence is sent in it.
+    pub fn set_format(&mut self, format: Option<Format>) {
+        self.format = format;
+    }
+
+    /// Whether the receiver wants media at all (its direction attribute, a block by the controller).
+    pub fn set_wanted(&mut self, wanted: bool) {
+        self.wanted = wanted;
+    }
+
+    /// The call was answered: from now on media may leave.
+    pub fn open_gate(&mut self, now: Instant, out: &mut Outbox) {
+        if self.open {
+            return;
+        }
+        self.open = true;
+        self.stats.opened_at = Some(now);
+        self.hold.begin(now, BEFORE_ANSWER, out);
+    }
+
+    /// Whether the gate is open.
+    pub fn is_open(&self) -> bool {
+        self.open
+    }
+
+    /// The SSRC under which the receiver knows this stream.
+    pub fn ssrc(&self) -> Ssrc {
+        self.continuity.ssrc()
+    }
+
+    /// How the numbers of the present source become ours; RTCP is translated by it. `None` while nobody feeds the stream,
+    /// and for a transparent one, whose RTCP passes as it is.
+    pub fn translation(&self) -> Option<Translation> {
+        match self.config.stream {
+            Stream::Transparent => None,
+            Stream::Ours { .. } | Stream::Adopted => self.continuity.translation(),
+        }
+    }
+
+    /// Whether RTCP passes untranslated.
+    pub fn is_transparent(&self) -> bool {
+        self.config.stream == Stream::Transparent
+    }
+
+    /// The RTP timestamp that stands for `now`, for a sender report. `None` before the first packet.
+    pub fn timestamp_at(&self, now: Instant) -> Option<RtpTimestamp> {
+        self.continuity.timestamp_at(now, self.clock_hz())
+    }
+
+    /// What this egress has done so far.
+    pub fn stats(&self) -> EgressStats {
+        EgressStats {
+            clipped: self.hold.clipped(),
+            ..self.stats
+        }
+    }
+
+    /// How much audio is behind: held now and not sent yet.
+    pub fn waiting(&self) -> Duration {
+        self.hold.waiting()
+    }
+
+    /// Takes a packet from a path: sends it, or holds it.
+    ///
+    /// # Errors
+    /// Why the packet, or an older one in its place, will never be sent.
+    pub fn push(
+        &mut self,
+        now: Instant,
+        packet: PacketBuf,
+        frame: Frame,
+        sink: &mut impl MediaSink,
+        out: &mut Outbox,
+    ) -> Result<(), DropReason> {
+        if !self.wanted {
+            out.recycle(packet);
+            return Err(DropReason::NotWanted);
+        }
+        let writable = self.open && sink.is_writable();
+        if self.config.stream == Stream::Transparent || self.config.hold.is_zero() {
+            if writable {
+                return self.send_from_source(now, now, packet, &frame, sink, out);
+            }
+            out.recycle(packet);
+            return Err(if self.open {
+                DropReason::SrtpNoKeys
+            } else {
+                DropReason::GateClosed
+            });
+        }
+        if writable && self.hold.is_empty() {
+            return self.send_from_source(now, now, packet, &frame, sink, out);
+        }
+        let held = Held {
+            arrived: now,
+            packet,
+            frame,
+        };
+        let overflowed = self.hold.push(held, out);
+        self.handle_timeout(now, sink, out);
+        if overflowed && self.open {
+            Err(DropReason::HoldOverflow)
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Sends what is due: held audio, then silence. Call it also after anything that may have made the sink writable.
+    pub fn handle_timeout(&mut self, now: Instant, sink: &mut impl MediaSink, out: &mut Outbox) {
+        if !self.open || !sink.is_writable() || self.config.stream == Stream::Transparent {
+            return;
+        }
+        self.work_off(now, sink, out);
+        if self.hold.is_empty() {
+            self.hold.idle();
+            self.fill(now, sink, out);
+        }
+    }
+
+    /// When [`Self::handle_timeout`] is due next. While the sink is not writable nothing is: its events come first.
+    pub fn poll_timeout(&self, sink: &impl MediaSink) -> Option<Instant> {
+        if !self.open || !sink.is_writable() {
+            return None;
+        }
+        self.hold.due().or(self.fill_at)
+    }
+
+    fn work_off(&mut self, now: Instant, sink: &mut impl MediaSink, out: &mut Outbox) {
+        // Silence is closed over only once a source has numbers; before that it is the first packet.
+        while self.hold.next_is_spare() && self.continuity.translation().is_some() {
+            if let Some(spare) = self.hold.skip() {
+                self.continuity.close_gap(&spare.frame);
+                out.recycle(spare.packet);
+            }
+        }
+        while let Some(held) = self.hold.pop(now) {
+            // A failure is counted by the sink; the packets behind it are newer and get their own chance.
+            let _counted =
+                self.send_from_source(now, held.arrived, held.packet, &held.frame, sink, out);
+        }
+    }
+
+    fn fill(&mut self, now: Instant, sink: &mut impl MediaSink, out: &mut Outbox) {
+        let Some(format) = self
+            .format
+            .as_ref()
+            .filter(|_| self.config.fill && self.wanted)
+        else {
+            self.fill_at = None;
+            return;
+        };
+        let due = self.fill_at.unwrap_or(now);
+        if now < due {
+            self.fill_at = Some(due);
+            return;
+        }
+        let codec = format.codec();
+        self.silence.clear();
+        if !codec.silence(FILL_PACKET_TIME, &mut self.silence) {
+            self.fill_at = None;
+            return;
+        }
+        let frame = Frame {
+            codec,
+            clock_hz: format.clock_hz,
+            duration: FILL_PACKET_TIME,
+            silent: true,
+        };
+        let numbers = self.continuity.next_own(now, &frame);
+        let mut header = RtpHeader::new(
+            format.payload_type,
+            numbers.sequence,
+            numbers.timestamp,
+            self.continuity.ssrc(),
+        );
+        header.marker = numbers.marker;
+        let mut packet = out.take();
+        if !header.write(&self.silence, &mut packet) {
+            out.recycle(packet);
+            return;
+        }
+        if sink.send_rtp(packet, out).is_ok() {
+            self.continuity.sent(now, &numbers);
+            self.stats.filled += 1;
+            self.count(now, self.silence.len());
+        }
+        // The schedule is kept, not the time of this call, so that 50 packets a second stay 50; after a long sleep it starts over.
+        let next = due + FILL_PACKET_TIME;
+        self.fill_at = Some(if next <= now {
+            now + FILL_PACKET_TIME
+        } else {
+            next
+        });
+    }
+
+    fn send_from_source(
+        &mut self,
+        now: Instant,
+        arrived: Instant,
+        mut packet: PacketBuf,
+        frame: &Frame,
+        sink: &mut impl MediaSink,
+        out: &mut Outbox,
+    ) -> Result<(), DropReason> {
+        let Some(header) = RtpHeader::parse(&packet) else {
+            out.recycle(packet);
+            return Err(DropReason::Malformed);
+        };
+        let payload_len = packet.len() - header.header_len();
+        if self.config.stream == Stream::Transparent {
+            sink.send_rtp(packet, out)?;
+            self.count(now, payload_len);
+            return Ok(());
+        }
+        let numbers = match self.continuity.map(arrived, &header, frame) {
+            Ok(numbers) => numbers,
+            Err(reason) => {
+                out.recycle(packet);
+                return Err(reason);
+            }
+        };
+        if let Some(mut fields) = RtpHeaderMut::new(&mut packet) {
+            fields.set_ssrc(self.continuity.ssrc());
+            fields.set_sequence(numbers.sequence);
+            fields.set_timestamp(numbers.timestamp);
+            fields.set_marker(numbers.marker);
+        }
+        sink.send_rtp(packet, out)?;
+        self.continuity.sent(now, &numbers);
+        self.count(now, payload_len);
+        self.fill_at = self
+            .config
+            .fill
+            .then_some(now + FILL_AFTER.max(frame.duration * 3));
+        Ok(())
+    }
+
+    fn count(&mut self, now: Instant, octets: usize) {
+        self.stats.packets += 1;
+        self.stats.octets += octets as u64;
+        self.stats.first_sent_at.get_or_insert(now);
+    }
+
+    fn clock_hz(&self) -> u32 {
+        self.format.as_ref().map_or(8_000, |format| format.clock_hz)
+    }
+}
+
+#[cfg(test)]
+mod tests;

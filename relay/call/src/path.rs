@@ -1,0 +1,263 @@
+//! The forward path: what happens to a packet of one section on its way to another.
+//!
+//! `offer` and `answer` compile it; a packet merely runs it (docs/architecture.md, section 1).
+//! A path maps payload types, scales telephone-events, and brings packets to the length the receiver asked for.
+//! Sequence numbers, timestamps and the synchronisation source belong to [`Egress`]: they outlive the path.
+
+use std::time::{Duration, Instant};
+
+use relay_media::{Codec, Reframed, Repacketizer, TelephoneEvent};
+use relay_packet::{DropReason, Outbox, PacketBuf};
+use relay_transport::rtp::{PayloadType, RtpHeader, RtpHeaderMut, RtpTimestamp, SequenceNumber};
+
+use crate::egress::{Egress, MediaSink};
+
+/// One payload format of a section: a number, and what it stands for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Format {
+    pub payload_type: PayloadType,
+    /// The encoding name of `a=rtpmap`, as written there.
+    pub encoding: String,
+    /// The clock of `a=rtpmap`, in Hz.
+    pub clock_hz: u32,
+    pub channels: u8,
+}
+
+impl Format {
+    /// The codec behind the encoding name.
+    pub fn codec(&self) -> Codec {
+        Codec::from_encoding_name(&self.encoding)
+    }
+
+    /// Whether two formats carry the same thing. Events match whatever their clock: their durations are scaled.
+    fn carries_the_same_as(&self, other: &Self) -> bool {
+        self.encoding.eq_ignore_ascii_case(&other.encoding)
+            && (self.codec() == Codec::TelephoneEvent
+                || (self.clock_hz == other.clock_hz && self.channels == other.channels))
+    }
+}
+
+/// What a path does with payload types that were not negotiated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unknown {
+    /// Passes them unchanged, as between two ends that may know more than the relay.
+    Pass,
+    /// Drops them: WhatsApp gets what it negotiated and nothing else.
+    Drop,
+}
+
+/// A packet after the path: what the egress must know about it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Frame {
+    pub codec: Codec,
+    /// The clock in which the stream of the receiver counts its timestamps, in Hz.
+    pub clock_hz: u32,
+    /// How long the packet lasts, where its payload says so.
+    pub duration: Duration,
+    /// Decodable without hearing anything (silence frames, DTX).
+    pub silent: bool,
+}
+
+/// Assumed when a payload does not say how long it lasts; the packet time of nearly all voice.
+const DEFAULT_PACKET_TIME: Duration = Duration::from_millis(20);
+
+#[derive(Clone, Copy, Debug)]
+struct Mapped {
+    payload_type: PayloadType,
+    codec: Codec,
+    clock_in_hz: u32,
+    clock_out_hz: u32,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Entry {
+    Mapped(Mapped),
+    /// Negotiated with the sender, of no use to the receiver.
+    NotWanted,
+    Unknown,
+}
+
+/// The compiled program for one direction between two sections.
+#[derive(Debug)]
+pub struct ForwardPath {
+    entries: [Entry; 128],
+    unknown: Unknown,
+    /// The clock of the stream towards the receiver: that of its speech codec.
+    clock_hz: u32,
+    repacketizer: Option<Numbered>,
+    reframed: Vec<Reframed>,
+}
+
+/// A repacketizer, and the sequence numbers of what it makes.
+#[derive(Debug)]
+struct Numbered {
+    repacketizer: Repacketizer,
+    /// From the first packet of another length on, the path numbers its packets itself.
+    next: Option<u16>,
+}
+
+impl ForwardPath {
+    /// Compiles the path from what the sender may send (`received`, its numbers) to what the receiver takes (`sent`, its
+    /// numbers).
+    ///
+    /// `packet_time` is set when the receiver wants packets of one length (`a=maxptime`).
+    pub fn compile(
+        received: &[Format],
+        sent: &[Format],
+        unknown: Unknown,
+        packet_time: Option<Duration>,
+    ) -> Self {
+        let mut entries = [Entry::Unknown; 128];
+        for format in received {
+            let receivers = sent
+                .iter()
+                .find(|candidate| format.carries_the_same_as(candidate));
+            entries[usize::from(format.payload_type.number() & 0x7f)] = match receivers {
+                Some(to) => Entry::Mapped(Mapped {
+                    payload_type: to.payload_type,
+                    codec: format.codec(),
+                    clock_in_hz: format.clock_hz,
+                    clock_out_hz: to.clock_hz,
+                }),
+                None => Entry::NotWanted,
+            };
+        }
+        let speech = sent.iter().find(|format| format.codec().is_speech());
+        let clock_hz = speech.map_or(8_000, |format| format.clock_hz);
+        let repacketizer = packet_time
+            .zip(speech)
+            .and_then(|(target, format)| Repacketizer::new(format.codec(), clock_hz, target))
+            .map(|repacketizer| Numbered {
+                repacketizer,
+                next: None,
+            });
+        Self {
+            entries,
+            unknown,
+            clock_hz,
+            repacketizer,
+            reframed: Vec::new(),
+        }
+    }
+
+    /// Runs the path on an authenticated, decrypted RTP packet and hands the result to `egress`.
+    ///
+    /// # Errors
+    /// Why the packet went nowhere; its buffer went back to `out`.
+    pub fn run(
+        &mut self,
+        now: Instant,
+        mut packet: PacketBuf,
+        egress: &mut Egress,
+        sink: &mut impl MediaSink,
+        out: &mut Outbox,
+    ) -> Result<(), DropReason> {
+        match self.map(&mut packet) {
+            Ok(frame) => self.pass(now, packet, frame, egress, sink, out),
+            Err(reason) => {
+                out.recycle(packet);
+                Err(reason)
+            }
+        }
+    }
+
+    /// Maps the payload type in place and scales what a telephone-event counts.
+    fn map(&self, packet: &mut PacketBuf) -> Result<Frame, DropReason> {
+        let header = RtpHeader::parse(packet).ok_or(DropReason::Malformed)?;
+        let payload = header.payload_range(packet).ok_or(DropReason::Malformed)?;
+        let mapped = match self.entries[usize::from(header.payload_type.number() & 0x7f)] {
+            Entry::Mapped(mapped) => mapped,
+            Entry::NotWanted => return Err(DropReason::NotWanted),
+            Entry::Unknown if self.unknown == Unknown::Drop => {
+                return Err(DropReason::UnknownPayloadType);
+            }
+            Entry::Unknown => Mapped {
+                payload_type: header.payload_type,
+                codec: Codec::Other,
+                clock_in_hz: self.clock_hz,
+                clock_out_hz: self.clock_hz,
+            },
+        };
+        if mapped.codec == Codec::TelephoneEvent
+            && mapped.clock_in_hz != mapped.clock_out_hz
+            && let Some(event) = TelephoneEvent::parse(&packet[payload.clone()])
+        {
+            let scaled = event.rescaled(mapped.clock_in_hz, mapped.clock_out_hz);
+            packet[payload.start..payload.start + 4].copy_from_slice(&scaled.to_bytes());
+        }
+        if let Some(mut fields) = RtpHeaderMut::new(packet) {
+            fields.set_payload_type(mapped.payload_type);
+        }
+        let bytes = &packet[payload];
+        Ok(Frame {
+            codec: mapped.codec,
+            clock_hz: self.clock_hz,
+            duration: mapped.codec.duration(bytes).unwrap_or(DEFAULT_PACKET_TIME),
+            silent: mapped.codec.is_silence(bytes),
+        })
+    }
+
+    fn pass(
+        &mut self,
+        now: Instant,
+        mut packet: PacketBuf,
+        frame: Frame,
+        egress: &mut Egress,
+        sink: &mut impl MediaSink,
+        out: &mut Outbox,
+    ) -> Result<(), DropReason> {
+        let Some(numbered) = &mut self.repacketizer else {
+            return egress.push(now, packet, frame, sink, out);
+        };
+        let parsed = RtpHeader::parse(&packet)
+            .and_then(|header| header.payload_range(&packet).map(|range| (header, range)));
+        let Some((header, range)) = parsed else {
+            out.recycle(packet);
+            return Err(DropReason::Malformed);
+        };
+        let as_it_is =
+            !frame.codec.is_speech() || numbered.repacketizer.passes(&packet[range.clone()]);
+        if as_it_is {
+            if let (Some(next), Some(mut fields)) =
+                (&mut numbered.next, RtpHeaderMut::new(&mut packet))
+            {
+                fields.set_sequence(SequenceNumber(*next));
+                *next = next.wrapping_add(1);
+            }
+            return egress.push(now, packet, frame, sink, out);
+        }
+        self.reframed.clear();
+        numbered
+            .repacketizer
+            .push(header.timestamp.0, &packet[range], &mut self.reframed);
+        let next = numbered.next.get_or_insert(header.sequence.0);
+        let mut result = Ok(());
+        for piece in self.reframed.drain(..) {
+            let piece_header = RtpHeader::new(
+                header.payload_type,
+                SequenceNumber(*next),
+                RtpTimestamp(piece.timestamp),
+                header.ssrc,
+            );
+            *next = next.wrapping_add(1);
+            let mut buffer = out.take();
+            let piece_frame = Frame {
+                duration: frame
+                    .codec
+                    .duration(&piece.payload)
+                    .unwrap_or(DEFAULT_PACKET_TIME),
+                silent: frame.codec.is_silence(&piece.payload),
+                ..frame
+            };
+            let sent = if piece_header.write(&piece.payload, &mut buffer) {
+                egress.push(now, buffer, piece_frame, sink, out)
+            } else {
+                out.recycle(buffer);
+                Err(DropReason::Malformed)
+            };
+            result = result.and(sent);
+        }
+        out.recycle(packet);
+        result
+    }
+}
