@@ -1,0 +1,23 @@
+//! DTLS-SRTP (RFC 5763, RFC 5764): the handshake that gives both ends the keys of SRTP.
+//!
+//! The library that speaks DTLS is named in `engine.rs` alone. Whether the peer's certificate is the one its SDP announced is
+//! for the caller to check with [`Fingerprint::matches`], because the SDP may come after the handshake.
+
+mod certificate;
+mod engine;
+mod fingerprint;
+
+pub use certificate::DtlsIdentity;
+pub use engine::{DtlsEngine, DtlsEvent, DtlsRole};
+pub use fingerprint::{Fingerprint, FingerprintError, FingerprintHash};
+
+/// Why we have no DTLS to offer.
+#[derive(Debug, thiserror::Error)]
+pub enum DtlsError {
+    /// The self-signed certificate could not be made.
+    #[error("cannot make a certificate: {0}")]
+    Certificate(String),
+    /// The library refused our settings.
+    #[error("cannot set up DTLS: {0}")]
+    Setup(String),
+}
