@@ -1,0 +1,128 @@
+//! What a call must know about the machine it runs on. One value for all calls, made by the daemon.
+
+use std::net::IpAddr;
+use std::time::{Duration, Instant};
+
+/// Settings that every call shares.
+#[derive(Clone, Debug)]
+pub struct CallConfig {
+    /// Named interfaces, the default one first. Never empty in a daemon that started.
+    pub interfaces: Vec<Interface>,
+    /// When calls end by themselves.
+    pub timeouts: Timeouts,
+    /// Use the source address of the SIP message instead of the SDP's (`sip-source`).
+    pub sip_source: bool,
+    /// Be the DTLS server towards a peer that leaves the choice (`dtls-passive`).
+    pub dtls_passive: bool,
+    /// How media sources are learned when the request does not say (`endpoint-learning`).
+    pub endpoint_learning: EndpointLearning,
+    /// The newest audio that is held for a leg whose keys are not there yet; zero drops it.
+    pub hold: Duration,
+    /// Send silence and RTCP to encrypted audio legs while nobody speaks.
+    pub fill: bool,
+    /// The mark of this relay in `a=rtpengine:` (`loop-protect`): 12 hex digits.
+    pub instance: String,
+    /// The name in `s=` of descriptions that have none (`software-id`).
+    pub software: String,
+    /// What the clock on the wall said when.
+    pub clock: WallClock,
+}
+
+impl CallConfig {
+    /// The interface of this name: the name itself, an alias of it, or `BASE` where the names are `BASE:1`, `BASE:2`.
+    pub fn interface(&self, name: &str) -> Option<&Interface> {
+        self.interfaces
+            .iter()
+            .find(|i| i.name == name)
+            .or_else(|| {
+                self.interfaces
+                    .iter()
+                    .find(|i| i.aliases.iter().any(|a| a == name))
+            })
+            .or_else(|| {
+                self.interfaces
+                    .iter()
+                    .find(|i| i.name.split_once(':').is_some_and(|(base, _)| base == name))
+            })
+    }
+}
+
+/// A named set of local addresses.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Interface {
+    /// The name that `direction` refers to.
+    pub name: String,
+    /// Other names for it (`ALIAS=NAME`).
+    pub aliases: Vec<String>,
+    /// The addresses, the preferred one first.
+    pub addresses: Vec<InterfaceAddress>,
+}
+
+/// One local address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct InterfaceAddress {
+    /// What sockets are bound to.
+    pub address: IpAddr,
+    /// What is written to SDP and candidates; differs behind a static NAT.
+    pub advertised: IpAddr,
+}
+
+/// When calls end by themselves. Zero switches a rule off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timeouts {
+    /// No packet on any stream that should receive (`timeout`).
+    pub media: Duration,
+    /// No packet on a call that is on hold everywhere (`silent-timeout`).
+    pub silent: Duration,
+    /// Never answered (`offer-timeout`).
+    pub offer: Duration,
+    /// However lively (`final-timeout`).
+    pub last: Duration,
+    /// Between `delete` and the end (`delete-delay`).
+    pub delete_delay: Duration,
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        Self {
+            media: Duration::from_secs(60),
+            silent: Duration::from_secs(3600),
+            offer: Duration::from_secs(3600),
+            last: Duration::ZERO,
+            delete_delay: Duration::from_secs(30),
+        }
+    }
+}
+
+/// How the source of media is found out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum EndpointLearning {
+    /// Never: the SDP is believed.
+    Off,
+    /// The first packet decides.
+    Immediate,
+    /// The last packet of the learning time decides.
+    Delayed,
+    /// Sources are ranked by how well they fit the SDP.
+    #[default]
+    Heuristic,
+}
+
+/// Ties the monotonic clock of the core to the time of day, which only replies and RTCP need.
+#[derive(Clone, Copy, Debug)]
+pub struct WallClock {
+    /// A moment.
+    pub at: Instant,
+    /// The same moment as time since 1970 (UTC).
+    pub unix: Duration,
+}
+
+impl WallClock {
+    /// Time since 1970 at `instant`.
+    pub fn unix_at(&self, instant: Instant) -> Duration {
+        match instant.checked_duration_since(self.at) {
+            Some(after) => self.unix + after,
+            None => self.unix.saturating_sub(self.at.duration_since(instant)),
+        }
+    }
+}

@@ -1,0 +1,223 @@
+//! What a call tells about itself: structured data for metrics, and a sentence for the person who reads the log.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use relay_packet::SocketId;
+
+/// Something worth telling. `Display` gives the log line without the call-id, which the daemon puts in front.
+#[derive(Clone, Debug, PartialEq)]
+pub enum CallEvent {
+    /// Ports that belong to nobody any more: the daemon closes them.
+    PortsReleased(Vec<SocketId>),
+    /// An `offer` was accepted.
+    Offered {
+        /// Who sent it.
+        from: String,
+        /// What the receiver is offered: `audio UDP/TLS/RTP/SAVPF 198.51.100.7:30000`, one a section.
+        towards_receiver: Vec<String>,
+    },
+    /// An `answer` was accepted.
+    Answered {
+        /// Who sent it.
+        by: String,
+        /// What the offerer is answered, one a section.
+        towards_offerer: Vec<String>,
+    },
+    /// A part of a request could not be followed; the call goes on.
+    Warning(String),
+    /// ICE has a pair.
+    PairSelected {
+        /// Whose side.
+        leg: String,
+        /// Ours.
+        local: SocketAddr,
+        /// Theirs.
+        remote: SocketAddr,
+        /// Since the checks began.
+        after: Duration,
+    },
+    /// DTLS has keys.
+    DtlsConnected {
+        /// Whose side.
+        leg: String,
+        /// `DTLS 1.2`.
+        version: String,
+        /// The cipher suite.
+        cipher: String,
+        /// The SRTP profile.
+        profile: String,
+        /// Since the handshake began.
+        after: Duration,
+    },
+    /// The first media packet of a party arrived.
+    FirstPacketIn {
+        /// Whose side.
+        leg: String,
+        /// From where.
+        source: SocketAddr,
+    },
+    /// The first media packet to a party left.
+    FirstPacketOut {
+        /// Whose side.
+        leg: String,
+        /// Since `answer`.
+        after_answer: Duration,
+        /// Audio that was held for it and is lost.
+        clipped: Duration,
+        /// Audio that was held and is on its way.
+        held: Duration,
+    },
+    /// The source of a party's media moved.
+    SourceLearned {
+        /// Whose side.
+        leg: String,
+        /// Where it was expected.
+        from: Option<SocketAddr>,
+        /// Where it is.
+        to: SocketAddr,
+    },
+    /// Something failed that an operator must know; the sentence says what to look at.
+    Failure {
+        /// Whose side.
+        leg: String,
+        /// The kind, as a metric label.
+        kind: Failure,
+        /// The sentence.
+        text: String,
+    },
+    /// The call is over. The last event of a call.
+    Ended(EndReason),
+}
+
+/// Kinds of failure, each a metric label.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Failure {
+    /// No ICE check was ever answered.
+    IceStalled,
+    /// The peer stopped answering consent checks.
+    ConsentLost,
+    /// The DTLS handshake failed.
+    Dtls,
+    /// The certificate is not the one the SDP announced.
+    Fingerprint,
+    /// Keys are there and nothing arrives.
+    NoMedia,
+    /// Media arrives and cannot be authenticated.
+    Authentication,
+}
+
+impl Failure {
+    /// The label in metrics and logs.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::IceStalled => "ice_stalled",
+            Self::ConsentLost => "consent_lost",
+            Self::Dtls => "dtls",
+            Self::Fingerprint => "fingerprint",
+            Self::NoMedia => "no_media",
+            Self::Authentication => "authentication",
+        }
+    }
+}
+
+/// Why a call ended; the names are those of the metric `closed_sessions_total`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum EndReason {
+    /// `delete`.
+    Terminated,
+    /// The operator.
+    ForceTerminated,
+    /// No media (`timeout`).
+    Timeout,
+    /// On hold for too long (`silent-timeout`).
+    SilentTimeout,
+    /// Never answered (`offer-timeout`).
+    OfferTimeout,
+    /// Too old (`final-timeout`).
+    FinalTimeout,
+    /// The first offer failed: there never was a call.
+    Refused,
+}
+
+impl EndReason {
+    /// The label in metrics and logs.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Terminated => "terminated",
+            Self::ForceTerminated => "force_terminated",
+            Self::Timeout => "timeout",
+            Self::SilentTimeout => "silent_timeout",
+            Self::OfferTimeout => "offer_timeout",
+            Self::FinalTimeout => "final_timeout",
+            Self::Refused => "refused",
+        }
+    }
+}
+
+impl fmt::Display for CallEvent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let ms = Duration::as_millis;
+        match self {
+            Self::PortsReleased(sockets) => write!(f, "{} ports closed", sockets.len()),
+            Self::Offered {
+                from,
+                towards_receiver,
+            } => write!(
+                f,
+                "offer from {from}: receiver is offered {}",
+                towards_receiver.join(", ")
+            ),
+            Self::Answered {
+                by,
+                towards_offerer,
+            } => write!(
+                f,
+                "answer from {by}: offerer is answered {}",
+                towards_offerer.join(", ")
+            ),
+            Self::Warning(text) => f.write_str(text),
+            Self::PairSelected {
+                leg,
+                local,
+                remote,
+                after,
+            } => write!(
+                f,
+                "{leg}: ICE pair {local} -> {remote} after {} ms",
+                ms(after)
+            ),
+            Self::DtlsConnected {
+                leg,
+                version,
+                cipher,
+                profile,
+                after,
+            } => write!(
+                f,
+                "{leg}: {version} {cipher}, SRTP {profile} after {} ms",
+                ms(after)
+            ),
+            Self::FirstPacketIn { leg, source } => write!(f, "{leg}: first media from {source}"),
+            Self::FirstPacketOut {
+                leg,
+                after_answer,
+                clipped,
+                held,
+            } => write!(
+                f,
+                "{leg}: first media sent {} ms after the answer, {} ms held, {} ms clipped",
+                ms(after_answer),
+                ms(held),
+                ms(clipped)
+            ),
+            Self::SourceLearned { leg, from, to } => match from {
+                Some(from) => write!(f, "{leg}: media comes from {to}, not from {from}"),
+                None => write!(f, "{leg}: media comes from {to}"),
+            },
+            Self::Failure { leg, text, .. } => write!(f, "{leg}: {text}"),
+            Self::Ended(reason) => write!(f, "call ended: {}", reason.label()),
+        }
+    }
+}
