@@ -1,0 +1,77 @@
+"""Kamailio with the scripts as shipped: only settings.cfg and the paths in tls.cfg are filled in."""
+
+import os
+import re
+import shutil
+
+from processes import Part, tcp_answers
+
+SIP_HOST = "sbc.example.com"
+SCRIPTS = os.path.join(os.path.dirname(__file__), "..", "..", "kamailio-scripts")
+
+
+class Kamailio:
+    def __init__(self, run, ports, numbers, certificates):
+        """`numbers` maps a business number to (password, DTLS or SDES)."""
+        folder = os.path.join(run, "kamailio")
+        os.makedirs(folder, exist_ok=True)
+        shutil.copy(os.path.join(SCRIPTS, "kamailio.cfg"), folder)
+        write(folder, "settings.cfg", fill_settings(read("settings.cfg"), ports, numbers))
+        write(folder, "tls.cfg", fill_tls(read("tls.cfg"), certificates))
+        self.part = Part(
+            "kamailio",
+            ["kamailio", "-f", os.path.join(folder, "kamailio.cfg"), "-DD", "-E", "-m", "64", "-M", "8",
+             "-Y", folder, "-w", folder],
+            run,
+        )
+        self.part.wait_until(tcp_answers(ports.kamailio_tls))
+
+
+def fill_settings(text, ports, numbers):
+    values = {
+        "SIP_HOST": SIP_HOST,
+        "SIP_HOST_PORT": ports.kamailio_tls,
+        "META_LISTEN": f"tls:127.0.0.1:{ports.kamailio_tls}",
+        "META_NEXT_HOP": f'"sip:127.0.0.1:{ports.meta_tls};transport=tls"',
+        "META_SOURCES": '"127.0.0.0/8"',
+        "PBX_LISTEN": f"udp:127.0.0.1:{ports.kamailio_udp}",
+        "PBX_SIDE_ADDRESS": f"127.0.0.1:{ports.kamailio_udp}",
+        "PBX_NEXT_HOP": f"127.0.0.1:{ports.phone_sip}",
+        "PBX_SOURCES": '"127.0.0.1/32"',
+        "RELAYS": f'"udp:127.0.0.1:{ports.relay_ng}"',
+        "DEFAULT_NUMBER": f'"{next(iter(numbers))}"',
+    }
+    for name, value in values.items():
+        text, found = re.subn(rf"(?m)^#!define {name} .*$", lambda _: f"#!define {name} {value}", text)
+        assert found == 1, f"settings.cfg has no line for {name}"
+
+    lines = ["event_route[htable:mod-init] {"]
+    for number, (password, keys) in numbers.items():
+        lines.append(f'    $sht(secret=>{number}) = "{password}";')
+        lines.append(f'    $sht(keys=>{number}) = "{keys}";')
+    lines.append("}")
+    text, found = re.subn(r"(?ms)^event_route\[htable:mod-init\] \{.*?^\}$", lambda _: "\n".join(lines), text)
+    assert found == 1, "settings.cfg has no block of business numbers"
+    return text
+
+
+def fill_tls(text, certificates):
+    values = {
+        "certificate": certificates.kamailio_chain,
+        "private_key": certificates.kamailio_key,
+        "ca_list": certificates.authority,
+    }
+    for name, value in values.items():
+        text, found = re.subn(rf"(?m)^{name} = .*$", f"{name} = {value}", text)
+        assert found == 1, f"tls.cfg has no line for {name}"
+    return text
+
+
+def read(name):
+    with open(os.path.join(SCRIPTS, name)) as file:
+        return file.read()
+
+
+def write(folder, name, text):
+    with open(os.path.join(folder, name), "w") as file:
+        file.write(text)
