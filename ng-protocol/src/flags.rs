@@ -19,6 +19,10 @@ pub use media::{EndpointLearning, MediaEcho, MediaFlags, RtcpMux};
 pub use sdp::{AttributeEdits, Bundle, Replace, SdpFlags, SdpSection};
 pub use selection::{All, SelectionFlags};
 
+use crate::error::NgError;
+use crate::spelling::{Report, Spelled};
+use crate::value::Value;
+
 /// Every option of a request.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Flags {
@@ -38,4 +42,114 @@ pub struct Flags {
     pub codec: CodecFlags,
     /// Which party, and how.
     pub selection: SelectionFlags,
+}
+
+/// Keys that are known and change nothing here.
+const INERT_KEYS: &[&str] = &[
+    "alias-key",
+    "audio-player",
+    "blob64",
+    "calls",
+    "codecs-offer",
+    "delay-buffer",
+    "dtmf-delay",
+    "dtmf-security",
+    "dtmf-security-trigger",
+    "dtmf-security-trigger-end",
+    "frequencies",
+    "frequency",
+    "instance",
+    "media",
+    "medias",
+    "moh",
+    "recording-announcement",
+    "recording-media-slot-answer",
+    "recording-media-slot-offer",
+    "recording-media-slots",
+    "source-call-id",
+    "source-tag",
+    "tags",
+    "to-call-id",
+    "trigger",
+    "trigger-end",
+    "trigger-end-digits",
+    "trigger-end-time",
+];
+
+/// Flag words that are known and change nothing here.
+const INERT_WORDS: &[&str] = &[
+    "block-short",
+    "egress",
+    "exclude-recording",
+    "no-redis-update",
+    "recording-announcement",
+    "recording-vsc",
+    "rtcp-mirror",
+    "skip-recording-db",
+    "unsubscribe",
+];
+
+impl Flags {
+    /// Applies a key in canonical spelling; false if no family of options knows it.
+    pub(crate) fn apply_key(
+        &mut self,
+        key: &str,
+        value: &Value<'_>,
+        report: &mut Report,
+    ) -> Result<bool, NgError> {
+        if self.addressing.apply_key(key, value, report)
+            || self.media.apply_key(key, value, report)
+            || self.rtcp_mux.apply_key(key, value, report)
+            || self.ice.apply_key(key, value, report)
+            || self.crypto.apply_key(key, value, report)
+            || self.codec.apply_key(key, value, report)
+            || self.selection.apply_key(key, value, report)
+            || self.sdp.apply_key(key, value, report)?
+        {
+            return Ok(true);
+        }
+        if INERT_KEYS.contains(&key) || key.starts_with("vsc-") {
+            report.inert(key, value);
+            return Ok(true);
+        }
+        Ok(false)
+    }
+
+    /// Applies a flag word; false if no family of options knows it.
+    pub(crate) fn apply_word(&mut self, word: &Spelled<'_>, report: &mut Report) -> bool {
+        if word.canonical == "webrtc" {
+            self.apply_webrtc();
+            return true;
+        }
+        if self.addressing.apply_word(word, report)
+            || self.media.apply_word(word, report)
+            || self.rtcp_mux.apply_word(word, report)
+            || self.codec.apply_word(word, report)
+            || self.selection.apply_word(word)
+            || self.ice.apply_word(word, report)
+            || self.crypto.apply_word(word, report)
+            || self.sdp.apply_word(word, report)
+        {
+            return true;
+        }
+        if INERT_WORDS.contains(&word.canonical.as_str()) {
+            report.inert("flags", word.original);
+            return true;
+        }
+        false
+    }
+
+    /// The word `WebRTC`: what a browser needs to be offered, in one word (RFC 8827, RFC 8829).
+    fn apply_webrtc(&mut self) {
+        self.crypto.transport_protocol = Some(TransportProtocol::UdpTlsRtpSavpf);
+        self.crypto.sdes.off = true;
+        self.ice.mode = Some(Ice::Force);
+        self.ice.trickle = true;
+        self.rtcp_mux.offer = true;
+        self.rtcp_mux.require = true;
+        self.sdp.no_rtcp_attribute = true;
+        self.sdp.generate_mid = true;
+        self.sdp.bundle.offer = true;
+        self.sdp.bundle.require = true;
+    }
 }

@@ -2,10 +2,17 @@
 //!
 //! A `Request` owns all it needs, so that it can cross from the control side to the worker that owns the call.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
+use crate::error::NgError;
 use crate::flags::Flags;
+use crate::frame;
+use crate::rtpp_flags::{self, Templates, Token};
+pub use crate::spelling::Word;
+use crate::spelling::{Report, Spelled, canonical, keyword, names, text};
+use crate::value::{Dictionary, Value};
 
 /// Declares a newtype over opaque bytes: compared and hashed, never interpreted, cheap to clone.
 macro_rules! opaque_bytes {
@@ -132,6 +139,82 @@ pub enum Command {
     Cli,
 }
 
+impl Command {
+    /// Every command with its name and its short name, in the order of the reference.
+    const TABLE: [(Self, &'static str, &'static str); 33] = [
+        (Self::Ping, "ping", "ping"),
+        (Self::Offer, "offer", "offer"),
+        (Self::Answer, "answer", "answer"),
+        (Self::Delete, "delete", "delete"),
+        (Self::Query, "query", "query"),
+        (Self::List, "list", "list"),
+        (Self::Statistics, "statistics", "stats"),
+        (Self::StartRecording, "start recording", "startrec"),
+        (Self::StopRecording, "stop recording", "stoprec"),
+        (Self::PauseRecording, "pause recording", "pauserec"),
+        (Self::StartForwarding, "start forwarding", "startfwd"),
+        (Self::StopForwarding, "stop forwarding", "stopfwd"),
+        (Self::BlockDtmf, "block DTMF", "blkdtmf"),
+        (Self::UnblockDtmf, "unblock DTMF", "unblkdtmf"),
+        (Self::BlockMedia, "block media", "blkmedia"),
+        (Self::UnblockMedia, "unblock media", "unblkmedia"),
+        (Self::SilenceMedia, "silence media", "slnmedia"),
+        (Self::UnsilenceMedia, "unsilence media", "unslnmedia"),
+        (Self::PlayMedia, "play media", "playmedia"),
+        (Self::StopMedia, "stop media", "stopmedia"),
+        (Self::PlayDtmf, "play DTMF", "playdtmf"),
+        (Self::SubscribeRequest, "subscribe request", "subreq"),
+        (Self::SubscribeAnswer, "subscribe answer", "subans"),
+        (Self::Unsubscribe, "unsubscribe", "unsub"),
+        (Self::Publish, "publish", "pub"),
+        (Self::Connect, "connect", "conn"),
+        (Self::InjectStart, "inject start", "injstart"),
+        (Self::InjectStop, "inject stop", "injstop"),
+        (Self::Create, "create", "create"),
+        (Self::CreateAnswer, "create answer", "crtansw"),
+        (Self::Mesh, "mesh", "mesh"),
+        (Self::Transform, "transform", "trnsfm"),
+        (Self::Cli, "cli", "cli"),
+    ];
+
+    /// Every command.
+    pub fn all() -> impl Iterator<Item = Self> {
+        Self::TABLE.into_iter().map(|(command, ..)| command)
+    }
+
+    /// The command of this name. Names are exact: lower case except `DTMF`, with spaces.
+    pub fn parse(name: &str) -> Option<Self> {
+        if name == "CLI" {
+            return Some(Self::Cli);
+        }
+        Self::TABLE
+            .into_iter()
+            .find(|(_, known, _)| *known == name)
+            .map(|(command, ..)| command)
+    }
+
+    /// The name on the wire, and the label in metrics.
+    pub fn name(self) -> &'static str {
+        self.row().1
+    }
+
+    /// The name that the keys of the `statistics` reply are made of.
+    pub fn short_name(self) -> &'static str {
+        self.row().2
+    }
+
+    fn row(self) -> (Self, &'static str, &'static str) {
+        // The table has the order of the enumeration, which a test holds it to.
+        Self::TABLE[self as usize]
+    }
+}
+
+impl fmt::Display for Command {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
 /// One request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Request {
@@ -145,6 +228,8 @@ pub struct Request {
     pub to_tag: Option<Tag>,
     /// The branch.
     pub via_branch: Option<ViaBranch>,
+    /// `subscribe request`: several sources.
+    pub from_tags: Vec<Tag>,
     /// The session description, untouched.
     pub sdp: Option<Vec<u8>>,
     /// All options.
@@ -182,6 +267,7 @@ impl Request {
             from_tag: None,
             to_tag: None,
             via_branch: None,
+            from_tags: Vec::new(),
             sdp: None,
             flags: Flags::default(),
             limit: None,
@@ -196,6 +282,285 @@ impl Request {
             inert: Vec::new(),
             unknown: Vec::new(),
         }
+    }
+
+    /// Reads a payload in either encoding.
+    pub fn parse(payload: &[u8]) -> Result<Self, NgError> {
+        Self::from_dictionary(&frame::decode(payload)?, &Templates::default())
+    }
+
+    /// Reads a decoded dictionary: first the templates that apply to it, then its own keys in their order.
+    pub fn from_dictionary(
+        dictionary: &Dictionary<'_>,
+        templates: &Templates,
+    ) -> Result<Self, NgError> {
+        let mut entries = Vec::with_capacity(dictionary.len());
+        for (key, value) in dictionary.iter() {
+            entries.push((String::from_utf8_lossy(key), value));
+        }
+        let is = |wanted: &'static str| {
+            move |(key, _): &&(Cow<'_, str>, &Value<'_>)| canonical(key) == wanted
+        };
+        let (_, command) = entries
+            .iter()
+            .find(is("command"))
+            .ok_or(NgError::NoCommand)?;
+        let name = text(command).unwrap_or_default();
+        let command = Command::parse(&name).ok_or_else(|| NgError::UnrecognizedCommand {
+            command: name.chars().take(100).collect(),
+        })?;
+
+        let mut request = Self::new(command);
+        let mut report = Report::default();
+        for name in ["default", command.name()] {
+            if let Some(flags) = templates.get(name) {
+                request.apply_string(flags, &mut report)?;
+            }
+        }
+        for (key, value) in entries.iter().filter(is("template")) {
+            match text(value).and_then(|name| templates.get(&name)) {
+                Some(flags) => request.apply_string(flags, &mut report)?,
+                None => report.unknown(key, value),
+            }
+        }
+        for (key, value) in &entries {
+            match canonical(key).as_str() {
+                "command" | "template" => {}
+                "flags" => {
+                    for word in names("flags", value, &mut report) {
+                        request.apply_word(&word, &mut report)?;
+                    }
+                }
+                "rtpp-flags" => match text(value) {
+                    Some(flags) => request.apply_string(&flags, &mut report)?,
+                    None => report.unknown(key, value),
+                },
+                canonical => request.apply_key(key, canonical, value, &mut report)?,
+            }
+        }
+        request.inert = report.inert;
+        request.unknown = report.unknown;
+        Ok(request)
+    }
+
+    /// A flags string.
+    fn apply_string(&mut self, flags: &str, report: &mut Report) -> Result<(), NgError> {
+        for token in rtpp_flags::tokens(flags) {
+            match token {
+                Token::Word(word) => self.apply_word(word, report)?,
+                Token::Pair(key, value) => self.apply_pair(key, &value, report)?,
+            }
+        }
+        Ok(())
+    }
+
+    /// `key=value` of a flags string, where some keys mean a little more than in a dictionary.
+    fn apply_pair(
+        &mut self,
+        key: &str,
+        value: &Value<'_>,
+        report: &mut Report,
+    ) -> Result<(), NgError> {
+        match (canonical(key).as_str(), value) {
+            ("direction", Value::String(_)) => {
+                let name = value.to_string();
+                self.flags.addressing.push_interface(&name, report);
+            }
+            ("from-tag", _) => {
+                self.apply_key(key, "from-tag", value, report)?;
+                self.flags.selection.directional = true;
+            }
+            ("to-tag", _) => {
+                self.apply_key(key, "to-tag", value, report)?;
+                self.flags.selection.to_tag = true;
+            }
+            ("flags", _) => {
+                for word in names("flags", value, report) {
+                    self.apply_plain_word(&word, report);
+                }
+            }
+            // A string within a string within a string has no end.
+            ("command" | "rtpp-flags" | "template", _) => report.unknown(key, value),
+            (canonical, _) => self.apply_key(key, canonical, value, report)?,
+        }
+        Ok(())
+    }
+
+    /// A flag word; `key=value` among the words counts as in a flags string.
+    fn apply_word(&mut self, word: &str, report: &mut Report) -> Result<(), NgError> {
+        let spelled = Spelled::new(word.trim());
+        if self.flags.apply_word(&spelled, report) {
+            return Ok(());
+        }
+        match word.split_once('=') {
+            Some((key, value)) if !key.is_empty() && canonical(key) != "flags" => {
+                let unfolded = rtpp_flags::unfold(value);
+                self.apply_pair(key, &unfolded.unwrap_or_else(|| value.into()), report)
+            }
+            _ => {
+                report.unknown("flags", word);
+                Ok(())
+            }
+        }
+    }
+
+    fn apply_plain_word(&mut self, word: &str, report: &mut Report) {
+        if !self.flags.apply_word(&Spelled::new(word.trim()), report) {
+            report.unknown("flags", word);
+        }
+    }
+
+    /// A key, as written and in canonical spelling, and its value.
+    fn apply_key(
+        &mut self,
+        key: &str,
+        canonical: &str,
+        value: &Value<'_>,
+        report: &mut Report,
+    ) -> Result<(), NgError> {
+        let known = self.apply_identity(canonical, value, report)
+            || self.apply_command_key(canonical, value, report)
+            || self.flags.apply_key(canonical, value, report)?;
+        if !known {
+            report.unknown(key, value);
+        }
+        Ok(())
+    }
+
+    /// The keys that say which call and which parties are meant.
+    fn apply_identity(&mut self, key: &str, value: &Value<'_>, report: &mut Report) -> bool {
+        match key {
+            "call-id" => {
+                // `query` looks its call up before it walks the dictionary: the first one wins.
+                let keep = self.command == Command::Query && self.call_id.is_some();
+                if !keep {
+                    self.call_id = opaque(key, value, report);
+                }
+            }
+            "from-tag" => self.from_tag = opaque(key, value, report),
+            "to-tag" => self.to_tag = opaque(key, value, report),
+            "via-branch" => self.via_branch = opaque(key, value, report),
+            "from-tags" => {
+                self.from_tags = match value {
+                    Value::List(tags) => tags
+                        .iter()
+                        .filter_map(|tag| opaque(key, tag, report))
+                        .collect(),
+                    single => opaque(key, single, report).into_iter().collect(),
+                }
+            }
+            "sdp" => match value.as_bytes() {
+                Some(sdp) => self.sdp = Some(sdp.to_vec()),
+                None => report.unknown(key, value),
+            },
+            _ => return false,
+        }
+        true
+    }
+
+    /// The keys of single commands, and those about the client and its SIP message.
+    fn apply_command_key(&mut self, key: &str, value: &Value<'_>, report: &mut Report) -> bool {
+        let integer = |slot: &mut Option<i64>, report: &mut Report| match value.as_integer() {
+            Some(number) => *slot = Some(number),
+            None => report.unknown(key, value),
+        };
+        let string = |slot: &mut Option<String>, report: &mut Report| match text(value) {
+            Some(text) => *slot = Some(text.into_owned()),
+            None => report.unknown(key, value),
+        };
+        match key {
+            "limit" => integer(&mut self.limit, report),
+            "delete-delay" => integer(&mut self.delete_delay, report),
+            "supports" => {
+                for feature in names(key, value, report) {
+                    match canonical(&feature).as_str() {
+                        "load-limit" => self.supports_load_limit = true,
+                        _ => report.unknown(key, feature),
+                    }
+                }
+            }
+            "sip-message-type" => match keyword(value).as_deref() {
+                Some("sip-request" | "request") => {
+                    self.sip_message_type = Some(SipMessageType::Request);
+                }
+                Some("sip-reply" | "reply" | "sip-response" | "response") => {
+                    self.sip_message_type = Some(SipMessageType::Reply);
+                }
+                _ => report.unknown(key, value),
+            },
+            "sip-code" | "sip-response-code" => {
+                match value.as_integer().and_then(|code| code.try_into().ok()) {
+                    Some(code) => self.sip_code = Some(code),
+                    None => report.unknown(key, value),
+                }
+            }
+            "body" => string(&mut self.cli_body, report),
+            "file" => string(&mut self.playback.file, report),
+            "blob" => self.playback.blob = value.as_bytes().map(<[u8]>::to_vec),
+            "db-id" => integer(&mut self.playback.db_id, report),
+            "repeat-times" => integer(&mut self.playback.repeat_times, report),
+            "repeat-duration" => integer(&mut self.playback.repeat_duration_ms, report),
+            "start-pos" => integer(&mut self.playback.start_position_ms, report),
+            "code" | "digit" => {
+                self.dtmf.code = text(value).and_then(|text| event_code(text.trim()));
+                self.dtmf.code_out_of_range = self.dtmf.code.is_none();
+            }
+            "duration" => integer(&mut self.dtmf.duration_ms, report),
+            "volume" => integer(&mut self.dtmf.volume, report),
+            "pause" => match keyword(value).as_deref() {
+                Some("yes" | "on" | "true") => self.flags.selection.pause = true,
+                Some("no" | "off" | "false") => self.flags.selection.pause = false,
+                _ => integer(&mut self.dtmf.pause_ms, report),
+            },
+            "output-destination"
+            | "output-dest"
+            | "output-file"
+            | "recording-destination"
+            | "recording-dest"
+            | "recording-file" => string(&mut self.recording.destination, report),
+            "recording-dir"
+            | "recording-directory"
+            | "recording-path"
+            | "recording-folder"
+            | "output-dir"
+            | "output-directory"
+            | "output-path"
+            | "output-folder" => {
+                string(&mut self.recording.directory, report);
+            }
+            "recording-pattern" | "output-pattern" => string(&mut self.recording.pattern, report),
+            _ => return false,
+        }
+        true
+    }
+}
+
+/// A name for a call, a party or a branch. Clients may write numbers; an empty name is none.
+fn opaque<T>(key: &str, value: &Value<'_>, report: &mut Report) -> Option<T>
+where
+    T: for<'a> From<&'a [u8]>,
+{
+    match value {
+        Value::String(bytes) if bytes.is_empty() => None,
+        Value::String(bytes) => Some(T::from(bytes)),
+        Value::Integer(number) => Some(T::from(number.to_string().as_bytes())),
+        Value::List(_) | Value::Dictionary(_) => {
+            report.unknown(key, value);
+            None
+        }
+    }
+}
+
+/// The event code of a key of the telephone (RFC 4733 section 3.2), written as the key or as the code.
+fn event_code(text: &str) -> Option<u8> {
+    match text {
+        "*" => Some(10),
+        "#" => Some(11),
+        "A" | "a" => Some(12),
+        "B" | "b" => Some(13),
+        "C" | "c" => Some(14),
+        "D" | "d" => Some(15),
+        _ => text.parse().ok().filter(|code| *code <= 15),
     }
 }
 
@@ -249,13 +614,4 @@ pub struct RecordingOutput {
     pub directory: Option<String>,
     /// The pattern of file names (`recording-pattern`).
     pub pattern: Option<String>,
-}
-
-/// A word of a request that did nothing, and where it stood.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Word {
-    /// The key, or `flags` for a flag word.
-    pub key: String,
-    /// The value, or the flag word.
-    pub value: String,
 }

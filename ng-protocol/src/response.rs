@@ -2,6 +2,8 @@
 //!
 //! Keys keep the order in which they were added and `result` comes last, as NG clients have always seen it.
 
+use crate::error::NgError;
+use crate::frame::{self, Encoding};
 use crate::value::{Dictionary, Value};
 
 /// The texts that proxies or their operators match on.
@@ -129,6 +131,12 @@ impl Outcome {
             Self::LoadLimit => "load limit",
         }
     }
+
+    fn parse(word: &str) -> Option<Self> {
+        [Self::Ok, Self::Error, Self::Pong, Self::LoadLimit]
+            .into_iter()
+            .find(|outcome| outcome.as_str() == word)
+    }
 }
 
 /// One reply.
@@ -203,6 +211,42 @@ impl Response {
         self
     }
 
+    /// The whole dictionary as it goes on the wire.
+    fn to_dictionary(&self) -> Dictionary<'static> {
+        self.body.clone().with("result", self.outcome.as_str())
+    }
+
+    /// The reply as a body without a cookie, as HTTP carries it.
+    pub fn encode(&self, encoding: Encoding) -> Vec<u8> {
+        let mut payload = Vec::with_capacity(256);
+        encoding.encode(&self.to_dictionary(), &mut payload);
+        payload
+    }
+
+    /// The reply as a datagram.
+    pub fn to_datagram(&self, cookie: &[u8], encoding: Encoding) -> Vec<u8> {
+        frame::encode(cookie, &self.to_dictionary(), encoding)
+    }
+
+    /// Reads a reply, in either encoding.
+    pub fn decode(payload: &[u8]) -> Result<Self, ReplyError> {
+        let mut outcome = None;
+        let mut body = Dictionary::new();
+        for (key, value) in frame::decode(payload)?.iter() {
+            if key == b"result" {
+                let word = value.as_str().unwrap_or_default();
+                outcome = Outcome::parse(word);
+                if outcome.is_none() {
+                    return Err(ReplyError::BadResult(word.to_owned()));
+                }
+            } else {
+                body.push(key.to_vec(), value.clone().into_owned());
+            }
+        }
+        let outcome = outcome.ok_or_else(|| ReplyError::BadResult(String::new()))?;
+        Ok(Self { outcome, body })
+    }
+
     /// What became of the request.
     pub fn outcome(&self) -> Outcome {
         self.outcome
@@ -222,4 +266,15 @@ impl Response {
     pub fn error_reason(&self) -> Option<&str> {
         self.body.get("error-reason")?.as_str()
     }
+}
+
+/// Why a reply could not be understood; only clients, such as tests, meet this.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ReplyError {
+    /// The dictionary cannot be read.
+    #[error(transparent)]
+    Undecodable(#[from] NgError),
+    /// `result` is missing or has a value that is not in the language.
+    #[error("result={0:?} is not a result")]
+    BadResult(String),
 }

@@ -5,6 +5,7 @@
 //! the repetition carry meaning (a later key overwrites an earlier one).
 
 use std::borrow::Cow;
+use std::fmt;
 
 /// How deeply lists and dictionaries may nest, in either encoding.
 ///
@@ -71,6 +72,32 @@ impl<'a> Value<'a> {
             Self::String(bytes) => Value::String(Cow::Owned(bytes.into_owned())),
             Self::List(items) => Value::List(items.into_iter().map(Value::into_owned).collect()),
             Self::Dictionary(dictionary) => Value::Dictionary(dictionary.into_owned()),
+        }
+    }
+}
+
+impl fmt::Display for Value<'_> {
+    /// For people: collections in the bracket syntax of flags strings, strings as far as they are UTF-8.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Integer(number) => write!(f, "{number}"),
+            Self::String(bytes) => f.write_str(&String::from_utf8_lossy(bytes)),
+            Self::List(items) => {
+                f.write_str("[")?;
+                for (index, item) in items.iter().enumerate() {
+                    let space = if index == 0 { "" } else { " " };
+                    write!(f, "{space}{item}")?;
+                }
+                f.write_str("]")
+            }
+            Self::Dictionary(dictionary) => {
+                f.write_str("[")?;
+                for (index, (key, value)) in dictionary.iter().enumerate() {
+                    let space = if index == 0 { "" } else { " " };
+                    write!(f, "{space}{}={value}", String::from_utf8_lossy(key))?;
+                }
+                f.write_str("]")
+            }
         }
     }
 }

@@ -2,6 +2,9 @@
 
 use std::net::IpAddr;
 
+use crate::spelling::{Report, Spelled, keyword, text};
+use crate::value::Value;
+
 /// The addressing options of a request.
 ///
 /// *Sender* is the party whose SDP is in the request, *receiver* the one who gets the rewritten SDP.
@@ -42,4 +45,96 @@ pub enum Tos {
     Octet(u8),
     /// Negative: leave it as it is.
     Keep,
+}
+
+impl Addressing {
+    pub(crate) fn apply_key(&mut self, key: &str, value: &Value<'_>, report: &mut Report) -> bool {
+        match key {
+            "received-from" => self.received_from(value, report),
+            "direction" => match value.as_list() {
+                Some([from, to]) => {
+                    self.from_interface = text(from).map(Into::into);
+                    self.to_interface = text(to).map(Into::into);
+                }
+                // One string is what scripts write who expect it to work; it never did.
+                _ => report.unknown(key, value),
+            },
+            "from-interface" => self.from_interface = name(key, value, report),
+            "to-interface" => self.to_interface = name(key, value, report),
+            "interface" => self.interface = name(key, value, report),
+            "address-family" => match keyword(value).as_deref() {
+                Some("ip4" | "ipv4" | "inet") => self.address_family = Some(AddressFamily::Ip4),
+                Some("ip6" | "ipv6" | "inet6") => self.address_family = Some(AddressFamily::Ip6),
+                _ => report.unknown(key, value),
+            },
+            "media-address" => match address(value) {
+                Some(address) => self.media_address = Some(address),
+                None => report.unknown(key, value),
+            },
+            "tos" => match value.as_integer() {
+                Some(number) if number < 0 => self.tos = Some(Tos::Keep),
+                Some(number) => self.tos = u8::try_from(number).ok().map(Tos::Octet),
+                None => report.unknown(key, value),
+            },
+            "inbound-peer" | "outbound-peer" | "peer" | "xmlrpc-callback" => {
+                report.inert(key, value);
+            }
+            _ => return false,
+        }
+        true
+    }
+
+    pub(crate) fn apply_word(&mut self, word: &Spelled<'_>, report: &mut Report) -> bool {
+        match word.canonical.as_str() {
+            "trust-address" => self.sip_source_address = Some(false),
+            "sip-source-address" => self.sip_source_address = Some(true),
+            "internal" | "external" => self.push_interface(word.original, report),
+            _ => return false,
+        }
+        true
+    }
+
+    /// An interface named on its own: the first is that of the sender, the second that of the receiver.
+    pub(crate) fn push_interface(&mut self, name: &str, report: &mut Report) {
+        if self.from_interface.is_none() {
+            self.from_interface = Some(name.to_owned());
+        } else if self.to_interface.is_none() {
+            self.to_interface = Some(name.to_owned());
+        } else {
+            report.unknown("direction", name);
+        }
+    }
+
+    fn received_from(&mut self, value: &Value<'_>, report: &mut Report) {
+        match value.as_list() {
+            // A request that belongs to no SIP message has an empty list.
+            Some([]) => {}
+            Some([.., last]) => match address(last) {
+                Some(address) => self.received_from = Some(address),
+                None => report.unknown("received-from", value),
+            },
+            None => match address(value) {
+                Some(address) => self.received_from = Some(address),
+                None => report.unknown("received-from", value),
+            },
+        }
+    }
+}
+
+fn name(key: &str, value: &Value<'_>, report: &mut Report) -> Option<String> {
+    let name = text(value);
+    if name.is_none() {
+        report.unknown(key, value);
+    }
+    name.map(Into::into)
+}
+
+/// An address, with or without the brackets of a URI.
+pub(crate) fn address(value: &Value<'_>) -> Option<IpAddr> {
+    let text = value.as_str()?.trim();
+    text.strip_prefix('[')
+        .and_then(|text| text.strip_suffix(']'))
+        .unwrap_or(text)
+        .parse()
+        .ok()
 }

@@ -1,5 +1,8 @@
 //! Codec options: what is removed, added, hidden, forced, and how codecs are named.
 
+use crate::spelling::{Report, Spelled, canonical, names, pairs};
+use crate::value::Value;
+
 /// The codec options of a request: the `codec` dictionary and the words around it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CodecFlags {
@@ -82,5 +85,151 @@ impl CodecSpec {
         self.name.eq_ignore_ascii_case(name)
             && self.clock_rate.is_none_or(|rate| rate == clock_rate)
             && self.channels.is_none_or(|count| count == channels.max(1))
+    }
+}
+
+impl CodecFlags {
+    pub(crate) fn apply_key(&mut self, key: &str, value: &Value<'_>, report: &mut Report) -> bool {
+        match key {
+            "codec" => {
+                for (operation, list) in pairs(key, value, report) {
+                    match self.list(&operation) {
+                        Some(codecs) => extend(codecs, &operation, &list, report),
+                        None => report.unknown("codec", operation),
+                    }
+                }
+            }
+            "transcode" => extend(&mut self.transcode, key, value, report),
+            "ptime" => match milliseconds(value) {
+                Some(ptime) => self.ptime_ms = Some(ptime),
+                None => report.unknown(key, value),
+            },
+            // Known to the proxies only; an explicit ptime wins.
+            "repacketize" => match milliseconds(value) {
+                Some(ptime) => self.ptime_ms = self.ptime_ms.or(Some(ptime)),
+                None => report.unknown(key, value),
+            },
+            "ptime-reverse" => match milliseconds(value) {
+                Some(ptime) => self.ptime_reverse_ms = Some(ptime),
+                None => report.unknown(key, value),
+            },
+            "t.38" | "t38" => {
+                for element in names(key, value, report) {
+                    self.t38_element(&element, report);
+                }
+            }
+            "t.38-version" | "t38-version" => report.inert(key, value),
+            _ => {
+                let codecs = key
+                    .strip_prefix("codec-")
+                    .and_then(|operation| self.list(operation));
+                match codecs {
+                    Some(codecs) => extend(codecs, key, value, report),
+                    None => return false,
+                }
+            }
+        }
+        true
+    }
+
+    pub(crate) fn apply_word(&mut self, word: &Spelled<'_>, report: &mut Report) -> bool {
+        match word.canonical.as_str() {
+            "always-transcode" => self.always_transcode = true,
+            "single-codec" => self.single_codec = true,
+            "static-codecs" => self.static_codecs = true,
+            "reuse-codecs" | "no-codec-renegotiation" => self.reuse_codecs = true,
+            "allow-transcoding" => self.allow_transcoding = true,
+            "force-transcoding" => self.force_transcoding = true,
+            "allow-asymmetric-codecs" => self.allow_asymmetric_codecs = true,
+            "allow-no-codec-media" => self.allow_no_codec_media = true,
+            "asymmetric-codecs" | "symmetric-codecs" | "reorder-codecs" => {
+                report.inert("flags", word.original);
+            }
+            _ => return self.apply_prefixed_word(word, report),
+        }
+        true
+    }
+
+    /// `codec-mask-opus`, `transcode-PCMU`, `T.38-decode`.
+    fn apply_prefixed_word(&mut self, word: &Spelled<'_>, report: &mut Report) -> bool {
+        if let Some(name) = word.after("transcode-") {
+            self.transcode.extend(CodecSpec::parse(name));
+        } else if let Some(element) = word.after("t.38-").or_else(|| word.after("t38-")) {
+            self.t38_element(element, report);
+        } else if let Some((operation, name)) = word
+            .after("codec-")
+            .and_then(|rest| rest.split_once(['-', '_', ' ']))
+        {
+            match self.list(&canonical(operation)) {
+                Some(codecs) => codecs.extend(CodecSpec::parse(name)),
+                None => return false,
+            }
+        } else {
+            return false;
+        }
+        true
+    }
+
+    fn list(&mut self, operation: &str) -> Option<&mut Vec<CodecSpec>> {
+        Some(match operation {
+            "strip" => &mut self.strip,
+            "except" => &mut self.except,
+            "offer" => &mut self.offer,
+            "transcode" => &mut self.transcode,
+            "mask" => &mut self.mask,
+            "consume" => &mut self.consume,
+            "accept" => &mut self.accept,
+            "ignore" => &mut self.ignore,
+            "set" => &mut self.set,
+            _ => return None,
+        })
+    }
+
+    fn t38_element(&mut self, element: &str, report: &mut Report) {
+        let element = canonical(element.trim());
+        report.inert("T.38", &element);
+        if !self.t38.contains(&element) {
+            self.t38.push(element);
+        }
+    }
+}
+
+fn extend(codecs: &mut Vec<CodecSpec>, key: &str, value: &Value<'_>, report: &mut Report) {
+    for name in names(key, value, report) {
+        codecs.extend(CodecSpec::parse(&name));
+    }
+}
+
+/// A packet time; zero, like anything that is no time, is none.
+fn milliseconds(value: &Value<'_>) -> Option<u32> {
+    value
+        .as_integer()
+        .and_then(|number| u32::try_from(number).ok())
+        .filter(|number| *number > 0)
+}
+
+impl CodecSpec {
+    /// Reads `name/clock/channels/bitrate/ptime/fmtp/options`; nothing if there is no name.
+    ///
+    /// A part that is no number where one is expected counts as not written.
+    /// `--` stands for `=` and `..` for a space, which flags strings could not carry otherwise.
+    pub fn parse(text: &str) -> Option<Self> {
+        let text = text.trim().replace("--", "=").replace("..", " ");
+        let mut parts = text.splitn(7, '/').map(str::trim);
+        let name = parts.next().filter(|name| !name.is_empty())?.to_owned();
+        let clock_rate = parts.next().and_then(|part| part.parse().ok());
+        let channels = parts.next().and_then(|part| part.parse().ok());
+        let bitrate = parts.next().and_then(|part| part.parse().ok());
+        let ptime_ms = parts.next().and_then(|part| part.parse().ok());
+        let mut rest = parts.map(|part| Some(part.to_owned()).filter(|part| !part.is_empty()));
+        Some(Self {
+            name,
+            clock_rate: clock_rate.filter(|rate| *rate > 0),
+            channels: channels.filter(|count| *count > 0),
+            bitrate: bitrate.filter(|rate| *rate > 0),
+            ptime_ms: ptime_ms.filter(|ptime| *ptime > 0),
+            fmtp: rest.next().flatten(),
+            options: rest.next().flatten(),
+        })
     }
 }

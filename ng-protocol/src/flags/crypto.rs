@@ -2,6 +2,9 @@
 
 use std::fmt;
 
+use crate::spelling::{Report, Spelled, canonical, keyword, names};
+use crate::value::Value;
+
 /// The crypto options of a request.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CryptoFlags {
@@ -52,6 +55,34 @@ impl TransportProtocol {
             Self::UdpTlsRtpSavpf => "UDP/TLS/RTP/SAVPF",
             Self::Udptl => "udptl",
             Self::Accept => "accept",
+        }
+    }
+
+    /// The protocol of this name, in any case.
+    pub fn parse(name: &str) -> Option<Self> {
+        [
+            Self::RtpAvp,
+            Self::RtpAvpf,
+            Self::RtpSavp,
+            Self::RtpSavpf,
+            Self::UdpTlsRtpSavp,
+            Self::UdpTlsRtpSavpf,
+            Self::Udptl,
+            Self::Accept,
+        ]
+        .into_iter()
+        .find(|protocol| protocol.as_str().eq_ignore_ascii_case(name.trim()))
+    }
+
+    /// The RTP protocol with these properties. Keys from DTLS mean encryption.
+    fn of(srtp: bool, avpf: bool, dtls: bool) -> Self {
+        match (srtp, avpf, dtls) {
+            (_, false, true) => Self::UdpTlsRtpSavp,
+            (_, true, true) => Self::UdpTlsRtpSavpf,
+            (true, false, false) => Self::RtpSavp,
+            (true, true, false) => Self::RtpSavpf,
+            (false, false, false) => Self::RtpAvp,
+            (false, true, false) => Self::RtpAvpf,
         }
     }
 
@@ -160,4 +191,173 @@ pub struct Osrtp {
     pub accept: bool,
     /// Accept the doubled form.
     pub accept_legacy: bool,
+}
+
+impl CryptoFlags {
+    pub(crate) fn apply_key(&mut self, key: &str, value: &Value<'_>, report: &mut Report) -> bool {
+        match key {
+            "transport-protocol" => match value.as_str().and_then(TransportProtocol::parse) {
+                Some(protocol) => self.transport_protocol = Some(protocol),
+                None => report.unknown(key, value),
+            },
+            "dtls" => {
+                for element in names(key, value, report) {
+                    set_dtls(&mut self.dtls, "DTLS", &element, report);
+                }
+            }
+            "dtls-reverse" => {
+                for element in names(key, value, report) {
+                    set_dtls(&mut self.dtls_reverse, "DTLS-reverse", &element, report);
+                }
+            }
+            "dtls-fingerprint" => {
+                match keyword(value).as_deref().and_then(FingerprintHash::parse) {
+                    Some(hash) => self.dtls_fingerprint = Some(hash),
+                    None => report.unknown(key, value),
+                }
+            }
+            "sdes" => {
+                for element in names(key, value, report) {
+                    self.sdes.element(&element, report);
+                }
+            }
+            "osrtp" => {
+                for element in names(key, value, report) {
+                    self.osrtp.element(&element, report);
+                }
+            }
+            _ => return false,
+        }
+        true
+    }
+
+    pub(crate) fn apply_word(&mut self, word: &Spelled<'_>, report: &mut Report) -> bool {
+        if word.canonical == "pad-crypto" {
+            self.sdes.pad = true;
+        } else if self.apply_protocol_word(&word.canonical) {
+        } else if let Some(element) = word.after("sdes-") {
+            self.sdes.element(element, report);
+        } else if let Some(element) = word.after("osrtp-") {
+            self.osrtp.element(element, report);
+        } else if let Some(element) = word.after("dtls-reverse-") {
+            set_dtls(&mut self.dtls_reverse, "DTLS-reverse", element, report);
+        } else if let Some(hash) = word.after("dtls-fingerprint-") {
+            match FingerprintHash::parse(&canonical(hash)) {
+                Some(hash) => self.dtls_fingerprint = Some(hash),
+                None => report.unknown("DTLS-fingerprint", hash),
+            }
+        } else if let Some(element) = word.after("dtls-") {
+            set_dtls(&mut self.dtls, "DTLS", element, report);
+        } else {
+            return false;
+        }
+        true
+    }
+
+    /// `RTP/SAVPF` as a word of its own, or one of the words that change one property of the protocol.
+    fn apply_protocol_word(&mut self, word: &str) -> bool {
+        let now = self.transport_protocol.unwrap_or(TransportProtocol::RtpAvp);
+        let (srtp, avpf, dtls) = (now.is_srtp(), now.is_avpf(), now.is_dtls());
+        let protocol = match word {
+            "rtp" => TransportProtocol::of(false, avpf, false),
+            "srtp" => TransportProtocol::of(true, avpf, dtls),
+            "avp" => TransportProtocol::of(srtp, false, dtls),
+            "avpf" => TransportProtocol::of(srtp, true, dtls),
+            "dtls" => TransportProtocol::of(true, avpf, true),
+            word if word.contains('/') || word == "udptl" => match TransportProtocol::parse(word) {
+                Some(protocol) => protocol,
+                None => return false,
+            },
+            _ => return false,
+        };
+        self.transport_protocol = Some(protocol);
+        true
+    }
+}
+
+fn set_dtls(slot: &mut Option<Dtls>, key: &str, element: &str, report: &mut Report) {
+    match canonical(element.trim()).as_str() {
+        "off" | "no" | "disable" | "disabled" => *slot = Some(Dtls::Off),
+        "passive" => *slot = Some(Dtls::Passive),
+        "active" => *slot = Some(Dtls::Active),
+        _ => report.unknown(key, element),
+    }
+}
+
+impl FingerprintHash {
+    /// Takes a canonical spelling.
+    fn parse(text: &str) -> Option<Self> {
+        Some(match text {
+            "sha-1" | "sha1" => Self::Sha1,
+            "sha-224" | "sha224" => Self::Sha224,
+            "sha-256" | "sha256" => Self::Sha256,
+            "sha-384" | "sha384" => Self::Sha384,
+            "sha-512" | "sha512" => Self::Sha512,
+            _ => return None,
+        })
+    }
+}
+
+impl Sdes {
+    fn element(&mut self, element: &str, report: &mut Report) {
+        let word = Spelled::new(element.trim());
+        match word.canonical.as_str() {
+            "off" | "no" | "disable" | "disabled" => self.off = true,
+            "nonew" | "no-new" => self.nonew = true,
+            "pad" => self.pad = true,
+            "lifetime" => self.lifetime = true,
+            "static" => self.static_ = true,
+            "prefer" | "priority" => self.prefer = true,
+            "unencrypted-srtp" => self.unencrypted_srtp = Some(true),
+            "unencrypted-srtcp" => self.unencrypted_srtcp = Some(true),
+            "unauthenticated-srtp" => self.unauthenticated_srtp = Some(true),
+            "encrypted-srtp" => self.unencrypted_srtp = Some(false),
+            "encrypted-srtcp" => self.unencrypted_srtcp = Some(false),
+            "authenticated-srtp" => self.unauthenticated_srtp = Some(false),
+            _ => {
+                if let Some(suite) = word.after("only-") {
+                    self.only.push(suite_name(suite));
+                } else if let Some(suite) = word.after("no-") {
+                    self.no.push(suite_name(suite));
+                } else if let Some(suites) = word.after("order:") {
+                    self.order = suite_names(suites);
+                } else if let Some(suites) = word.after("offerer-pref:") {
+                    self.offerer_pref = suite_names(suites);
+                } else {
+                    report.unknown("SDES", element);
+                }
+            }
+        }
+    }
+}
+
+/// The spelling of RFC 4568: upper case and underscores.
+fn suite_name(name: &str) -> String {
+    canonical(name.trim())
+        .to_ascii_uppercase()
+        .replace('-', "_")
+}
+
+fn suite_names(names: &str) -> Vec<String> {
+    names
+        .split(';')
+        .filter(|name| !name.trim().is_empty())
+        .map(suite_name)
+        .collect()
+}
+
+impl Osrtp {
+    fn element(&mut self, element: &str, report: &mut Report) {
+        match canonical(element.trim()).as_str() {
+            "offer" | "offer-rfc" => self.offer = true,
+            "offer-legacy" => self.offer_legacy = true,
+            "accept" => {
+                self.accept = true;
+                self.accept_legacy = true;
+            }
+            "accept-rfc" => self.accept = true,
+            "accept-legacy" => self.accept_legacy = true,
+            _ => report.unknown("OSRTP", element),
+        }
+    }
 }

@@ -1,5 +1,8 @@
 //! ICE options (RFC 8445): whether the receiver is offered ICE, who is lite, trickling.
 
+use crate::spelling::{Report, Spelled, canonical, keyword, names};
+use crate::value::Value;
+
 /// The ICE options of a request.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct IceFlags {
@@ -53,5 +56,67 @@ impl IceLite {
     /// Whether we act lite towards the sender of the SDP.
     pub fn towards_sender(self) -> bool {
         matches!(self, Self::Backward | Self::Both)
+    }
+}
+
+impl IceFlags {
+    pub(crate) fn apply_key(&mut self, key: &str, value: &Value<'_>, report: &mut Report) -> bool {
+        match key {
+            "ice" => {
+                for element in names(key, value, report) {
+                    self.element(&element, report);
+                }
+            }
+            "ice-lite" => match keyword(value).as_deref().and_then(IceLite::parse) {
+                Some(lite) => self.lite = Some(lite),
+                None => report.unknown(key, value),
+            },
+            _ => return false,
+        }
+        true
+    }
+
+    pub(crate) fn apply_word(&mut self, word: &Spelled<'_>, report: &mut Report) -> bool {
+        match word.canonical.as_str() {
+            "trickle-ice" => self.trickle = true,
+            "reject-ice" => self.reject = true,
+            "fragment" => self.fragment = true,
+            _ => match word.after("ice-") {
+                Some(element) => self.element(element, report),
+                None => return false,
+            },
+        }
+        true
+    }
+
+    fn element(&mut self, element: &str, report: &mut Report) {
+        match canonical(element.trim()).as_str() {
+            "default" => self.mode = Some(Ice::Default),
+            "remove" => self.mode = Some(Ice::Remove),
+            "force" => self.mode = Some(Ice::Force),
+            "optional" => self.mode = Some(Ice::Optional),
+            "force-relay" => self.mode = Some(Ice::ForceRelay),
+            "trickle" => self.trickle = true,
+            "reject" => self.reject = true,
+            "lite" => self.lite = Some(IceLite::Forward),
+            "ice2" => report.inert("ICE", element),
+            other => match other.strip_prefix("lite-").and_then(IceLite::parse) {
+                Some(lite) => self.lite = Some(lite),
+                None => report.unknown("ICE", element),
+            },
+        }
+    }
+}
+
+impl IceLite {
+    /// Takes a canonical spelling.
+    fn parse(text: &str) -> Option<Self> {
+        Some(match text {
+            "forward" | "forwards" | "fwd" | "fw" | "offer" => Self::Forward,
+            "backward" | "backwards" | "reverse" | "rev" | "bw" | "answer" => Self::Backward,
+            "both" => Self::Both,
+            "off" | "no" | "none" | "disable" | "disabled" => Self::Off,
+            _ => return None,
+        })
     }
 }

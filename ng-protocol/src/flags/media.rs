@@ -2,6 +2,9 @@
 
 use std::net::SocketAddr;
 
+use crate::spelling::{Report, Spelled, canonical, keyword, names, switch, text};
+use crate::value::Value;
+
 /// The media path options of a request.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct MediaFlags {
@@ -102,4 +105,139 @@ pub struct RtcpMux {
     pub accept: bool,
     /// Refuse it towards the sender.
     pub reject: bool,
+}
+
+impl MediaFlags {
+    pub(crate) fn apply_key(&mut self, key: &str, value: &Value<'_>, report: &mut Report) -> bool {
+        match key {
+            "endpoint-learning" => {
+                match text(value).and_then(|text| EndpointLearning::parse(&text)) {
+                    Some(learning) => self.endpoint_learning = Some(learning),
+                    None => report.unknown(key, value),
+                }
+            }
+            "drop-traffic" => match keyword(value).as_deref() {
+                Some("start") => self.drop_traffic = Some(true),
+                Some("stop") => self.drop_traffic = Some(false),
+                _ => report.unknown(key, value),
+            },
+            "media-echo" => match keyword(value).as_deref() {
+                Some("blackhole" | "sinkhole") => self.media_echo = Some(MediaEcho::Blackhole),
+                Some("forward" | "fwd" | "fw") => self.media_echo = Some(MediaEcho::Forward),
+                Some("backwards" | "backward" | "reverse" | "rev" | "bw") => {
+                    self.media_echo = Some(MediaEcho::Backwards);
+                }
+                Some("both") => self.media_echo = Some(MediaEcho::Both),
+                _ => report.unknown(key, value),
+            },
+            "passthrough" => set_switch(&mut self.passthrough, key, value, report),
+            "generate-rtcp" => set_switch(&mut self.generate_rtcp, key, value, report),
+            "record-call" => set_switch(&mut self.record_call, key, value, report),
+            "dtmf-log-dest" | "dtmf-log-destination" => {
+                match value.as_str().and_then(|text| text.trim().parse().ok()) {
+                    Some(address) => self.dtmf_log_destination = Some(address),
+                    None => report.unknown(key, value),
+                }
+            }
+            _ => return false,
+        }
+        true
+    }
+
+    pub(crate) fn apply_word(&mut self, word: &Spelled<'_>, report: &mut Report) -> bool {
+        match word.canonical.as_str() {
+            // The default; scripts of the rtpproxy era write it everywhere.
+            "symmetric" => {}
+            "asymmetric" => self.asymmetric = true,
+            "unidirectional" => self.unidirectional = true,
+            "strict-source" => self.strict_source = true,
+            "media-handover" => self.media_handover = true,
+            "port-latching" => self.port_latching = true,
+            "no-port-latching" => self.no_port_latching = true,
+            "nat-wait" => self.nat_wait = true,
+            "pierce-nat" => self.pierce_nat = true,
+            "reset" => self.reset = true,
+            "recrypt" => self.recrypt = true,
+            "passthrough" => self.passthrough = Some(true),
+            "no-passthrough" => self.passthrough = Some(false),
+            "generate-rtcp" => self.generate_rtcp = Some(true),
+            "inject-dtmf" => self.inject_dtmf = true,
+            "block-dtmf" => self.block_dtmf = true,
+            "detect-dtmf" => self.detect_dtmf = true,
+            "early-media" => self.early_media = true,
+            "block-egress" => self.block_egress = true,
+            "no-jitter-buffer" => self.no_jitter_buffer = true,
+            "record-call" => self.record_call = Some(true),
+            "debug" => self.debug = true,
+            "bidirectional" => self.bidirectional = true,
+            "mix" => self.mix = true,
+            "inactive" => self.inactive = true,
+            "siprec" => self.siprec = true,
+            _ => {
+                let Some(learning) = word.after("endpoint-learning-") else {
+                    return false;
+                };
+                match EndpointLearning::parse(learning) {
+                    Some(learning) => self.endpoint_learning = Some(learning),
+                    None => report.unknown("endpoint-learning", learning),
+                }
+            }
+        }
+        true
+    }
+}
+
+fn set_switch(slot: &mut Option<bool>, key: &str, value: &Value<'_>, report: &mut Report) {
+    match switch(value) {
+        Some(on) => *slot = Some(on),
+        None => report.unknown(key, value),
+    }
+}
+
+impl EndpointLearning {
+    fn parse(text: &str) -> Option<Self> {
+        Some(match canonical(text.trim()).as_str() {
+            "off" => Self::Off,
+            "immediate" => Self::Immediate,
+            "delayed" => Self::Delayed,
+            "heuristic" => Self::Heuristic,
+            _ => return None,
+        })
+    }
+}
+
+impl RtcpMux {
+    pub(crate) fn apply_key(&mut self, key: &str, value: &Value<'_>, report: &mut Report) -> bool {
+        if key != "rtcp-mux" {
+            return false;
+        }
+        for element in names(key, value, report) {
+            self.element(&element, report);
+        }
+        true
+    }
+
+    pub(crate) fn apply_word(&mut self, word: &Spelled<'_>, report: &mut Report) -> bool {
+        match word.after("rtcp-mux-") {
+            Some(element) => {
+                self.element(element, report);
+                true
+            }
+            None => false,
+        }
+    }
+
+    pub(crate) fn element(&mut self, element: &str, report: &mut Report) {
+        match canonical(element.trim()).as_str() {
+            "offer" => self.offer = true,
+            "require" => {
+                self.require = true;
+                self.offer = true;
+            }
+            "demux" => self.demux = true,
+            "accept" => self.accept = true,
+            "reject" => self.reject = true,
+            _ => report.unknown("rtcp-mux", element),
+        }
+    }
 }

@@ -1,5 +1,9 @@
 //! How the rewritten session description (RFC 8866) looks, beyond addresses, codecs and keys.
 
+use crate::error::NgError;
+use crate::spelling::{Report, Spelled, canonical, names, pairs, text};
+use crate::value::Value;
+
 /// The SDP shaping options of a request.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SdpFlags {
@@ -99,4 +103,244 @@ pub enum SdpSection {
     Session,
     /// Every `m=` section of this media type, in lower case.
     Media(String),
+}
+
+impl SdpFlags {
+    pub(crate) fn apply_key(
+        &mut self,
+        key: &str,
+        value: &Value<'_>,
+        report: &mut Report,
+    ) -> Result<bool, NgError> {
+        match key {
+            "replace" => {
+                for element in names(key, value, report) {
+                    self.replace.element(&element, report);
+                }
+            }
+            "bundle" => {
+                for element in names(key, value, report) {
+                    self.bundle.element(&element, report);
+                }
+            }
+            "sdp-attr" | "sdp-attribute" => {
+                for (section, commands) in pairs(key, value, report) {
+                    let path = format!("{key}.{section}");
+                    for (command, list) in pairs(&path, &commands, report) {
+                        if !self.edit(&section, &command, &list, report) {
+                            // Half of the wanted edits would be worse than none.
+                            return Err(NgError::BadValue {
+                                key: path,
+                                value: command,
+                                expected: "add, remove or substitute",
+                            });
+                        }
+                    }
+                }
+            }
+            "sdp-media-remove" => {
+                for media in names(key, value, report) {
+                    self.remove_media(&media);
+                }
+            }
+            "extmap" => {
+                for (command, list) in pairs(key, value, report) {
+                    let uris = names(key, &list, report);
+                    match command.as_str() {
+                        "strip" => uris.iter().for_each(|uri| self.strip_extmap_uri(uri)),
+                        "mask" => self.extmap_mask.extend(uris),
+                        _ => report.unknown(key, command),
+                    }
+                }
+            }
+            _ => return Ok(false),
+        }
+        Ok(true)
+    }
+
+    pub(crate) fn apply_word(&mut self, word: &Spelled<'_>, report: &mut Report) -> bool {
+        match word.canonical.as_str() {
+            "generate-mid" => self.generate_mid = true,
+            "no-rtcp-attribute" => self.no_rtcp_attribute = true,
+            "full-rtcp-attribute" => self.full_rtcp_attribute = true,
+            "original-sendrecv" => self.original_sendrecv = true,
+            "strip-extmap" => self.strip_extmap = true,
+            "no-tls-id" => self.no_tls_id = true,
+            "loop-protect" => self.loop_protect = true,
+            _ => return self.apply_prefixed_word(word, report),
+        }
+        true
+    }
+
+    fn apply_prefixed_word(&mut self, word: &Spelled<'_>, report: &mut Report) -> bool {
+        if let Some(element) = word.after("replace-") {
+            self.replace.element(element, report);
+        } else if let Some(element) = word.after("bundle-") {
+            self.bundle.element(element, report);
+        } else if let Some(rest) = word.after("sdp-attr-") {
+            // command, section, value; the value may contain anything.
+            let mut parts = rest.splitn(3, ['-', '_', ' ']);
+            match (parts.next(), parts.next(), parts.next()) {
+                (Some(command), Some(section), Some(value)) => {
+                    let list = Value::List(vec![value.into()]);
+                    return self.edit(&canonical(section), &canonical(command), &list, report);
+                }
+                _ => return false,
+            }
+        } else if let Some(media) = word.after("sdp-media-remove-") {
+            self.remove_media(media);
+        } else if let Some(uri) = word.after("extmap-strip-") {
+            self.strip_extmap_uri(uri);
+        } else if let Some(uri) = word.after("extmap-mask-") {
+            self.extmap_mask.push(uri.to_owned());
+        } else {
+            return false;
+        }
+        true
+    }
+
+    fn remove_media(&mut self, media: &str) {
+        let media = media.trim().to_ascii_lowercase();
+        if !media.is_empty() && !self.media_remove.contains(&media) {
+            self.media_remove.push(media);
+        }
+    }
+
+    fn strip_extmap_uri(&mut self, uri: &str) {
+        if uri.eq_ignore_ascii_case("all") {
+            self.strip_extmap = true;
+        } else {
+            self.extmap_strip.push(uri.to_owned());
+        }
+    }
+
+    /// One command of `sdp-attr`; false if there is no such command. Both names are in canonical spelling.
+    fn edit(
+        &mut self,
+        section: &str,
+        command: &str,
+        list: &Value<'_>,
+        report: &mut Report,
+    ) -> bool {
+        if !matches!(command, "add" | "remove" | "substitute" | "subst") {
+            return false;
+        }
+        let section = match section {
+            "none" | "global" | "session" => SdpSection::Session,
+            media => SdpSection::Media(media.to_owned()),
+        };
+        let index = self
+            .attribute_edits
+            .iter()
+            .position(|edits| edits.section == section);
+        let index = index.unwrap_or_else(|| {
+            self.attribute_edits.push(AttributeEdits::new(section));
+            self.attribute_edits.len() - 1
+        });
+        let edits = &mut self.attribute_edits[index];
+        match command {
+            "add" => edits.add.extend(attributes(list, report)),
+            "remove" => edits.remove.extend(attributes(list, report)),
+            _ => substitutions(list, &mut edits.substitute, report),
+        }
+        true
+    }
+}
+
+/// Attribute values: never split at commas, because attributes contain them.
+fn attributes(list: &Value<'_>, report: &mut Report) -> Vec<String> {
+    let items = match list {
+        Value::List(items) => items.as_slice(),
+        single => std::slice::from_ref(single),
+    };
+    items
+        .iter()
+        .filter_map(|item| {
+            let value = text(item).map(|text| attribute(&text));
+            if value.is_none() {
+                report.unknown("sdp-attr", item);
+            }
+            value
+        })
+        .collect()
+}
+
+/// One attribute value: without `a=`, and with the stand-ins of flags strings (`--` for `=`, `..` for a space) replaced.
+fn attribute(text: &str) -> String {
+    let text = text.replace("--", "=").replace("..", " ");
+    text.strip_prefix("a=").map(str::to_owned).unwrap_or(text)
+}
+
+/// `[[from to] [from to]]`, a single `[from to]`, or `from>to` as a string.
+fn substitutions(list: &Value<'_>, out: &mut Vec<(String, String)>, report: &mut Report) {
+    match list {
+        Value::List(items) => {
+            if let [from @ Value::String(_), to @ Value::String(_)] = items.as_slice()
+                && !from.to_string().contains('>')
+            {
+                out.push((attribute(&from.to_string()), attribute(&to.to_string())));
+            } else {
+                for item in items {
+                    substitutions_of_item(item, out, report);
+                }
+            }
+        }
+        single => substitutions_of_item(single, out, report),
+    }
+}
+
+fn substitutions_of_item(item: &Value<'_>, out: &mut Vec<(String, String)>, report: &mut Report) {
+    match item {
+        Value::List(pair) => {
+            if let [from, to] = pair.as_slice()
+                && let (Some(from), Some(to)) = (text(from), text(to))
+            {
+                out.push((attribute(&from), attribute(&to)));
+                return;
+            }
+        }
+        Value::String(_) => {
+            let text = item.to_string();
+            if let Some((from, to)) = text.split_once('>') {
+                out.push((attribute(from), attribute(to)));
+                return;
+            }
+        }
+        Value::Integer(_) | Value::Dictionary(_) => {}
+    }
+    report.unknown("sdp-attr", item);
+}
+
+impl Replace {
+    fn element(&mut self, element: &str, report: &mut Report) {
+        match canonical(element.trim()).as_str() {
+            "origin" => self.origin = true,
+            "origin-full" => self.origin_full = true,
+            "session-connection" => self.session_connection = true,
+            "sdp-version" => self.sdp_version = true,
+            "force-increment-sdp-ver" | "force-increment-sdp-version" => {
+                self.force_increment = true;
+            }
+            "username" => self.username = true,
+            "session-name" => self.session_name = true,
+            "zero-address" => self.zero_address = true,
+            _ => report.unknown("replace", element),
+        }
+    }
+}
+
+impl Bundle {
+    pub(crate) fn element(&mut self, element: &str, report: &mut Report) {
+        match canonical(element.trim()).as_str() {
+            "accept" => self.accept = true,
+            "offer" => self.offer = true,
+            "require" => {
+                self.require = true;
+                self.offer = true;
+            }
+            "strict" => self.strict = true,
+            "reject" => self.reject = true,
+            _ => report.unknown("bundle", element),
+        }
+    }
 }

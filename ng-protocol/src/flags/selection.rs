@@ -2,6 +2,10 @@
 
 use std::net::IpAddr;
 
+use super::addressing::address;
+use crate::spelling::{Report, Spelled, keyword, text};
+use crate::value::Value;
+
 /// The words that select a party or modify a command.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SelectionFlags {
@@ -46,4 +50,55 @@ pub enum All {
     ExceptOfferAnswer,
     /// Every flow, singly.
     Flows,
+}
+
+impl SelectionFlags {
+    pub(crate) fn apply_key(&mut self, key: &str, value: &Value<'_>, report: &mut Report) -> bool {
+        match key {
+            "all" => match keyword(value).as_deref() {
+                Some("all" | "yes" | "on" | "true" | "1") => self.all = Some(All::All),
+                Some("offer-answer") => self.all = Some(All::OfferAnswer),
+                Some("except-offer-answer" | "not-offer-answer") => {
+                    self.all = Some(All::ExceptOfferAnswer);
+                }
+                Some("flows") => self.all = Some(All::Flows),
+                Some("no" | "off" | "false" | "0" | "none") => self.all = None,
+                _ => report.unknown(key, value),
+            },
+            "label" | "from-label" => self.label = word(key, value, report),
+            "set-label" => self.set_label = word(key, value, report),
+            "to-label" => self.to_label = word(key, value, report),
+            "metadata" => self.metadata = word(key, value, report),
+            "address" => match address(value) {
+                Some(address) => self.address = Some(address),
+                None => report.unknown(key, value),
+            },
+            _ => return false,
+        }
+        true
+    }
+
+    pub(crate) fn apply_word(&mut self, word: &Spelled<'_>) -> bool {
+        match word.canonical.as_str() {
+            "all" => self.all = Some(All::All),
+            "directional" => self.directional = true,
+            "to-tag" => self.to_tag = true,
+            "fatal" => self.fatal = true,
+            "fast" => self.fast = true,
+            "discard-recording" => self.discard_recording = true,
+            "pause" => self.pause = true,
+            "new-branch" => self.new_branch = true,
+            "provisional" => self.provisional = true,
+            _ => return false,
+        }
+        true
+    }
+}
+
+fn word(key: &str, value: &Value<'_>, report: &mut Report) -> Option<String> {
+    let word = text(value);
+    if word.is_none() {
+        report.unknown(key, value);
+    }
+    word.map(Into::into)
 }
