@@ -1,0 +1,569 @@
+//! One local port with everything that happens on it: ICE, DTLS, SRTP and source learning, composed.
+//!
+//! ```text
+//! in:   first byte -> STUN to the ICE agent | DTLS to the association | (S)RTP, (S)RTCP: open, learn, hand up
+//! out:  (S)RTP, (S)RTCP: seal -> the pair that ICE selected, or the address learned, or the one signalled
+//! ```
+//!
+//! Signalling is idempotent: whoever sets the same value again changes nothing, so that a re-offer can be applied without
+//! asking what is new in it. A changed value does what its RFC says and no more.
+
+mod association;
+mod event;
+mod learning;
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use relay_packet::{DropReason, Outbox, PacketBuf, Received, SocketId};
+
+use self::association::DtlsConfig;
+use self::association::{Association, Outcome};
+use self::learning::{Observation, SourceLearner};
+use crate::LocalSocket;
+use crate::demux::{Kind, kind_of};
+use crate::dtls::{DtlsIdentity, DtlsRole, Fingerprint};
+use crate::ice::{Candidate, Component, IceAgent, IceConfig, IceCredentials, IceEvent, RemoteIce};
+use crate::srtp::{SrtpContext, SrtpKey};
+
+pub use event::{DropCounts, DtlsStatus, TransportEvent, TransportStatus};
+pub use learning::{Learning, LearningMode};
+
+/// Events that nobody has collected; far more than one mutation can cause.
+const MAX_EVENTS: usize = 64;
+
+/// Settings that all transports share.
+#[derive(Clone, Debug)]
+pub struct TransportConfig {
+    pub ice: IceConfig,
+    pub dtls: Arc<DtlsConfig>,
+    /// A handshake that failed is begun again no sooner than this after it began.
+    pub dtls_restart_interval: Duration,
+    /// How long after signalling packets may move the far end's address.
+    pub learning_window: Duration,
+}
+
+impl Default for TransportConfig {
+    fn default() -> Self {
+        Self {
+            ice: IceConfig::default(),
+            dtls: Arc::default(),
+            dtls_restart_interval: Duration::from_millis(250),
+            learning_window: Duration::from_secs(3),
+        }
+    }
+}
+
+/// What a datagram turned out to be.
+#[derive(Debug)]
+pub enum Incoming {
+    /// RTP, authenticated and decrypted where SRTP is used.
+    Rtp(PacketBuf),
+    /// RTCP, likewise.
+    Rtcp(PacketBuf),
+    /// STUN or DTLS; whatever there was to answer is in the outbox.
+    Consumed,
+    /// Counted and gone.
+    Dropped(DropReason),
+}
+
+/// One local port (one ICE component), with a socket for each address that is offered for it.
+#[derive(Debug)]
+pub struct MediaTransport {
+    locals: Vec<LocalSocket>,
+    component: Component,
+    config: Arc<TransportConfig>,
+    seed: u64,
+    ice: Option<IceAgent>,
+    association: Option<Association>,
+    learner: SourceLearner,
+    /// SDES keys, outbound and inbound. In use unless DTLS is enabled.
+    sdes: (Option<SrtpKey>, Option<SrtpKey>),
+    outbound: Option<SrtpContext>,
+    inbound: Option<SrtpContext>,
+    started_at: Option<Instant>,
+    was_writable: bool,
+    heard_media: bool,
+    last_packet_in: Option<Instant>,
+    drops: DropCounts,
+    events: VecDeque<TransportEvent>,
+}
+
+/// What signalling says.
+impl MediaTransport {
+    /// A transport on these sockets, the preferred one first. It does nothing before it is told where the far end is.
+    pub fn new(
+        locals: Vec<LocalSocket>,
+        component: Component,
+        config: Arc<TransportConfig>,
+        seed: u64,
+    ) -> Self {
+        Self {
+            learner: SourceLearner::new(config.learning_window),
+            locals,
+            component,
+            config,
+            seed,
+            ice: None,
+            association: None,
+            sdes: (None, None),
+            outbound: None,
+            inbound: None,
+            started_at: None,
+            was_writable: false,
+            heard_media: false,
+            last_packet_in: None,
+            drops: DropCounts::default(),
+            events: VecDeque::new(),
+        }
+    }
+
+    /// The sockets.
+    pub fn locals(&self) -> &[LocalSocket] {
+        &self.locals
+    }
+
+    /// Our ICE candidates, for SDP: one host candidate a socket.
+    pub fn local_candidates(&self) -> Vec<Candidate> {
+        IceAgent::local_candidates(&self.locals, self.component)
+    }
+
+    /// The far end's address as SDP has it. Used without ICE only. An unspecified address or port 0 is no address.
+    pub fn set_remote_address(&mut self, now: Instant, address: Option<SocketAddr>) {
+        self.learner.set_signalled(now, address);
+        self.note_writable();
+    }
+
+    /// How other sources than the signalled one are treated.
+    pub fn set_learning(&mut self, learning: Learning) {
+        self.learner.set_settings(learning);
+    }
+
+    /// Uses ICE, with these credentials of ours. `lite`: we answer checks and send none. Other credentials than before belong
+    /// to an ICE restart.
+    pub fn enable_ice(&mut self, credentials: IceCredentials, lite: bool) {
+        match &mut self.ice {
+            Some(agent) => agent.set_local(credentials, lite),
+            None => {
+                self.ice = Some(IceAgent::new(
+                    self.locals.clone(),
+                    self.component,
+                    credentials,
+                    lite,
+                    self.config.ice,
+                    self.seed,
+                ));
+            }
+        }
+        self.note_writable();
+    }
+
+    /// What the peer's SDP says about ICE; [`Self::enable_ice`] comes first. More candidates are trickle, another ufrag or
+    /// password is an ICE restart.
+    pub fn set_remote_ice(&mut self, now: Instant, remote: RemoteIce) {
+        if let Some(agent) = &mut self.ice {
+            agent.set_remote(now, remote);
+        }
+        self.collect_ice_events();
+        self.note_writable();
+    }
+
+    /// No ICE (any more): the far end does not speak it.
+    pub fn disable_ice(&mut self) {
+        self.ice = None;
+        self.note_writable();
+    }
+
+    /// The answer is here. The dense phase of the checks begins now, however long the telephone has been ringing, and packets
+    /// may correct the far end's address again.
+    pub fn start(&mut self, now: Instant) {
+        self.started_at.get_or_insert(now);
+        self.learner.open_window(now);
+        if let Some(agent) = &mut self.ice {
+            agent.start(now);
+        }
+    }
+
+    /// Uses DTLS-SRTP. A transport keeps the identity that it began with, because its fingerprint is in the SDP.
+    pub fn enable_dtls(&mut self, identity: Arc<DtlsIdentity>) {
+        if self.association.is_some() {
+            return;
+        }
+        self.association = Some(Association::new(
+            identity,
+            self.config.dtls.clone(),
+            self.config.dtls_restart_interval,
+        ));
+        self.outbound = None;
+        self.inbound = None;
+        self.note_writable();
+    }
+
+    /// What the peer's SDP says about DTLS: *our* role that follows from it, and the fingerprint. [`Self::enable_dtls`] comes
+    /// first. Another fingerprint than before asks for a new handshake; until that is done the old keys stay in use.
+    pub fn set_remote_dtls(&mut self, now: Instant, role: DtlsRole, fingerprint: Fingerprint) {
+        if let Some(association) = &mut self.association {
+            association.set_remote(now, role, fingerprint);
+        }
+    }
+
+    /// No DTLS (any more); SDES keys, if there are any, come into force.
+    pub fn disable_dtls(&mut self) {
+        if self.association.take().is_some() {
+            self.outbound = self.sdes.0.as_ref().map(SrtpContext::new);
+            self.inbound = self.sdes.1.as_ref().map(SrtpContext::new);
+        }
+        self.note_writable();
+    }
+
+    /// SDES keys (RFC 4568): ours for what we send, the peer's for what we receive. Without any, RTP is plain. A changed key
+    /// keeps the rollover counters; while DTLS is enabled the keys only wait.
+    pub fn set_sdes(&mut self, outbound: Option<SrtpKey>, inbound: Option<SrtpKey>) {
+        let before = std::mem::replace(&mut self.sdes, (outbound, inbound));
+        if self.association.is_none() {
+            if before.0 != outbound {
+                self.outbound = rekeyed(self.outbound.take(), outbound);
+            }
+            if before.1 != inbound {
+                self.inbound = rekeyed(self.inbound.take(), inbound);
+            }
+        }
+        self.note_writable();
+    }
+}
+
+/// Media and time.
+impl MediaTransport {
+    /// A datagram came in on one of our sockets. What it answers is in `out`; a dropped datagram's buffer is there too.
+    pub fn handle_datagram(
+        &mut self,
+        now: Instant,
+        received: Received,
+        out: &mut Outbox,
+    ) -> Incoming {
+        let Received {
+            socket,
+            source,
+            mut packet,
+        } = received;
+        let result = match kind_of(&packet) {
+            Some(Kind::Rtp) => self.open_rtp(now, socket, source, &mut packet),
+            Some(Kind::Rtcp) => self.open_rtcp(now, socket, source, &mut packet),
+            Some(Kind::Stun) => self.handle_stun(now, socket, source, &packet, out),
+            Some(Kind::Dtls) => self.handle_dtls(now, socket, source, &packet, out),
+            None => Err(DropReason::UnknownKind),
+        };
+        match result {
+            Ok(Kind::Rtp) => Incoming::Rtp(packet),
+            Ok(Kind::Rtcp) => Incoming::Rtcp(packet),
+            Ok(Kind::Stun | Kind::Dtls) => {
+                out.recycle(packet);
+                Incoming::Consumed
+            }
+            Err(reason) => {
+                self.drops.add(reason);
+                out.recycle(packet);
+                Incoming::Dropped(reason)
+            }
+        }
+    }
+
+    /// Sends an RTP packet: sealed if there are keys, to wherever the far end is. On an error the buffer is in the outbox.
+    pub fn send_rtp(&mut self, packet: PacketBuf, out: &mut Outbox) -> Result<(), DropReason> {
+        self.send(packet, SrtpContext::protect_rtp, out)
+    }
+
+    /// Sends an RTCP packet, likewise.
+    pub fn send_rtcp(&mut self, packet: PacketBuf, out: &mut Outbox) -> Result<(), DropReason> {
+        self.send(packet, SrtpContext::protect_rtcp, out)
+    }
+
+    /// Whether a packet given to [`Self::send_rtp`] now would leave: there is somewhere to send, and keys where they are needed.
+    pub fn is_writable(&self) -> bool {
+        self.destination().is_some() && (!self.requires_keys() || self.outbound.is_some())
+    }
+
+    /// Whether media has to be SRTP.
+    pub fn requires_keys(&self) -> bool {
+        self.association.is_some() || self.sdes.0.is_some() || self.sdes.1.is_some()
+    }
+
+    /// Time has passed.
+    pub fn handle_timeout(&mut self, now: Instant, out: &mut Outbox) {
+        if let Some(agent) = &mut self.ice {
+            agent.handle_timeout(now, out);
+        }
+        if let Some(association) = &mut self.association {
+            association.handle_timeout(now);
+        }
+        self.advance(now, out);
+    }
+
+    /// When [`Self::handle_timeout`] wants to be called.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        let ice = self.ice.as_ref().and_then(IceAgent::poll_timeout);
+        let dtls = self
+            .association
+            .as_ref()
+            .and_then(|association| association.poll_timeout(self.destination().is_some()));
+        [ice, dtls].into_iter().flatten().min()
+    }
+
+    /// The next event, until there is none.
+    pub fn poll_event(&mut self) -> Option<TransportEvent> {
+        self.events.pop_front()
+    }
+
+    /// A look at the transport.
+    pub fn status(&self) -> TransportStatus {
+        TransportStatus {
+            destination: self.destination().map(|(_, address)| address),
+            signalled: self.learner.signalled(),
+            ice: self.ice.as_ref().map(IceAgent::status),
+            dtls: self
+                .association
+                .as_ref()
+                .and_then(|dtls| dtls.connected().cloned()),
+            inbound_profile: self.inbound.as_ref().map(SrtpContext::profile),
+            outbound_profile: self.outbound.as_ref().map(SrtpContext::profile),
+            last_packet_in: self.last_packet_in,
+            last_ice_activity: self.ice.as_ref().and_then(IceAgent::last_activity),
+            drops: self.drops,
+        }
+    }
+
+    fn open_rtp(
+        &mut self,
+        now: Instant,
+        socket: SocketId,
+        source: SocketAddr,
+        packet: &mut PacketBuf,
+    ) -> Result<Kind, DropReason> {
+        if self.component == Component::Rtcp {
+            return Err(DropReason::NotWanted);
+        }
+        self.open(packet, SrtpContext::unprotect_rtp)?;
+        self.accept_source(now, socket, source, true)?;
+        Ok(Kind::Rtp)
+    }
+
+    fn open_rtcp(
+        &mut self,
+        now: Instant,
+        socket: SocketId,
+        source: SocketAddr,
+        packet: &mut PacketBuf,
+    ) -> Result<Kind, DropReason> {
+        self.open(packet, SrtpContext::unprotect_rtcp)?;
+        // RTCP on the RTP port tells nothing about where RTP goes.
+        let teaches = self.component == Component::Rtcp;
+        self.accept_source(now, socket, source, teaches)?;
+        Ok(Kind::Rtcp)
+    }
+
+    fn open(
+        &mut self,
+        packet: &mut PacketBuf,
+        unprotect: impl FnOnce(&mut SrtpContext, &mut PacketBuf) -> Result<(), DropReason>,
+    ) -> Result<(), DropReason> {
+        if !self.requires_keys() {
+            return Ok(());
+        }
+        let context = self.inbound.as_mut().ok_or(DropReason::SrtpNoKeys)?;
+        unprotect(context, packet)?;
+        if let Some(association) = &mut self.association {
+            association.peer_authenticated();
+        }
+        Ok(())
+    }
+
+    /// The packet is as authentic as it can be; now, may it come from there, and what does that tell?
+    fn accept_source(
+        &mut self,
+        now: Instant,
+        socket: SocketId,
+        source: SocketAddr,
+        teaches: bool,
+    ) -> Result<(), DropReason> {
+        if self.ice.is_none() {
+            let observation = if teaches {
+                self.learner.observe(now, socket, source)
+            } else if self.learner.permits(source) {
+                Observation::Accepted
+            } else {
+                Observation::Mismatch
+            };
+            match observation {
+                Observation::Accepted => {}
+                Observation::Moved { from, to } => {
+                    self.tell(TransportEvent::SourceLearned { from, to });
+                }
+                Observation::Mismatch => return Err(DropReason::SourceMismatch),
+            }
+        }
+        self.last_packet_in = Some(now);
+        if !std::mem::replace(&mut self.heard_media, true) {
+            self.tell(TransportEvent::FirstPacket { source });
+        }
+        Ok(())
+    }
+
+    fn handle_stun(
+        &mut self,
+        now: Instant,
+        socket: SocketId,
+        source: SocketAddr,
+        datagram: &[u8],
+        out: &mut Outbox,
+    ) -> Result<Kind, DropReason> {
+        let agent = self.ice.as_mut().ok_or(DropReason::StunUnauthenticated)?;
+        let result = agent.handle_datagram(now, socket, source, datagram, out);
+        self.advance(now, out);
+        result.map(|()| Kind::Stun)
+    }
+
+    fn handle_dtls(
+        &mut self,
+        now: Instant,
+        socket: SocketId,
+        source: SocketAddr,
+        datagram: &[u8],
+        out: &mut Outbox,
+    ) -> Result<Kind, DropReason> {
+        let may_be_peer = match &self.ice {
+            Some(agent) => agent.knows(source),
+            None => self.learner.may_be_peer(source),
+        };
+        let association = self.association.as_mut().filter(|_| may_be_peer);
+        let association = association.ok_or(DropReason::DtlsUnexpected)?;
+        let result = association.handle_datagram(now, (socket, source), datagram);
+        self.advance(now, out);
+        result.map(|()| Kind::Dtls)
+    }
+
+    fn send(
+        &mut self,
+        mut packet: PacketBuf,
+        protect: impl FnOnce(&mut SrtpContext, &mut PacketBuf) -> Result<(), DropReason>,
+        out: &mut Outbox,
+    ) -> Result<(), DropReason> {
+        let sealed = if self.requires_keys() {
+            match &mut self.outbound {
+                Some(context) => protect(context, &mut packet),
+                None => Err(DropReason::SrtpNoKeys),
+            }
+        } else {
+            Ok(())
+        };
+        let destination = self.destination().ok_or(DropReason::NoDestination);
+        match sealed.and(destination) {
+            Ok((socket, address)) => {
+                out.send(socket, address, packet);
+                Ok(())
+            }
+            Err(reason) => {
+                self.drops.add(reason);
+                out.recycle(packet);
+                Err(reason)
+            }
+        }
+    }
+
+    /// From which socket to which address media goes.
+    fn destination(&self) -> Option<(SocketId, SocketAddr)> {
+        if let Some(agent) = &self.ice {
+            return agent.destination();
+        }
+        let (socket, address) = self.learner.destination()?;
+        let by_family = || {
+            let mut locals = self.locals.iter();
+            locals
+                .find(|local| local.reaches(address))
+                .map(|local| local.id)
+        };
+        Some((socket.or_else(by_family)?, address))
+    }
+}
+
+/// How the parts tell each other what has happened.
+impl MediaTransport {
+    /// After STUN, DTLS or a timer: a pair may have become valid (the ClientHello leaves now), keys may be there.
+    fn advance(&mut self, now: Instant, out: &mut Outbox) {
+        self.collect_ice_events();
+        let destination = self.destination();
+        let outcome = self
+            .association
+            .as_mut()
+            .and_then(|association| association.drive(now, destination, out));
+        match outcome {
+            Some(Outcome::Connected {
+                status,
+                inbound,
+                outbound,
+                handshake,
+                peer,
+            }) => {
+                self.inbound = Some(SrtpContext::new(&inbound));
+                self.outbound = Some(SrtpContext::new(&outbound));
+                if let Some((socket, source)) = peer
+                    && self.ice.is_none()
+                    && let Observation::Moved { from, to } =
+                        self.learner.observe(now, socket, source)
+                {
+                    self.tell(TransportEvent::SourceLearned { from, to });
+                }
+                let started_at = self.started_at.unwrap_or(now);
+                self.tell(TransportEvent::DtlsConnected {
+                    role: status.role,
+                    version: status.version,
+                    cipher: status.cipher,
+                    profile: status.profile,
+                    after: now.saturating_duration_since(started_at),
+                    handshake,
+                });
+            }
+            Some(Outcome::Failed { reason }) => self.tell(TransportEvent::DtlsFailed { reason }),
+            None => {}
+        }
+        self.note_writable();
+    }
+
+    fn collect_ice_events(&mut self) {
+        while let Some(event) = self.ice.as_mut().and_then(IceAgent::poll_event) {
+            self.tell(match event {
+                IceEvent::PairSelected { pair, after } => {
+                    TransportEvent::PairSelected { pair, after }
+                }
+                IceEvent::Stalled { counts, after } => TransportEvent::IceStalled { counts, after },
+                IceEvent::ConsentLost => TransportEvent::ConsentLost,
+                IceEvent::ConsentRestored => TransportEvent::ConsentRestored,
+            });
+        }
+    }
+
+    /// Tells once when packets can be sent, and again when they could not in between.
+    fn note_writable(&mut self) {
+        let is_writable = self.is_writable();
+        if is_writable && !self.was_writable {
+            self.tell(TransportEvent::Writable);
+        }
+        self.was_writable = is_writable;
+    }
+
+    fn tell(&mut self, event: TransportEvent) {
+        if self.events.len() < MAX_EVENTS {
+            self.events.push_back(event);
+        }
+    }
+}
+
+/// The context for a key that has replaced another one, or none.
+fn rekeyed(before: Option<SrtpContext>, key: Option<SrtpKey>) -> Option<SrtpContext> {
+    let key = key?;
+    Some(match before {
+        Some(before) => before.rekeyed(&key),
+        None => SrtpContext::new(&key),
+    })
+}

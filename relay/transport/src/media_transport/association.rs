@@ -1,0 +1,357 @@
+//! The DTLS association of a transport: when an engine is made, fed, replaced and believed.
+//!
+//! ```text
+//! role and fingerprint known -> engine (client: when there is somewhere to send; server: at a ClientHello)
+//!   -> Connected -> the certificate is the announced one -> keys
+//!   -> Failed, or another certificate -> a fresh engine, not sooner than a while later
+//! ```
+//!
+//! Who may send us DTLS is decided by the transport, before. After the handshake the engine stays, to answer the repeated
+//! flights of a peer that has missed our last one.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use relay_packet::{DropReason, Outbox, SocketId};
+
+use super::event::DtlsStatus;
+use crate::dtls::{DtlsEngine, DtlsEvent, DtlsIdentity, DtlsRole, Fingerprint};
+use crate::srtp::SrtpKey;
+
+/// A handshake that keeps failing is tried less and less often; at most so many times the first interval.
+const MAX_BACKOFF: u32 = 8;
+
+/// A socket of ours and an address of the peer.
+type Route = (SocketId, SocketAddr);
+
+/// What came out of driving the association.
+#[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "one a call, moved once")]
+pub(super) enum Outcome {
+    Connected {
+        status: DtlsStatus,
+        inbound: SrtpKey,
+        outbound: SrtpKey,
+        handshake: Duration,
+        /// Where the peer of the handshake is.
+        peer: Option<Route>,
+    },
+    Failed {
+        reason: String,
+    },
+}
+
+#[derive(Debug)]
+struct Running {
+    engine: Box<dyn DtlsEngine>,
+    role: DtlsRole,
+    created_at: Instant,
+}
+
+/// A finished handshake whose certificate nobody has compared yet.
+#[derive(Debug)]
+struct Unverified {
+    status: DtlsStatus,
+    inbound: SrtpKey,
+    outbound: SrtpKey,
+    certificate_der: Vec<u8>,
+    handshake: Duration,
+}
+
+#[derive(Debug)]
+pub(super) struct Association {
+    identity: Arc<DtlsIdentity>,
+    config: Arc<DtlsConfig>,
+    restart_interval: Duration,
+    /// Our role and the fingerprint that the peer's SDP announces.
+    remote: Option<(DtlsRole, Fingerprint)>,
+    running: Option<Running>,
+    /// The next engine may be made from then on.
+    ready_at: Option<Instant>,
+    failures: u32,
+    told_reason: Option<String>,
+    unverified: Option<Unverified>,
+    connected: Option<DtlsStatus>,
+    /// Where the newest datagram came from; as server we answer there, whatever ICE thinks.
+    peer: Option<Route>,
+    is_peer_authenticated: bool,
+}
+
+impl Association {
+    pub(super) fn new(
+        identity: Arc<DtlsIdentity>,
+        config: Arc<DtlsConfig>,
+        restart_interval: Duration,
+    ) -> Self {
+        Self {
+            identity,
+            config,
+            restart_interval,
+            remote: None,
+            running: None,
+            ready_at: None,
+            failures: 0,
+            told_reason: None,
+            unverified: None,
+            connected: None,
+            peer: None,
+            is_peer_authenticated: false,
+        }
+    }
+
+    /// What the peer's SDP says. The same again changes nothing, and an established association survives a change of roles
+    /// (RFC 8842 section 5.1: only a new fingerprint asks for a new association).
+    pub(super) fn set_remote(&mut self, now: Instant, role: DtlsRole, fingerprint: Fingerprint) {
+        match self.remote {
+            Some((_, known)) if known != fingerprint => {
+                let fresh = Self::new(
+                    self.identity.clone(),
+                    self.config.clone(),
+                    self.restart_interval,
+                );
+                *self = fresh;
+            }
+            Some((known, _)) if known == role || self.connected.is_some() => return,
+            _ => {}
+        }
+        self.remote = Some((role, fingerprint));
+        if self
+            .running
+            .as_ref()
+            .is_some_and(|running| running.role != role)
+        {
+            self.running = None;
+            self.unverified = None;
+        }
+        if self.ready_at.is_none_or(|at| at < now) {
+            self.ready_at = Some(now);
+        }
+    }
+
+    /// A datagram of somebody who may be the peer.
+    pub(super) fn handle_datagram(
+        &mut self,
+        now: Instant,
+        from: Route,
+        datagram: &[u8],
+    ) -> Result<(), DropReason> {
+        if self.running.is_none() {
+            // Before the answer nobody knows the roles; a peer that begins must be the client.
+            let role = self.remote.map_or(DtlsRole::Server, |(role, _)| role);
+            let may_begin = role == DtlsRole::Server
+                && is_client_hello(datagram)
+                && self.connected.is_none()
+                && self.ready_at.is_none_or(|at| at <= now);
+            if !may_begin || !self.make_engine(now, role) {
+                return Err(DropReason::DtlsUnexpected);
+            }
+        }
+        self.peer = Some(from);
+        if let Some(running) = &mut self.running {
+            running.engine.handle_datagram(now, datagram);
+        }
+        Ok(())
+    }
+
+    pub(super) fn handle_timeout(&mut self, now: Instant) {
+        if let Some(running) = &mut self.running
+            && running.engine.poll_timeout().is_some_and(|at| at <= now)
+        {
+            running.engine.handle_timeout(now);
+        }
+    }
+
+    /// When [`Self::handle_timeout`], or [`Self::drive`] with a destination, has something to do.
+    pub(super) fn poll_timeout(&self, has_destination: bool) -> Option<Instant> {
+        match &self.running {
+            Some(running) => running.engine.poll_timeout(),
+            None => self
+                .ready_at
+                .filter(|_| has_destination && self.wants_to_begin()),
+        }
+    }
+
+    /// Begins the handshake if it is ours to begin, sends what the engine has to send, and says what has become of it.
+    pub(super) fn drive(
+        &mut self,
+        now: Instant,
+        destination: Option<Route>,
+        out: &mut Outbox,
+    ) -> Option<Outcome> {
+        if self.running.is_none()
+            && destination.is_some()
+            && self.wants_to_begin()
+            && self.ready_at.is_some_and(|at| at <= now)
+            && self.make_engine(now, DtlsRole::Client)
+            && let Some(running) = &mut self.running
+        {
+            running.engine.handle_timeout(now);
+        }
+        self.flush(destination, out);
+        while let Some(event) = self
+            .running
+            .as_mut()
+            .and_then(|running| running.engine.poll_event())
+        {
+            match event {
+                DtlsEvent::Connected {
+                    version,
+                    cipher,
+                    profile,
+                    inbound,
+                    outbound,
+                    peer_certificate_der,
+                } => {
+                    let Some(running) = &self.running else { break };
+                    self.unverified = Some(Unverified {
+                        status: DtlsStatus {
+                            role: running.role,
+                            version,
+                            cipher,
+                            profile,
+                        },
+                        inbound,
+                        outbound,
+                        certificate_der: peer_certificate_der,
+                        handshake: now.saturating_duration_since(running.created_at),
+                    });
+                }
+                DtlsEvent::Failed { reason } => return self.failed(now, reason),
+            }
+        }
+        self.verify(now)
+    }
+
+    /// An SRTP or SRTCP packet of the peer was authentic: it has the keys and needs no flight of ours again.
+    pub(super) fn peer_authenticated(&mut self) {
+        if !std::mem::replace(&mut self.is_peer_authenticated, true)
+            && let Some(running) = &mut self.running
+        {
+            running.engine.peer_authenticated();
+        }
+    }
+
+    pub(super) fn connected(&self) -> Option<&DtlsStatus> {
+        self.connected.as_ref()
+    }
+
+    fn wants_to_begin(&self) -> bool {
+        let is_client = self
+            .remote
+            .is_some_and(|(role, _)| role == DtlsRole::Client);
+        is_client && self.connected.is_none()
+    }
+
+    /// Makes an engine; `false` when the library refuses, which it would do again.
+    fn make_engine(&mut self, now: Instant, role: DtlsRole) -> bool {
+        self.ready_at = Some(now + self.restart_interval);
+        match new_engine(role, &self.identity, &self.config, now) {
+            Ok(engine) => {
+                self.running = Some(Running {
+                    engine,
+                    role,
+                    created_at: now,
+                });
+                true
+            }
+            Err(_) => false,
+        }
+    }
+
+    /// Sends what the engine has ready. Without any address to send to it is lost, like any other packet.
+    fn flush(&mut self, destination: Option<Route>, out: &mut Outbox) {
+        let Some(running) = &mut self.running else {
+            return;
+        };
+        let route = match running.role {
+            DtlsRole::Client => destination.or(self.peer),
+            DtlsRole::Server => self.peer.or(destination),
+        };
+        let mut packet = out.take();
+        while running.engine.poll_datagram(&mut packet) {
+            if let Some((socket, address)) = route {
+                let next = out.take();
+                out.send(socket, address, std::mem::replace(&mut packet, next));
+            }
+        }
+        out.recycle(packet);
+    }
+
+    /// RFC 5763 section 5: the keys count only if the certificate is the one that SDP announced.
+    fn verify(&mut self, now: Instant) -> Option<Outcome> {
+        let (_, fingerprint) = self.remote?;
+        let unverified = self.unverified.take()?;
+        if !fingerprint.matches(&unverified.certificate_der) {
+            let shown = Fingerprint::of(fingerprint.hash(), &unverified.certificate_der);
+            let reason =
+                format!("the peer's certificate is {shown}, its SDP announces {fingerprint}");
+            return self.failed(now, reason);
+        }
+        self.connected = Some(unverified.status.clone());
+        Some(Outcome::Connected {
+            status: unverified.status,
+            inbound: unverified.inbound,
+            outbound: unverified.outbound,
+            handshake: unverified.handshake,
+            peer: self.peer,
+        })
+    }
+
+    /// The handshake is over without keys: the next one may begin a while after this one began. A reason is told once.
+    fn failed(&mut self, now: Instant, reason: String) -> Option<Outcome> {
+        if self.connected.is_some() {
+            // The keys are there; the engine was only kept for a peer that repeats itself.
+            return None;
+        }
+        let running = self.running.take();
+        self.unverified = None;
+        self.failures = self.failures.saturating_add(1);
+        let pause = self.restart_interval * self.failures.min(MAX_BACKOFF);
+        let began_at = running.map_or(now, |running| running.created_at);
+        self.ready_at = Some(began_at + pause);
+        if self.told_reason.as_ref() == Some(&reason) {
+            return None;
+        }
+        self.told_reason = Some(reason.clone());
+        Some(Outcome::Failed { reason })
+    }
+}
+
+/// Whether a datagram begins with a ClientHello: a handshake record (22) of epoch 0 with handshake type 1
+/// (RFC 6347 section 4.1 and 4.2.2).
+fn is_client_hello(datagram: &[u8]) -> bool {
+    matches!(datagram, [22, _, _, 0, 0, _, _, _, _, _, _, _, _, 1, ..])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_client_hello_begins_an_association() {
+        let mut hello = [0; 40];
+        hello[..3].copy_from_slice(&[22, 254, 253]);
+        hello[13] = 1;
+        assert!(is_client_hello(&hello));
+        hello[4] = 1;
+        assert!(!is_client_hello(&hello), "epoch 1 is encrypted");
+        assert!(!is_client_hello(&[
+            21, 254, 253, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2, 2, 40
+        ]));
+        assert!(!is_client_hello(&hello[..13]));
+    }
+}
+
+/// Interim, until the engine is there.
+#[derive(Debug, Default)]
+pub struct DtlsConfig {}
+
+fn new_engine(
+    _: DtlsRole,
+    _: &Arc<DtlsIdentity>,
+    _: &DtlsConfig,
+    _: Instant,
+) -> Result<Box<dyn DtlsEngine>, crate::dtls::DtlsError> {
+    Err(crate::dtls::DtlsError::Setup("no engine yet".into()))
+}
