@@ -20,6 +20,7 @@ sip_listen              127.0.0.1:{sip}
 net_interface           127.0.0.1
 rtp_ports               {rtp_first}-{rtp_last}
 rtp_stats               yes
+statmode_default        off
 call_max_calls          4
 audio_source            aufile,{tone}
 audio_player            aufile,{player}
@@ -124,11 +125,15 @@ class Phone:
         return files[-1] if files else None
 
     def last_statistics(self):
-        """(received, lost, sent) RTP packets of the last call, from the line that baresip logs."""
+        """(received, lost) RTP packets of the last call, from the table that baresip logs.
+
+        baresip prints how many were lost only once RTCP has told it.
+        """
         with open(self.part.log, errors="replace") as log:
-            lines = re.findall(r"EX=BareSip;.*", log.read())
-        if not lines:
+            text = log.read()
+        tables = text.split("Transmit:")[1:]
+        packets = tables and re.search(r"packets:\s+\d+\s+(\d+)", tables[-1])
+        if not packets:
             return None
-        fields = dict(field.split("=", 1) for field in lines[-1].strip().split(";") if "=" in field)
-        lost = fields.get("PL", "0,0").split(",")
-        return int(fields.get("PR", 0)), int(lost[-1]), int(fields.get("PS", 0))
+        lost = re.search(r"lost:\s+-?\d+\s+(-?\d+)", tables[-1])
+        return int(packets[1]), int(lost[1]) if lost else 0

@@ -20,6 +20,7 @@ class Relay:
         self.part = Part(
             kind,
             [binary, "--config-file=none", "--table=-1", "--foreground", "--log-stderr", "--log-level=6",
+             "--delete-delay=0",
              "--interface=pub/127.0.0.1", "--interface=priv/127.0.0.1",
              f"--listen-ng=127.0.0.1:{ports.relay_ng}",
              f"--port-min={first}", f"--port-max={first + PORTS_PER_RELAY - 1}"],

@@ -1,0 +1,35 @@
+# The commands of this project. Each one says what it does while it does it.
+#
+#   make demo                  four WhatsApp-style calls through Kamailio and tandem, measured
+#   make demo RELAY=rtpengine  the same with Debian's rtpengine in place of tandem
+#   make test                  everything that can be tested, the demo's calls included
+#   make lint                  formatting, clippy, documentation, and the house rules
+#   make fuzz                  the fuzz targets, a minute each
+#   make bench                 side by side with rtpengine, as ratios
+
+RELAY ?= tandem
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+PACKAGES := $(if $(filter tandem,$(RELAY)),-p relay) -p simulator
+
+.PHONY: help demo test lint fuzz bench
+
+help:
+	@sed -n 's/^#   //p' Makefile
+
+demo:
+	@tests/demo/install.sh demo
+	@echo "building (the first time takes some minutes) ..."
+	@cargo build $(PACKAGES)
+	@python3 tests/demo/demo.py --relay $(RELAY) --binaries $(TARGET)/debug
+
+test:
+	@.ci/test
+
+lint:
+	@.ci/lint
+
+fuzz:
+	@.ci/fuzz
+
+bench:
+	@.ci/bench
