@@ -1,6 +1,7 @@
 //! Replies: a result, and before it whatever the command gives back.
 //!
-//! Keys keep the order in which they were added and `result` comes last, as NG clients have always seen it.
+//! Keys keep the order in which they were added. `result` comes last, or first where it is bad news, as NG clients have
+//! always seen it; no client is known to care.
 
 use crate::error::NgError;
 use crate::frame::{self, Encoding};
@@ -213,7 +214,15 @@ impl Response {
 
     /// The whole dictionary as it goes on the wire.
     fn to_dictionary(&self) -> Dictionary<'static> {
-        self.body.clone().with("result", self.outcome.as_str())
+        let result = self.outcome.as_str();
+        match self.outcome {
+            Outcome::Ok | Outcome::Pong => self.body.clone().with("result", result),
+            Outcome::Error | Outcome::LoadLimit => {
+                let mut dictionary = Dictionary::new().with("result", result);
+                dictionary.extend(self.body.clone());
+                dictionary
+            }
+        }
     }
 
     /// The reply as a body without a cookie, as HTTP carries it.
@@ -277,4 +286,69 @@ pub enum ReplyError {
     /// `result` is missing or has a value that is not in the language.
     #[error("result={0:?} is not a result")]
     BadResult(String),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bencoded(response: &Response) -> String {
+        String::from_utf8(response.encode(Encoding::Bencode)).unwrap()
+    }
+
+    #[test]
+    fn a_reply_carries_the_cookie_in_the_encoding_of_the_request() {
+        assert_eq!(
+            Response::pong().to_datagram(b"4811_1", Encoding::Bencode),
+            b"4811_1 d6:result4:ponge"
+        );
+        assert_eq!(
+            Response::pong().to_datagram(b"4811_2", Encoding::Json),
+            br#"4811_2 {"result":"pong"}"#
+        );
+    }
+
+    #[test]
+    fn result_comes_last_with_good_news_and_first_with_bad() {
+        assert_eq!(
+            bencoded(&Response::warning(reason::CALL_ID_NOT_FOUND)),
+            "d7:warning38:Call-ID not found or tags didn't match6:result2:oke"
+        );
+        assert_eq!(
+            bencoded(&Response::error(reason::UNKNOWN_CALL_ID)),
+            "d6:result5:error12:error-reason15:Unknown call-ide"
+        );
+    }
+
+    #[test]
+    fn overload_is_told_in_the_form_the_client_understands() {
+        assert_eq!(
+            bencoded(&Response::overloaded(reason::CPU_LIMIT, true)),
+            "d6:result10:load limit7:message24:CPU usage limit exceedede"
+        );
+        assert_eq!(
+            bencoded(&Response::overloaded(reason::CPU_LIMIT, false)),
+            "d6:result5:error12:error-reason30:Parallel session limit reachede"
+        );
+    }
+
+    #[test]
+    fn sdp_is_passed_on_byte_by_byte() {
+        let response = Response::sdp(b"v=0\r\ns=caf\xe9\r\n".to_vec());
+        let payload = response.encode(Encoding::Bencode);
+        assert_eq!(payload, b"d3:sdp13:v=0\r\ns=caf\xe9\r\n6:result2:oke");
+        assert_eq!(Response::decode(&payload), Ok(response));
+    }
+
+    #[test]
+    fn a_reply_without_a_known_result_is_not_understood() {
+        assert_eq!(
+            Response::decode(b"d6:result5:maybee"),
+            Err(ReplyError::BadResult("maybe".to_owned()))
+        );
+        assert_eq!(
+            Response::decode(b"de"),
+            Err(ReplyError::BadResult(String::new()))
+        );
+    }
 }

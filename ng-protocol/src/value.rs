@@ -215,6 +215,11 @@ impl<'a> Dictionary<'a> {
         }
     }
 
+    /// Appends all pairs of another dictionary.
+    pub fn extend(&mut self, other: Self) {
+        self.entries.extend(other.entries);
+    }
+
     /// The value of the first pair with exactly this key.
     pub fn get(&self, key: &str) -> Option<&Value<'a>> {
         self.iter()
