@@ -2,60 +2,18 @@
 //!
 //! `tests/data/ng/README.md` at the top of the repository tells how the exchanges were recorded.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "everything here is a test or reads test data"
+)]
+
+mod examples;
+mod exchanges;
+
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
-use std::path::Path;
 
+use exchanges::{EXAMPLES, RECORDED, exchanges};
 use ng_protocol::{Command, Frame, NgError, Outcome, Request, Response, frame};
-
-/// One request and its reply.
-#[derive(Debug)]
-struct Exchange {
-    /// File and name, for messages.
-    name: String,
-    request: Vec<u8>,
-    reply: Option<Vec<u8>>,
-}
-
-fn exchanges() -> Vec<Exchange> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/data/ng");
-    let mut paths: Vec<_> = fs::read_dir(folder)
-        .unwrap()
-        .map(|entry| entry.unwrap().path())
-        .filter(|path| path.extension().is_some_and(|end| end == "exchanges"))
-        .collect();
-    paths.sort();
-
-    let mut all: Vec<Exchange> = Vec::new();
-    for path in paths {
-        let file = path.file_stem().unwrap().to_string_lossy().into_owned();
-        let bytes = fs::read(&path).unwrap();
-        let mut rest = bytes.as_slice();
-        while !rest.is_empty() {
-            let end = rest.iter().position(|byte| *byte == b'\n').unwrap();
-            let header = std::str::from_utf8(&rest[..end]).unwrap();
-            let [direction, name, length] = header.split(' ').collect::<Vec<_>>()[..] else {
-                panic!("{file}: {header:?} is no header");
-            };
-            let start = end + 1;
-            let end = start + length.parse::<usize>().unwrap();
-            let datagram = rest[start..end].to_vec();
-            assert_eq!(rest[end], b'\n', "{file}: {header:?}");
-            rest = &rest[end + 1..];
-            match direction {
-                ">" => all.push(Exchange {
-                    name: format!("{file}/{name}"),
-                    request: datagram,
-                    reply: None,
-                }),
-                "<" => all.last_mut().unwrap().reply = Some(datagram),
-                _ => panic!("{file}: {header:?} is no header"),
-            }
-        }
-    }
-    assert_eq!(all.len(), 661);
-    all
-}
 
 /// The exchanges whose request is meant to be wrong, and what is wrong.
 fn expected_error(name: &str) -> Option<NgError> {
@@ -120,10 +78,13 @@ fn every_request_is_understood() {
         ["codec=[transcode=[PCMU", "flags=PCMA]", "strip=[opus]]"]
     );
     assert_eq!(inert.into_iter().collect::<Vec<_>>(), ["T.38=decode"]);
-    assert_eq!(commands["offer"], 271);
-    assert_eq!(commands["answer"], 140);
-    assert_eq!(commands["delete"], 128);
-    assert_eq!(commands.values().sum::<i32>(), 661 - 2 * 4);
+    assert_eq!(commands["offer"], 271 + 6);
+    assert_eq!(commands["answer"], 140 + 2);
+    assert_eq!(commands["delete"], 128 + 3);
+    assert_eq!(
+        commands.values().sum::<usize>(),
+        RECORDED + EXAMPLES - 2 * 4
+    );
 }
 
 #[test]
@@ -149,7 +110,7 @@ fn every_datagram_is_encoded_again_to_the_same_bytes() {
         }
     }
     // All but the two without a cookie, the two malformed ones, and one reply without a body.
-    assert_eq!(count, 661 + 659 - 2 - 2 - 1);
+    assert_eq!(count, 2 * (RECORDED + EXAMPLES) - 2 * 2 - 2 - 1);
 }
 
 #[test]
@@ -190,5 +151,5 @@ fn every_reply_is_understood_and_carries_the_cookie() {
             exchange.name
         );
     }
-    assert_eq!(outcomes["pong"], 18);
+    assert_eq!(outcomes["pong"], 18 + 3);
 }
