@@ -6,9 +6,12 @@
 mod certificate;
 mod engine;
 mod fingerprint;
+mod reassembly;
+mod record;
+mod retransmission;
 
 pub use certificate::DtlsIdentity;
-pub use engine::{DtlsEngine, DtlsEvent, DtlsRole};
+pub use engine::{DtlsConfig, DtlsEngine, DtlsEvent, DtlsRole, new_engine};
 pub use fingerprint::{Fingerprint, FingerprintError, FingerprintHash};
 
 /// Why we have no DTLS to offer.

@@ -15,7 +15,6 @@ use super::{DtlsError, Fingerprint, FingerprintHash};
 /// One serves many calls; a call keeps the one it started with, because its fingerprint is in the SDP.
 pub struct DtlsIdentity {
     certificate_der: Vec<u8>,
-    #[allow(dead_code)]
     private_key_der: Vec<u8>,
     replace_at: SystemTime,
 }
@@ -62,7 +61,6 @@ impl DtlsIdentity {
         &self.certificate_der
     }
 
-    #[allow(dead_code)]
     pub(super) fn private_key_der(&self) -> &[u8] {
         &self.private_key_der
     }

@@ -1,17 +1,75 @@
 //! The DTLS association of one transport, over the `dimpl` library. No other file names the library.
+//!
+//! The library keeps the cryptography and the order of the handshake; what belongs to the path is ours:
+//!
+//! - **The clock.** Its timers double without a limit and give up after a number of attempts. So its clock stands still, and is
+//!   moved to its next timer whenever our own schedule ([`Flight`]) says so.
+//! - **What comes in.** Every error of the library is the end of the association. It gets whole handshake messages in order, each
+//!   once ([`Reassembly`]), and nothing at all after the handshake: stray, late and repeated records cannot kill what is finished.
+//! - **The last flight.** As server we repeat it until the peer's first SRTP shows that it has arrived.
+//!
+//! ```text
+//! client                                  server
+//! ClientHello             ------->
+//!                         <-------        ServerHello .. ServerHelloDone
+//! Certificate .. Finished ------->
+//!                         <-------        ChangeCipherSpec, Finished     (the last flight)
+//! SRTP                    <------>        SRTP
+//! ```
 
+use std::collections::VecDeque;
 use std::fmt;
-use std::time::Instant;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
+use dimpl::{CertificateError, CryptoError, Dtls, DtlsCertificate, Error, Output, SecurityError};
 use relay_packet::PacketBuf;
 
+use super::reassembly::{Message, Placed, Reassembly};
+use super::record::{
+    ALERT, CHANGE_CIPHER_SPEC, CLIENT_KEY_EXCHANGE, HANDSHAKE, Record, SERVER_HELLO, alert_name,
+    cipher_name, handshake_record, records, server_hello_cipher,
+};
+use super::retransmission::Flight;
+use super::{DtlsError, DtlsIdentity};
 use crate::srtp::{SrtpKey, SrtpProfile};
+
+/// A handshake that has not ended by then will not end.
+const GIVE_UP_AFTER: Duration = Duration::from_secs(60);
+/// A fatal alert in the clear may be forged or left over, so the handshake goes on for a moment.
+const ALERT_GRACE: Duration = Duration::from_secs(2);
+/// How often the server repeats its last flight unasked. OpenSSL as client fails when it sees more than twelve.
+const LAST_FLIGHT_REPEATS: u32 = 7;
+/// Hellos that the library refused, after which the peer is refused.
+const HELLO_ATTEMPTS: u32 = 3;
+/// Below the 1,280 bytes that every path carries, with room for tunnels.
+const MTU: usize = 1150;
+
+/// The library's first step: as small as it goes, since the steps double on a clock that we move from one to the next.
+const LIBRARY_STEP: Duration = Duration::from_nanos(1);
+/// Repeats of one flight: about twenty seconds of ours, and no more than a few years on the library's clock.
+const MAX_REPEATS: usize = 54;
+/// The library's limit for the whole handshake; it stands for never.
+const LIBRARY_TIMEOUT: Duration = Duration::from_secs(3650 * 86_400);
+/// A timer of the library that lies further ahead than all steps together is that limit.
+const LIBRARY_IDLE: Duration = Duration::from_secs(8 * 365 * 86_400);
+/// Encrypted records that may wait for the ChangeCipherSpec's turn.
+const MAX_HELD: usize = 4;
 
 /// Which end of the handshake we are (RFC 5763 section 5: `a=setup:active` is the client).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DtlsRole {
     Client,
     Server,
+}
+
+impl DtlsRole {
+    fn other(self) -> Self {
+        match self {
+            Self::Client => Self::Server,
+            Self::Server => Self::Client,
+        }
+    }
 }
 
 /// What the handshake came to.
@@ -49,6 +107,563 @@ pub trait DtlsEngine: fmt::Debug + Send {
     fn poll_datagram(&mut self, packet: &mut PacketBuf) -> bool;
     /// What has become known.
     fn poll_event(&mut self) -> Option<DtlsEvent>;
-    /// SRTP or SRTCP of the peer has authenticated: it has our last flight, which need not be repeated any more.
+    /// SRTP or SRTCP of the peer has authenticated: it has our last flight, which need not be repeated unasked any more.
     fn peer_authenticated(&mut self);
 }
+
+/// Settings that all associations of the process share.
+#[derive(Clone)]
+pub struct DtlsConfig {
+    library: Arc<dimpl::Config>,
+}
+
+impl DtlsConfig {
+    /// DTLS 1.2 in both roles, which every WebRTC stack speaks.
+    pub fn new() -> Result<Self, DtlsError> {
+        let library = dimpl::Config::builder()
+            .mtu(MTU)
+            // ICE has proved the address already; the cookie would cost a round trip.
+            .use_server_cookie(false)
+            .require_client_certificate(true)
+            .flight_start_rto(LIBRARY_STEP)
+            .flight_retries(MAX_REPEATS)
+            .handshake_timeout(LIBRARY_TIMEOUT)
+            .build()
+            .map_err(|error| DtlsError::Setup(error.to_string()))?;
+        Ok(Self {
+            library: Arc::new(library),
+        })
+    }
+}
+
+impl fmt::Debug for DtlsConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DtlsConfig").finish_non_exhaustive()
+    }
+}
+
+/// An association in that role. As client it sends nothing before the first `handle_timeout`.
+pub fn new_engine(
+    config: &DtlsConfig,
+    identity: &Arc<DtlsIdentity>,
+    role: DtlsRole,
+    now: Instant,
+) -> Box<dyn DtlsEngine> {
+    Box::new(DimplEngine::new(config, identity, role, now))
+}
+
+/// The engine over `dimpl`.
+struct DimplEngine {
+    config: DtlsConfig,
+    identity: Arc<DtlsIdentity>,
+    role: DtlsRole,
+    phase: Phase,
+    library: Dtls,
+    library_clock: Instant,
+    /// The library's next timer, on its own clock; `None` when it waits for nothing.
+    library_timer: Option<Instant>,
+    reassembly: Reassembly,
+    change_cipher_spec_seen: bool,
+    held: VecDeque<Vec<u8>>,
+    flight: Option<Flight>,
+    created_at: Instant,
+    /// Since when a handshake has been under way.
+    started_at: Option<Instant>,
+    hello_attempts: u32,
+    peer_authenticated: bool,
+    refusal: Option<(u8, Instant)>,
+    negotiated: Negotiated,
+    outgoing: VecDeque<Vec<u8>>,
+    events: VecDeque<DtlsEvent>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    Handshaking,
+    Connected,
+    Failed,
+}
+
+/// What the library and the messages in the clear have told.
+#[derive(Default)]
+struct Negotiated {
+    cipher: Option<u16>,
+    peer_certificate_der: Vec<u8>,
+    material: Option<(Vec<u8>, dimpl::SrtpProfile)>,
+}
+
+impl DimplEngine {
+    fn new(
+        config: &DtlsConfig,
+        identity: &Arc<DtlsIdentity>,
+        role: DtlsRole,
+        now: Instant,
+    ) -> Self {
+        let mut engine = Self {
+            library: new_library(config, identity, role, now),
+            config: config.clone(),
+            identity: Arc::clone(identity),
+            role,
+            phase: Phase::Handshaking,
+            library_clock: now,
+            library_timer: None,
+            reassembly: Reassembly::new(role.other()),
+            change_cipher_spec_seen: false,
+            held: VecDeque::new(),
+            flight: None,
+            created_at: now,
+            started_at: None,
+            hello_attempts: 0,
+            peer_authenticated: false,
+            refusal: None,
+            negotiated: Negotiated::default(),
+            outgoing: VecDeque::new(),
+            events: VecDeque::new(),
+        };
+        if role == DtlsRole::Server {
+            // The library's server wants to know the time before its first datagram.
+            engine.move_library_clock(now, now);
+        }
+        engine
+    }
+
+    /// Begins again with a new association.
+    fn start_over(&mut self, now: Instant) {
+        self.library = new_library(&self.config, &self.identity, self.role, now);
+        self.library_clock = now;
+        self.library_timer = None;
+        self.reassembly = Reassembly::new(self.role.other());
+        self.change_cipher_spec_seen = false;
+        self.held.clear();
+        self.flight = None;
+        self.negotiated = Negotiated::default();
+        self.move_library_clock(now, now);
+    }
+
+    /// Lets the library see `clock`, which may make it send.
+    fn move_library_clock(&mut self, now: Instant, clock: Instant) {
+        self.library_clock = clock;
+        let result = self.library.handle_timeout(clock);
+        self.collect(now);
+        if let Err(error) = result {
+            self.library_failed(now, &error);
+        }
+    }
+
+    /// Gives the library one record.
+    fn feed(&mut self, now: Instant, record: &[u8]) {
+        if self.phase != Phase::Handshaking {
+            return;
+        }
+        let result = self.library.handle_packet(record);
+        self.collect(now);
+        if let Err(error) = result {
+            self.library_failed(now, &error);
+        }
+    }
+
+    /// Takes everything out of the library.
+    fn collect(&mut self, now: Instant) {
+        let mut buffer = [0; 4096];
+        let mut mark = None;
+        let mut connected = false;
+        loop {
+            match self.library.poll_output(&mut buffer) {
+                Output::Packet(datagram) => {
+                    mark = mark.or(Some(flight_mark(datagram)));
+                    for record in records(datagram) {
+                        note_server_hello(&mut self.negotiated, &record);
+                    }
+                    self.outgoing.push_back(datagram.to_vec());
+                }
+                Output::PeerCert(der) => self.negotiated.peer_certificate_der = der.to_vec(),
+                Output::KeyingMaterial(material, profile) => {
+                    self.negotiated.material = Some((material.to_vec(), profile));
+                }
+                Output::Connected => connected = true,
+                Output::Timeout(timer) => {
+                    let ahead = timer.saturating_duration_since(self.created_at);
+                    self.library_timer = (ahead < LIBRARY_IDLE).then_some(timer);
+                    break;
+                }
+                // Nothing the library sends exceeds the buffer; a loop without an end would be worse than a lost datagram.
+                Output::BufferTooSmall { .. } => break,
+                _ => {}
+            }
+        }
+        if let Some(mark) = mark {
+            match &mut self.flight {
+                Some(flight) if flight.mark == mark => flight.repeated(now),
+                _ => {
+                    self.flight = Some(Flight::sent(mark, now));
+                    self.refusal = None;
+                }
+            }
+            self.started_at.get_or_insert(now);
+        }
+        if connected && self.phase == Phase::Handshaking {
+            self.connected();
+        }
+    }
+
+    fn connected(&mut self) {
+        let event = match self.negotiated.event(self.role, &self.library) {
+            Ok(event) => {
+                self.phase = Phase::Connected;
+                event
+            }
+            Err(reason) => {
+                self.phase = Phase::Failed;
+                DtlsEvent::Failed { reason }
+            }
+        };
+        self.held.clear();
+        self.events.push_back(event);
+    }
+
+    fn fail(&mut self, reason: String) {
+        if self.phase == Phase::Handshaking {
+            self.phase = Phase::Failed;
+            self.events.push_back(DtlsEvent::Failed { reason });
+        }
+    }
+
+    /// The library is of no more use. What it refused first may have been a stray datagram, so a server waits for another hello.
+    fn library_failed(&mut self, now: Instant, error: &Error) {
+        if self.phase != Phase::Handshaking {
+            return;
+        }
+        self.hello_attempts += 1;
+        let only_hello = self.role == DtlsRole::Server && self.flight.is_none();
+        if only_hello && self.hello_attempts < HELLO_ATTEMPTS {
+            self.start_over(now);
+        } else {
+            self.fail(explain(error, self.role));
+        }
+    }
+
+    fn handle_record(&mut self, now: Instant, record: &Record<'_>) -> bool {
+        let mut repeated = false;
+        match (record.content_type, record.epoch) {
+            (HANDSHAKE, 0) => {
+                for fragment in record.handshake_fragments() {
+                    repeated |= self.reassembly.add(&fragment) == Placed::FlightRepeated;
+                }
+                while let Some(message) = self.reassembly.next_message() {
+                    note_message(&mut self.negotiated, &message);
+                    self.feed(now, &message.record);
+                }
+            }
+            // A second one would only fill the library's queue.
+            (CHANGE_CIPHER_SPEC, 0)
+                if !self.change_cipher_spec_seen && self.reassembly.has_begun() =>
+            {
+                self.change_cipher_spec_seen = true;
+                self.feed(now, record.bytes);
+            }
+            // Without a ChangeCipherSpec before it, it belongs to another association.
+            (HANDSHAKE, 1) if self.change_cipher_spec_seen => {
+                if self.held.len() == MAX_HELD {
+                    self.held.pop_front();
+                }
+                self.held.push_back(record.bytes.to_vec());
+            }
+            (ALERT, 0) => {
+                if let [2, description] = record.fragment() {
+                    self.refusal.get_or_insert((*description, now));
+                }
+            }
+            _ => {}
+        }
+        // The library forgets what it cannot decrypt yet and ignores what it has seen, so all of it is offered each time.
+        for held in std::mem::take(&mut self.held) {
+            self.feed(now, &held);
+            if self.phase == Phase::Handshaking {
+                self.held.push_back(held);
+            }
+        }
+        repeated
+    }
+
+    /// Sends the last flight once more.
+    fn repeat_flight(&mut self, now: Instant) {
+        match self.phase {
+            Phase::Handshaking => {
+                let Some(timer) = self.library_timer else {
+                    return;
+                };
+                let repeats = self.flight.map_or(0, |flight| flight.repeats as usize);
+                if repeats < MAX_REPEATS {
+                    self.move_library_clock(now, timer);
+                } else if self.role == DtlsRole::Client && !self.reassembly.has_begun() {
+                    self.start_over(now);
+                } else {
+                    self.fail(
+                        "the peer stopped answering in the middle of the DTLS handshake".into(),
+                    );
+                }
+            }
+            Phase::Connected if self.role == DtlsRole::Server => {
+                // The library repeats its last flight only for a peer that repeats its own, and not too often: let its pause be
+                // over, and show it a repeated ClientKeyExchange.
+                if let Some(timer) = self.library_timer {
+                    self.move_library_clock(now, timer);
+                }
+                let repeated = handshake_record(0, CLIENT_KEY_EXCHANGE, 0, &[]);
+                // An error would be the end of the library, but not of the keys.
+                if self.library.handle_packet(&repeated).is_ok() {
+                    self.collect(now);
+                }
+            }
+            Phase::Connected | Phase::Failed => {}
+        }
+    }
+
+    /// When the last flight is to be repeated unasked.
+    fn repeat_due(&self) -> Option<Instant> {
+        let flight = self.flight.as_ref()?;
+        let waiting = match self.phase {
+            Phase::Handshaking => self.library_timer.is_some(),
+            Phase::Connected => {
+                self.role == DtlsRole::Server
+                    && !self.peer_authenticated
+                    && flight.repeats < LAST_FLIGHT_REPEATS
+            }
+            Phase::Failed => false,
+        };
+        waiting.then(|| flight.due())
+    }
+
+    /// When an unfinished handshake is over.
+    fn fails_at(&self) -> Option<Instant> {
+        let given_up = self.started_at.map(|started| started + GIVE_UP_AFTER);
+        let refused = self.refusal.map(|(_, at)| at + ALERT_GRACE);
+        let unfinished = self.phase == Phase::Handshaking;
+        given_up
+            .into_iter()
+            .chain(refused)
+            .min()
+            .filter(|_| unfinished)
+    }
+
+    fn awaits_start(&self) -> bool {
+        self.role == DtlsRole::Client
+            && self.started_at.is_none()
+            && self.phase == Phase::Handshaking
+    }
+}
+
+impl DtlsEngine for DimplEngine {
+    fn handle_datagram(&mut self, now: Instant, datagram: &[u8]) {
+        let mut repeated = false;
+        for record in records(datagram) {
+            repeated |= match self.phase {
+                Phase::Handshaking => self.handle_record(now, &record),
+                Phase::Connected => record.content_type == HANDSHAKE,
+                Phase::Failed => false,
+            };
+        }
+        if repeated && self.flight.is_some_and(|flight| flight.may_answer(now)) {
+            self.repeat_flight(now);
+        }
+    }
+
+    fn handle_timeout(&mut self, now: Instant) {
+        if self.awaits_start() {
+            self.move_library_clock(now, now);
+            return;
+        }
+        if self.fails_at().is_some_and(|at| now >= at) {
+            let reason = match self.refusal {
+                Some((description, _)) => refused(description, self.role),
+                None => "the peer did not finish the DTLS handshake within a minute".into(),
+            };
+            self.fail(reason);
+        }
+        if self.repeat_due().is_some_and(|due| now >= due) {
+            self.repeat_flight(now);
+        }
+    }
+
+    fn poll_timeout(&self) -> Option<Instant> {
+        if self.awaits_start() {
+            return Some(self.created_at);
+        }
+        self.repeat_due().into_iter().chain(self.fails_at()).min()
+    }
+
+    fn poll_datagram(&mut self, packet: &mut PacketBuf) -> bool {
+        match self.outgoing.pop_front() {
+            Some(datagram) => packet.copy_from(&datagram),
+            None => false,
+        }
+    }
+
+    fn poll_event(&mut self) -> Option<DtlsEvent> {
+        self.events.pop_front()
+    }
+
+    fn peer_authenticated(&mut self) {
+        self.peer_authenticated = true;
+    }
+}
+
+impl fmt::Debug for DimplEngine {
+    /// Never shows key material.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DimplEngine")
+            .field("role", &self.role)
+            .field("phase", &self.phase)
+            .field("flight", &self.flight)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Negotiated {
+    fn event(&mut self, role: DtlsRole, library: &Dtls) -> Result<DtlsEvent, String> {
+        let (material, profile) = self.material.take().ok_or(
+            "the DTLS handshake was finished, but the peer offered no SRTP protection profile that the relay knows \
+             (SRTP_AEAD_AES_256_GCM, SRTP_AEAD_AES_128_GCM, SRTP_AES128_CM_HMAC_SHA1_80)",
+        )?;
+        let profile = match profile {
+            dimpl::SrtpProfile::AES128_CM_SHA1_80 => SrtpProfile::Aes128CmSha1_80,
+            dimpl::SrtpProfile::AEAD_AES_128_GCM => SrtpProfile::AeadAes128Gcm,
+            dimpl::SrtpProfile::AEAD_AES_256_GCM => SrtpProfile::AeadAes256Gcm,
+            other => {
+                return Err(format!(
+                    "the SRTP protection profile {other} is not supported"
+                ));
+            }
+        };
+        let [client, server] = split_material(profile, &material)
+            .ok_or("the DTLS library gave keys of a wrong length")?;
+        let (inbound, outbound) = match role {
+            DtlsRole::Client => (server, client),
+            DtlsRole::Server => (client, server),
+        };
+        let version = match library.protocol_version() {
+            Some(dimpl::ProtocolVersion::DTLS1_3) => "DTLS 1.3",
+            _ => "DTLS 1.2",
+        };
+        Ok(DtlsEvent::Connected {
+            version: version.into(),
+            cipher: cipher_name(self.cipher),
+            profile,
+            inbound,
+            outbound,
+            peer_certificate_der: std::mem::take(&mut self.peer_certificate_der),
+        })
+    }
+}
+
+/// RFC 5764 section 4.2: the client's key, the server's key, the client's salt, the server's salt.
+fn split_material(profile: SrtpProfile, material: &[u8]) -> Option<[SrtpKey; 2]> {
+    let (keys, salts) = material.split_at_checked(2 * profile.key_len())?;
+    let (client_key, server_key) = keys.split_at(profile.key_len());
+    let (client_salt, server_salt) = salts.split_at_checked(profile.salt_len())?;
+    let join =
+        |key: &[u8], salt: &[u8]| SrtpKey::from_material(profile, &[key, salt].concat()).ok();
+    Some([
+        join(client_key, client_salt)?,
+        join(server_key, server_salt)?,
+    ])
+}
+
+fn new_library(config: &DtlsConfig, identity: &DtlsIdentity, role: DtlsRole, now: Instant) -> Dtls {
+    let certificate = DtlsCertificate {
+        certificate: identity.certificate_der().to_vec(),
+        private_key: identity.private_key_der().to_vec(),
+    };
+    let mut library = Dtls::new_12(Arc::clone(&config.library), certificate, now);
+    library.set_active(role == DtlsRole::Client);
+    library
+}
+
+/// What tells a flight from the one before it.
+fn flight_mark(datagram: &[u8]) -> (u8, u8, u16) {
+    let Some(record) = records(datagram).next() else {
+        return (0, 0, 0);
+    };
+    let message = (record.content_type == HANDSHAKE && record.epoch == 0)
+        .then(|| record.handshake_fragments().next())
+        .flatten();
+    match message {
+        Some(message) => (
+            record.content_type,
+            message.message_type,
+            message.message_seq,
+        ),
+        None => (record.content_type, 0, 0),
+    }
+}
+
+/// Our own ServerHello says which cipher suite we chose.
+fn note_server_hello(negotiated: &mut Negotiated, record: &Record<'_>) {
+    if record.content_type == HANDSHAKE && record.epoch == 0 {
+        let mut fragments = record.handshake_fragments();
+        if let Some(hello) = fragments.find(|fragment| fragment.message_type == SERVER_HELLO) {
+            negotiated.cipher = server_hello_cipher(hello.body);
+        }
+    }
+}
+
+/// And the peer's ServerHello which one it chose.
+fn note_message(negotiated: &mut Negotiated, message: &Message) {
+    if message.message_type == SERVER_HELLO {
+        negotiated.cipher = server_hello_cipher(&message.body);
+    }
+}
+
+/// What an alert of the peer means for the operator.
+fn refused(description: u8, role: DtlsRole) -> String {
+    let name = alert_name(description);
+    let mut reason =
+        format!("the peer refused the DTLS handshake with the alert {name} ({description})");
+    if description == 40 && role == DtlsRole::Client {
+        reason.push_str(
+            "; if its certificate is RSA, the relay cannot use it: only ECDSA is supported",
+        );
+    }
+    reason
+}
+
+/// What an error of the library means for the operator.
+fn explain(error: &Error, role: DtlsRole) -> String {
+    match error {
+        Error::SecurityError(SecurityError::NoMutuallyAcceptableCipherSuite) => {
+            "the peer offers no DTLS cipher suite that the relay knows (ECDHE with ECDSA and AES-GCM or ChaCha20)".into()
+        }
+        Error::SecurityError(SecurityError::ExtendedMasterSecretNotNegotiated) => {
+            "the peer does not support the extended master secret (RFC 7627), without which the relay makes no keys".into()
+        }
+        Error::SecurityError(
+            SecurityError::UnsupportedClientVersion(_) | SecurityError::UnsupportedServerVersion(_),
+        ) => "the peer does not speak DTLS 1.2".into(),
+        Error::SecurityError(SecurityError::FatalAlert { description }) => refused(*description, role),
+        Error::CertificateError(
+            CertificateError::NoClientCertificateReceived | CertificateError::NoServerCertificateReceived,
+        ) => "the peer sent no certificate that the relay could use; it may have an RSA one, and only ECDSA is supported".into(),
+        Error::CertificateError(
+            CertificateError::MissingEcCurveParameter
+            | CertificateError::InvalidEcCurveParameter
+            | CertificateError::UnsupportedEcCurve
+            | CertificateError::InvalidSubjectPublicKey,
+        )
+        | Error::CryptoError(
+            CryptoError::UnsupportedPublicKeyAlgorithm
+            | CryptoError::UnsupportedEcCurve
+            | CryptoError::MissingEcCurveParameter
+            | CryptoError::InvalidEcCurveParameter
+            | CryptoError::UnsupportedSignatureAlgorithm(_)
+            | CryptoError::SignatureAlgorithmMismatch { .. }
+            | CryptoError::UnsupportedSignaturePair { .. }
+            | CryptoError::UnsupportedSignatureVerification { .. },
+        ) => format!(
+            "the peer's certificate is not supported: the relay wants ECDSA on P-256 or P-384, not RSA ({error})"
+        ),
+        other => format!("the DTLS handshake failed: {other}"),
+    }
+}
+
+#[cfg(test)]
+mod tests;
