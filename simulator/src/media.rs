@@ -10,12 +10,26 @@
 //!   (or the answer)  └──────────────────► ICE ────► DTLS ───────► Meta speaks, timers run
 //! ```
 
+mod agreement;
 pub mod config;
+mod credentials;
 pub mod driver;
+mod dtls;
 pub mod endpoint;
 pub mod event;
+mod g711;
+mod ice_lite;
 pub mod impairment;
+pub mod prompt;
+mod reception;
 pub mod report;
+mod rtcp;
+mod rtp;
+mod srtp;
+mod stun;
+mod tone;
+mod violations;
+mod voice;
 
 pub use config::{CallDirection, MediaConfig};
 pub use driver::{DriverConfig, MediaHandle};
