@@ -153,3 +153,29 @@ impl Flags {
         self.sdp.bundle.require = true;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{offer, offer_of_string};
+
+    #[test]
+    fn webrtc_stands_for_what_browsers_need() {
+        let spelt_out = offer_of_string(
+            "UDP/TLS/RTP/SAVPF ICE=force trickle-ICE rtcp-mux=[offer require] no-rtcp-attribute SDES=[off] \
+             generate-mid bundle=[offer require]",
+        );
+        assert_eq!(offer(r#""flags":["WebRTC"]"#), spelt_out);
+    }
+
+    #[test]
+    fn what_is_known_and_has_no_effect_is_told_apart_from_the_unknown() {
+        let request =
+            offer(r#""instance":"a","vsc-star-rec":"*1","flags":["egress","frobnicate"]"#);
+        let inert: Vec<_> = request.inert.iter().map(|word| word.key.as_str()).collect();
+        assert_eq!(inert, ["instance", "vsc-star-rec", "flags"]);
+        assert_eq!(request.unknown.len(), 1);
+        assert_eq!(request.unknown[0].value, "frobnicate");
+        assert_eq!(request.flags, Flags::default());
+    }
+}

@@ -10,6 +10,8 @@ pub mod request;
 pub mod response;
 pub mod rtpp_flags;
 mod spelling;
+#[cfg(test)]
+mod testing;
 pub mod value;
 
 pub use error::NgError;

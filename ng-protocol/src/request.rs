@@ -615,3 +615,272 @@ pub struct RecordingOutput {
     /// The pattern of file names (`recording-pattern`).
     pub pattern: Option<String>,
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::testing::{offer, offer_of_string, unknown};
+
+    #[test]
+    fn the_table_of_commands_follows_the_enumeration() {
+        for (index, command) in Command::all().enumerate() {
+            assert_eq!(command as usize, index);
+            assert_eq!(Command::parse(command.name()), Some(command));
+        }
+        assert_eq!(Command::BlockDtmf.name(), "block DTMF");
+        assert_eq!(Command::CreateAnswer.short_name(), "crtansw");
+    }
+
+    #[test]
+    fn commands_are_spelt_exactly() {
+        assert_eq!(Command::parse("CLI"), Some(Command::Cli));
+        for name in ["PING", "block_DTMF", "block dtmf", ""] {
+            assert_eq!(Command::parse(name), None, "{name}");
+        }
+        assert_eq!(
+            Request::parse(b"d7:command4:PINGe"),
+            Err(NgError::UnrecognizedCommand {
+                command: "PING".to_owned()
+            })
+        );
+        assert_eq!(Request::parse(b"de"), Err(NgError::NoCommand));
+    }
+
+    #[test]
+    fn keys_are_taken_in_every_spelling() {
+        let expected =
+            offer(r#""call-id":"c","from-tag":"f","to-tag":"t","via-branch":"b","sdp":"v=0""#);
+        for keys in [
+            r#""call_id":"c","from_tag":"f","to_tag":"t","via_branch":"b","SDP":"v=0""#,
+            r#""call id":"c","from tag":"f","to tag":"t","via branch":"b","Sdp":"v=0""#,
+            r#""Call-ID":"c","From-Tag":"f","To-Tag":"t","Via-Branch":"b","sdp":"v=0""#,
+        ] {
+            assert_eq!(offer(keys), expected, "{keys}");
+        }
+    }
+
+    #[test]
+    fn names_are_opaque_bytes_and_empty_ones_are_none() {
+        let request =
+            Request::parse(b"d7:command5:query7:call-id3:\xff\x00\xe98:from-tag0:e").unwrap();
+        assert_eq!(
+            request.call_id,
+            Some(CallId::from(b"\xff\x00\xe9".as_slice()))
+        );
+        assert_eq!(request.from_tag, None);
+        assert_eq!(offer(r#""call-id":17"#).call_id, Some(CallId::from("17")));
+    }
+
+    #[test]
+    fn the_first_command_and_the_last_of_everything_else_count() {
+        let request =
+            Request::parse(br#"{"command":"offer","call-id":"a","call-id":"b","command":"ping"}"#)
+                .unwrap();
+        assert_eq!(request.command, Command::Offer);
+        assert_eq!(request.call_id, Some(CallId::from("b")));
+        let request =
+            Request::parse(br#"{"command":"query","call-id":"a","call-id":"b"}"#).unwrap();
+        assert_eq!(request.call_id, Some(CallId::from("a")));
+    }
+
+    #[test]
+    fn integers_may_be_strings_and_nonsense_is_the_default() {
+        assert_eq!(offer(r#""limit":"3""#).limit, Some(3));
+        assert_eq!(offer(r#""limit":3"#).limit, Some(3));
+        assert_eq!(offer(r#""limit":2.7"#).limit, None);
+        assert_eq!(unknown(r#""limit":"x""#), ["limit=x"]);
+        for key in ["delete delay", "delete-delay", "delete_delay"] {
+            assert_eq!(offer(&format!(r#""{key}":"0""#)).delete_delay, Some(0));
+        }
+    }
+
+    #[test]
+    fn the_kind_of_the_sip_message_is_told() {
+        let request =
+            offer(r#""sip_message_type":"sip_reply","sip_code":"200","supports":"load limit""#);
+        assert_eq!(request.sip_message_type, Some(SipMessageType::Reply));
+        assert_eq!(request.sip_code, Some(200));
+        assert!(request.supports_load_limit);
+    }
+
+    #[test]
+    fn events_are_named_by_key_or_code() {
+        let code = |keys| offer(keys).dtmf;
+        assert_eq!(code(r#""code":"5""#).code, Some(5));
+        assert_eq!(code(r#""code":11"#).code, Some(11));
+        assert_eq!(code(r##""digit":"#""##).code, Some(11));
+        assert_eq!(code(r#""code":"D""#).code, Some(15));
+        assert!(code(r#""code":"16""#).code_out_of_range);
+        assert!(!code("").code_out_of_range);
+    }
+
+    #[test]
+    fn pausing_is_a_duration_or_a_switch() {
+        assert_eq!(offer(r#""pause":"150""#).dtmf.pause_ms, Some(150));
+        assert!(offer(r#""pause":"yes""#).flags.selection.pause);
+        assert!(offer(r#""flags":["pause"]"#).flags.selection.pause);
+    }
+
+    #[test]
+    fn tags_in_a_flags_string_also_set_the_flags_of_their_name() {
+        let request = offer_of_string("from-tag=f to-tag=t");
+        assert_eq!(request.from_tag, Some(Tag::from("f")));
+        assert_eq!(request.to_tag, Some(Tag::from("t")));
+        assert!(request.flags.selection.directional && request.flags.selection.to_tag);
+        let request = offer_of_string("to-tag");
+        assert_eq!(request.to_tag, None);
+        assert!(request.flags.selection.to_tag);
+    }
+
+    #[test]
+    fn flags_strings_and_dictionaries_give_the_same_request() {
+        for (string, keys) in [
+            (
+                "replace-origin transport-protocol=RTP/SAVP DTLS=off SDES=[only-AES_CM_128_HMAC_SHA1_80 pad] \
+                 codec=[strip=[PCMA] transcode=[G722]] label=callee ICE=remove rtcp-mux-offer",
+                r#""replace":["origin"],"transport-protocol":"RTP/SAVP","DTLS":"off",
+                   "SDES":["only-AES_CM_128_HMAC_SHA1_80","pad"],
+                   "codec":{"strip":["PCMA"],"transcode":["G722"]},"label":"callee","ICE":"remove",
+                   "rtcp-mux":["offer"]"#,
+            ),
+            (
+                "trust-address generate-mid via-branch=b1 direction=a direction=b TOS=184 delete-delay=3",
+                r#""flags":["trust-address","generate-mid"],"via-branch":"b1","direction":["a","b"],"TOS":184,
+                   "delete delay":3"#,
+            ),
+            (
+                "received-from=[IP4 192.0.2.1] address-family=IP6 endpoint-learning=off ptime=20 WebRTC",
+                r#""received-from":["IP4","192.0.2.1"],"address family":"IP6","endpoint-learning":"off","ptime":20,
+                   "flags":["WebRTC"]"#,
+            ),
+            (
+                "frobnicate ICE=bogus nonsense=1",
+                r#""flags":["frobnicate"],"ICE":"bogus","nonsense":"1""#,
+            ),
+        ] {
+            assert_eq!(offer_of_string(string), offer(keys), "{string}");
+        }
+    }
+
+    #[test]
+    fn a_string_cannot_contain_itself() {
+        assert_eq!(
+            unknown(r#""rtpp-flags":"rtpp-flags=x command=ping flags=flags=x template=y""#),
+            [
+                "rtpp-flags=x",
+                "command=ping",
+                "flags=flags=x",
+                "template=y"
+            ]
+        );
+        assert_eq!(unknown(r#""flags":["flags=fatal"]"#), ["flags=flags=fatal"]);
+    }
+
+    #[test]
+    fn unknown_words_are_kept_once_and_cut_to_size() {
+        let long = "x".repeat(5000);
+        let request = offer(&format!(r#""{long}":"{long}","flags":["symm","symm"]"#));
+        assert_eq!(request.unknown.len(), 2);
+        assert!(request.unknown[0].value.len() < 300);
+        assert!(request.unknown[0].key.len() < 300);
+        let many: Vec<_> = (0..5000).map(|n| format!(r#""w{n}""#)).collect();
+        let request = offer(&format!(r#""flags":[{}]"#, many.join(",")));
+        assert_eq!(request.unknown.len(), 64);
+    }
+
+    #[test]
+    fn playing_and_recording_have_their_keys() {
+        let request = offer(
+            r#""file":"/a.wav","repeat-times":"2","start-pos":5,"output-file":"/o","recording-path":"/d",
+               "output-pattern":"%s","from-tags":["a","b"],"body":"list totals""#,
+        );
+        assert_eq!(request.playback.file.as_deref(), Some("/a.wav"));
+        assert_eq!(request.playback.repeat_times, Some(2));
+        assert_eq!(request.recording.destination.as_deref(), Some("/o"));
+        assert_eq!(request.recording.directory.as_deref(), Some("/d"));
+        assert_eq!(request.from_tags, [Tag::from("a"), Tag::from("b")]);
+        assert_eq!(request.cli_body.as_deref(), Some("list totals"));
+        assert_eq!(request.unknown, []);
+    }
+
+    /// Words from which scripts are made, whole and in parts.
+    const WORDS: &[&str] = &[
+        "ICE",
+        "=",
+        "[",
+        "]",
+        " ",
+        "-",
+        "force",
+        "codec",
+        "strip",
+        "transcode",
+        "PCMU",
+        "sdp-attr",
+        "audio",
+        "add",
+        "remove",
+        "substitute",
+        ">",
+        "a",
+        "direction",
+        "SDES",
+        "only",
+        "RTP/SAVP",
+        "DTLS",
+        "rtcp-mux",
+        "offer",
+        ",",
+        "flags",
+        "to-tag",
+        "é",
+        "--",
+        "..",
+        "T.38",
+        "replace",
+        "bundle",
+        "rtpp-flags",
+        "endpoint-learning",
+        "all",
+    ];
+
+    proptest! {
+        #[test]
+        fn any_flags_string_is_accepted(words in prop::collection::vec(prop::sample::select(WORDS), 0..30)) {
+            let flags = words.concat();
+            let keys = Dictionary::new().with("command", "offer").with("rtpp-flags", flags.as_str());
+            // Only a misspelt edit may be refused.
+            let result = Request::from_dictionary(&keys, &Templates::default());
+            let accepted = matches!(result, Ok(_) | Err(NgError::BadValue { .. }));
+            prop_assert!(accepted);
+            let keys = Dictionary::new().with("command", "offer").with("flags", flags.as_str());
+            prop_assert!(Request::from_dictionary(&keys, &Templates::default()).is_ok() || flags.contains("sdp-attr"));
+        }
+
+        #[test]
+        fn a_word_means_the_same_in_the_list_and_in_the_string(
+            words in prop::collection::vec("(ICE|SDES|codec|rtcp-mux|replace|DTLS)-(force|off|strip-PCMU|offer|origin)", 0..6),
+        ) {
+            let list: Value<'_> = words.iter().map(String::as_str).collect();
+            let string = words.join(" ");
+            let from = |key, value: Value<'_>| {
+                let keys = Dictionary::new().with("command", "offer").with(key, value.into_owned());
+                Request::from_dictionary(&keys, &Templates::default())
+            };
+            prop_assert_eq!(from("flags", list), from("rtpp-flags", string.as_str().into()));
+        }
+
+        #[test]
+        fn any_value_of_any_key_is_accepted(
+            key in prop::sample::select(WORDS),
+            value in "[\\[\\]{}\",:0-9a-z -]{0,40}",
+        ) {
+            let text = format!(r#"{{"command":"offer","{key}":{value}}}"#);
+            let _ = Request::parse(text.as_bytes());
+            let bytes = format!("d7:command5:offer{}:{key}{value}e", key.len());
+            let _ = Request::parse(bytes.as_bytes());
+        }
+    }
+}

@@ -9,7 +9,7 @@ use std::borrow::Cow;
 use crate::rtpp_flags;
 use crate::value::Value;
 
-/// How much of a value without effect is kept for the log.
+/// How many bytes of a word without effect are kept for the log.
 const MAX_REPORTED: usize = 200;
 
 /// How many words without effect are kept of one request; what comes after them is not worth a log line.
@@ -54,7 +54,7 @@ impl<'a> Spelled<'a> {
 /// A word of a request that did nothing, and where it stood.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Word {
-    /// The key, or `flags` for a flag word.
+    /// The key in canonical spelling, or `flags` for a flag word.
     pub key: String,
     /// The value, or the flag word.
     pub value: String,
@@ -79,22 +79,25 @@ impl Report {
     }
 }
 
-fn push(words: &mut Vec<Word>, key: &str, mut value: String) {
+fn push(words: &mut Vec<Word>, key: &str, value: String) {
     if words.len() >= MAX_WORDS {
         return;
     }
-    if value.len() > MAX_REPORTED {
-        let end = value.floor_char_boundary(MAX_REPORTED);
-        value.truncate(end);
-        value.push('…');
-    }
     let word = Word {
-        key: key.to_owned(),
-        value,
+        key: cut(canonical(key)),
+        value: cut(value),
     };
     if !words.contains(&word) {
         words.push(word);
     }
+}
+
+fn cut(mut text: String) -> String {
+    if text.len() > MAX_REPORTED {
+        text.truncate(text.floor_char_boundary(MAX_REPORTED));
+        text.push('…');
+    }
+    text
 }
 
 /// The text of a string or integer; bytes that are not UTF-8 become replacement characters.

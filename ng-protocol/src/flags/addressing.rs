@@ -138,3 +138,86 @@ pub(crate) fn address(value: &Value<'_>) -> Option<IpAddr> {
         .parse()
         .ok()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{offer, offer_of_string, unknown};
+
+    #[test]
+    fn the_source_of_the_message_comes_as_list_or_address() {
+        for (keys, expected) in [
+            (r#""received-from":["IP4","192.0.2.1"]"#, "192.0.2.1"),
+            (r#""received from":["IP6","2001:db8::1"]"#, "2001:db8::1"),
+            (r#""received-from":"192.0.2.1""#, "192.0.2.1"),
+            (r#""received-from":"[2001:db8::1]""#, "2001:db8::1"),
+        ] {
+            let addressing = offer(keys).flags.addressing;
+            assert_eq!(addressing.received_from, Some(expected.parse().unwrap()));
+        }
+    }
+
+    #[test]
+    fn a_request_without_a_message_has_an_empty_source() {
+        let request = offer(r#""received-from":[]"#);
+        assert_eq!(request.flags.addressing.received_from, None);
+        assert_eq!(request.unknown, []);
+    }
+
+    #[test]
+    fn direction_is_a_list_of_two() {
+        let addressing = offer(r#""direction":["priv","pub"]"#).flags.addressing;
+        assert_eq!(addressing.from_interface.as_deref(), Some("priv"));
+        assert_eq!(addressing.to_interface.as_deref(), Some("pub"));
+        assert_eq!(
+            offer(r#""from-interface":"priv","to-interface":"pub""#)
+                .flags
+                .addressing,
+            addressing
+        );
+        assert_eq!(
+            offer(r#""direction":"pub""#)
+                .flags
+                .addressing
+                .from_interface,
+            None
+        );
+        assert_eq!(unknown(r#""direction":"pub""#), ["direction=pub"]);
+    }
+
+    #[test]
+    fn a_flags_string_names_the_interfaces_one_after_the_other() {
+        let request = offer_of_string("direction=priv external direction=third");
+        let addressing = &request.flags.addressing;
+        assert_eq!(addressing.from_interface.as_deref(), Some("priv"));
+        assert_eq!(addressing.to_interface.as_deref(), Some("external"));
+        assert_eq!(request.unknown.len(), 1);
+        assert_eq!(request.unknown[0].value, "third");
+    }
+
+    #[test]
+    fn tos_is_an_octet_or_kept_or_the_default() {
+        let tos = |keys| offer(keys).flags.addressing.tos;
+        assert_eq!(tos(r#""TOS":184"#), Some(Tos::Octet(184)));
+        assert_eq!(tos(r#""tos":"184""#), Some(Tos::Octet(184)));
+        assert_eq!(tos(r#""TOS":-1"#), Some(Tos::Keep));
+        assert_eq!(tos(r#""TOS":256"#), None);
+        assert_eq!(tos(r#""TOS":"x""#), None);
+    }
+
+    #[test]
+    fn families_and_addresses_are_read() {
+        let addressing = offer(
+            r#""address family":"IP6","media address":"10.11.12.13","flags":"SIP source address""#,
+        )
+        .flags
+        .addressing;
+        assert_eq!(addressing.address_family, Some(AddressFamily::Ip6));
+        assert_eq!(
+            addressing.media_address,
+            Some("10.11.12.13".parse().unwrap())
+        );
+        assert_eq!(addressing.sip_source_address, Some(true));
+        assert_eq!(unknown(r#""media-address":"pbx""#), ["media-address=pbx"]);
+    }
+}

@@ -233,3 +233,113 @@ impl CodecSpec {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{offer, offer_of_string, unknown};
+
+    #[test]
+    fn operations_are_a_dictionary_keys_or_words() {
+        let expected = offer(
+            r#""codec":{"strip":["PCMA","G722"],"transcode":["opus/48000/2"],"mask":["all"]}"#,
+        );
+        for keys in [
+            r#""codec":{"strip":"PCMA,G722","transcode":"opus/48000/2","mask":"all"}"#,
+            r#""codec-strip":"PCMA,G722","transcode":["opus/48000/2"],"codec_mask":["all"]"#,
+            r#""flags":["codec-strip-PCMA","codec-strip-G722","transcode-opus/48000/2","codec-mask-all"]"#,
+            r#""flags":["codec strip PCMA","CODEC-STRIP-G722","codec-transcode-opus/48000/2","codec-mask=all"]"#,
+            r#""codec":"[strip=[PCMA G722] transcode=[opus/48000/2] mask=[all]]""#,
+        ] {
+            assert_eq!(offer(keys), expected, "{keys}");
+        }
+        for flags in [
+            "codec=[strip=[PCMA G722] transcode=[opus/48000/2] mask=[all]]",
+            "codec-strip=PCMA,G722 transcode=opus/48000/2 codec-mask=all",
+            "codec-strip=[PCMA G722] codec-transcode-opus/48000/2 codec-mask-all",
+        ] {
+            assert_eq!(offer_of_string(flags), expected, "{flags}");
+        }
+    }
+
+    #[test]
+    fn a_codec_is_named_with_as_many_parts_as_needed() {
+        let spec = |text: &str| CodecSpec::parse(text).unwrap();
+        assert_eq!(spec("PCMU").name, "PCMU");
+        assert_eq!(
+            spec("opus/48000/2/24000/20/useinbandfec--1;..cbr--0/complexity--5"),
+            CodecSpec {
+                name: "opus".to_owned(),
+                clock_rate: Some(48_000),
+                channels: Some(2),
+                bitrate: Some(24_000),
+                ptime_ms: Some(20),
+                fmtp: Some("useinbandfec=1; cbr=0".to_owned()),
+                options: Some("complexity=5".to_owned()),
+            }
+        );
+        assert_eq!(spec("opus///24000").bitrate, Some(24_000));
+        assert_eq!(spec("opus/fast/2").clock_rate, None);
+        assert_eq!(CodecSpec::parse(" "), None);
+        assert_eq!(CodecSpec::parse("/8000"), None);
+    }
+
+    #[test]
+    fn only_the_parts_that_were_written_must_agree() {
+        let spec = |text: &str| CodecSpec::parse(text).unwrap();
+        assert!(spec("pcmu").matches("PCMU", 8000, 1));
+        assert!(spec("telephone-event").matches("telephone-event", 48_000, 1));
+        assert!(!spec("telephone-event/8000").matches("telephone-event", 48_000, 1));
+        assert!(spec("PCMU/8000/1").matches("PCMU", 8000, 0));
+        assert!(!spec("opus/48000/1").matches("opus", 48_000, 2));
+        assert!(spec("ALL").is_all() && spec("full").is_all() && spec("full").is_full());
+    }
+
+    #[test]
+    fn an_explicit_packet_time_wins_over_repacketize() {
+        let ptime = |keys| offer(keys).flags.codec.ptime_ms;
+        assert_eq!(ptime(r#""ptime":"20""#), Some(20));
+        assert_eq!(ptime(r#""repacketize":30"#), Some(30));
+        assert_eq!(ptime(r#""repacketize":30,"ptime":20"#), Some(20));
+        assert_eq!(ptime(r#""ptime":20,"repacketize":30"#), Some(20));
+        assert_eq!(ptime(r#""ptime":0"#), None);
+        assert_eq!(
+            offer(r#""ptime-reverse":"40""#)
+                .flags
+                .codec
+                .ptime_reverse_ms,
+            Some(40)
+        );
+    }
+
+    #[test]
+    fn an_unknown_operation_is_reported() {
+        assert_eq!(
+            unknown(r#""codec":{"frobnicate":["PCMU"]}"#),
+            ["codec=frobnicate"]
+        );
+        assert_eq!(
+            unknown(r#""codec":"[transcode=[PCMU""#),
+            ["codec=[transcode=[PCMU"]
+        );
+        assert_eq!(
+            unknown(r#""flags":["codec-frobnicate-PCMU"]"#),
+            ["flags=codec-frobnicate-PCMU"]
+        );
+        assert_eq!(unknown(r#""codec":[]"#), [""; 0]);
+    }
+
+    #[test]
+    fn fax_words_are_kept_without_effect() {
+        for keys in [
+            r#""T.38":["decode"]"#,
+            r#""flags":["T.38-decode"]"#,
+            r#""flags":["T38-decode"]"#,
+        ] {
+            let request = offer(keys);
+            assert_eq!(request.flags.codec.t38, ["decode"]);
+            assert_eq!(request.inert.len(), 1);
+            assert_eq!(request.unknown, []);
+        }
+    }
+}

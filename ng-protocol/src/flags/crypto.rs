@@ -361,3 +361,144 @@ impl Osrtp {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{offer, offer_of_string, unknown};
+
+    fn protocol_of(flags: &str) -> Option<TransportProtocol> {
+        offer_of_string(flags).flags.crypto.transport_protocol
+    }
+
+    #[test]
+    fn a_protocol_is_a_key_in_any_case_or_a_word() {
+        for keys in [
+            r#""transport-protocol":"UDP/TLS/RTP/SAVPF""#,
+            r#""transport protocol":"udp/tls/rtp/savpf""#,
+            r#""transport_protocol":"UDP/TLS/RTP/SAVPF""#,
+            r#""flags":["UDP/TLS/RTP/SAVPF"]"#,
+        ] {
+            assert_eq!(
+                offer(keys).flags.crypto.transport_protocol,
+                Some(TransportProtocol::UdpTlsRtpSavpf),
+                "{keys}"
+            );
+        }
+        assert_eq!(
+            protocol_of("transport-protocol=accept"),
+            Some(TransportProtocol::Accept)
+        );
+        assert_eq!(
+            unknown(r#""transport-protocol":"FOO/BAR","flags":["FOO/BAR"]"#),
+            ["transport-protocol=FOO/BAR", "flags=FOO/BAR"]
+        );
+    }
+
+    #[test]
+    fn short_protocol_words_combine() {
+        assert_eq!(protocol_of("SRTP AVPF"), Some(TransportProtocol::RtpSavpf));
+        assert_eq!(protocol_of("AVPF SRTP"), Some(TransportProtocol::RtpSavpf));
+        assert_eq!(
+            protocol_of("DTLS AVPF"),
+            Some(TransportProtocol::UdpTlsRtpSavpf)
+        );
+        assert_eq!(
+            protocol_of("SRTP AVPF DTLS"),
+            Some(TransportProtocol::UdpTlsRtpSavpf)
+        );
+        assert_eq!(
+            protocol_of("RTP/SAVPF RTP"),
+            Some(TransportProtocol::RtpAvpf)
+        );
+        assert_eq!(
+            protocol_of("RTP/SAVPF AVP"),
+            Some(TransportProtocol::RtpSavp)
+        );
+    }
+
+    #[test]
+    fn a_later_dtls_key_overwrites_an_earlier_one() {
+        let crypto = offer(r#""DTLS":"passive","DTLS":"off""#).flags.crypto;
+        assert_eq!(crypto.dtls, Some(Dtls::Off));
+        let crypto = offer(r#""flags":["DTLS-passive"],"dtls reverse":["active"]"#)
+            .flags
+            .crypto;
+        assert_eq!(crypto.dtls, Some(Dtls::Passive));
+        assert_eq!(crypto.dtls_reverse, Some(Dtls::Active));
+    }
+
+    #[test]
+    fn the_hash_of_the_fingerprint_can_be_chosen() {
+        for text in ["SHA-256", "sha-256", "SHA_256", "sha256"] {
+            let keys = format!(r#""DTLS-fingerprint":"{text}""#);
+            assert_eq!(
+                offer(&keys).flags.crypto.dtls_fingerprint,
+                Some(FingerprintHash::Sha256)
+            );
+        }
+        assert_eq!(
+            unknown(r#""DTLS-fingerprint":"md5""#),
+            ["dtls-fingerprint=md5"]
+        );
+    }
+
+    #[test]
+    fn sdes_is_a_list_a_string_or_words() {
+        let expected = Sdes {
+            only: vec!["AES_CM_128_HMAC_SHA1_80".to_owned()],
+            no: vec!["NULL_HMAC_SHA1_80".to_owned()],
+            pad: true,
+            prefer: true,
+            ..Sdes::default()
+        };
+        for keys in [
+            r#""SDES":["only-AES_CM_128_HMAC_SHA1_80","no-NULL_HMAC_SHA1_80","pad","prefer"]"#,
+            r#""sdes":"only-AES_CM_128_HMAC_SHA1_80,no-NULL_HMAC_SHA1_80,pad,priority""#,
+            r#""flags":["SDES-only-AES_CM_128_HMAC_SHA1_80","SDES-no-NULL_HMAC_SHA1_80","pad-crypto","sdes-prefer"]"#,
+        ] {
+            assert_eq!(offer(keys).flags.crypto.sdes, expected, "{keys}");
+        }
+        for keys in [
+            r#""SDES":"off""#,
+            r#""SDES":["no"]"#,
+            r#""flags":["SDES-off"]"#,
+            r#""flags":["SDES-disable"]"#,
+        ] {
+            assert!(offer(keys).flags.crypto.sdes.off, "{keys}");
+        }
+    }
+
+    #[test]
+    fn orders_of_suites_are_separated_by_semicolons() {
+        let sdes = offer(r#""SDES":["order:AES_256_CM_HMAC_SHA1_80;AEAD_AES_256_GCM;","UNENCRYPTED_SRTP","authenticated_srtp"]"#)
+            .flags
+            .crypto
+            .sdes;
+        assert_eq!(sdes.order, ["AES_256_CM_HMAC_SHA1_80", "AEAD_AES_256_GCM"]);
+        assert_eq!(sdes.unencrypted_srtp, Some(true));
+        assert_eq!(sdes.unauthenticated_srtp, Some(false));
+    }
+
+    #[test]
+    fn only_wins_over_no() {
+        let mut sdes = Sdes {
+            no: vec!["AEAD_AES_128_GCM".to_owned()],
+            ..Sdes::default()
+        };
+        assert!(!sdes.allows("AEAD_AES_128_GCM"));
+        assert!(sdes.allows("AES_CM_128_HMAC_SHA1_80"));
+        sdes.only.push("AEAD_AES_128_GCM".to_owned());
+        assert!(sdes.allows("AEAD_AES_128_GCM"));
+        assert!(!sdes.allows("AES_CM_128_HMAC_SHA1_80"));
+    }
+
+    #[test]
+    fn osrtp_is_a_list_or_words() {
+        let osrtp = offer(r#""flags":["OSRTP-offer"],"OSRTP":["accept-RFC"]"#)
+            .flags
+            .crypto
+            .osrtp;
+        assert!(osrtp.offer && osrtp.accept && !osrtp.accept_legacy);
+    }
+}

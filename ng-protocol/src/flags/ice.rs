@@ -120,3 +120,61 @@ impl IceLite {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{offer, unknown};
+
+    #[test]
+    fn the_mode_is_a_string_a_list_or_a_word() {
+        for keys in [
+            r#""ICE":"force-relay""#,
+            r#""ice":"force_relay""#,
+            r#""ICE":["force-relay"]"#,
+            r#""flags":["ICE-force-relay"]"#,
+            r#""ICE":"remove","ICE":"force-relay""#,
+        ] {
+            assert_eq!(offer(keys).flags.ice.mode, Some(Ice::ForceRelay), "{keys}");
+        }
+        assert_eq!(offer("").flags.ice.mode, None);
+    }
+
+    #[test]
+    fn an_unknown_mode_leaves_the_mode_alone() {
+        let request = offer(r#""ICE":"force","ICE":"bogus""#);
+        assert_eq!(request.flags.ice.mode, Some(Ice::Force));
+        assert_eq!(unknown(r#""ICE":"bogus""#), ["ice=bogus"]);
+    }
+
+    #[test]
+    fn lite_can_be_asked_for_on_either_side() {
+        let lite = |keys| offer(keys).flags.ice.lite;
+        assert_eq!(lite(r#""ICE-lite":"forward""#), Some(IceLite::Forward));
+        assert_eq!(
+            lite(r#""flags":["ICE-lite-backward"]"#),
+            Some(IceLite::Backward)
+        );
+        assert_eq!(lite(r#""ICE":["force","lite-both"]"#), Some(IceLite::Both));
+        assert_eq!(lite(r#""ice lite":"off""#), Some(IceLite::Off));
+        assert!(IceLite::Both.towards_sender() && IceLite::Both.towards_receiver());
+        assert!(!IceLite::Forward.towards_sender());
+    }
+
+    #[test]
+    fn rejecting_trickling_and_fragments_are_words() {
+        let expected = IceFlags {
+            reject: true,
+            trickle: true,
+            fragment: true,
+            ..IceFlags::default()
+        };
+        for flags in [
+            r#"["reject-ICE","trickle-ICE","fragment"]"#,
+            r#"["ICE-reject","ICE-trickle","fragment"]"#,
+        ] {
+            let keys = format!(r#""flags":{flags}"#);
+            assert_eq!(offer(&keys).flags.ice, expected);
+        }
+    }
+}

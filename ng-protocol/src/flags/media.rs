@@ -241,3 +241,96 @@ impl RtcpMux {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{offer, unknown};
+
+    #[test]
+    fn words_of_the_media_path_are_switches() {
+        let media = offer(
+            r#""flags":["asymmetric","strict source","media_handover","Port-Latching","NAT-wait",
+               "pierce-NAT","recrypt","inject-DTMF","record-call","no-passthrough"]"#,
+        )
+        .flags
+        .media;
+        let expected = MediaFlags {
+            asymmetric: true,
+            strict_source: true,
+            media_handover: true,
+            port_latching: true,
+            nat_wait: true,
+            pierce_nat: true,
+            recrypt: true,
+            inject_dtmf: true,
+            record_call: Some(true),
+            passthrough: Some(false),
+            ..MediaFlags::default()
+        };
+        assert_eq!(media, expected);
+    }
+
+    #[test]
+    fn symmetric_is_accepted_in_silence() {
+        let request = offer(r#""flags":["symmetric"]"#);
+        assert_eq!(request, offer(""));
+    }
+
+    #[test]
+    fn learning_is_a_word_or_a_key() {
+        let learning = |keys| offer(keys).flags.media.endpoint_learning;
+        assert_eq!(
+            learning(r#""flags":["endpoint-learning-immediate"]"#),
+            Some(EndpointLearning::Immediate)
+        );
+        assert_eq!(
+            learning(r#""endpoint-learning":"off""#),
+            Some(EndpointLearning::Off)
+        );
+        assert_eq!(
+            unknown(r#""flags":["endpoint-learning-psychic"]"#),
+            ["endpoint-learning=psychic"]
+        );
+    }
+
+    #[test]
+    fn switches_with_a_value_take_yes_and_no() {
+        let media = offer(r#""record call":"yes","generate RTCP":"off","passthrough":true"#)
+            .flags
+            .media;
+        assert_eq!(media.record_call, Some(true));
+        assert_eq!(media.generate_rtcp, Some(false));
+        assert_eq!(media.passthrough, Some(true));
+        assert_eq!(unknown(r#""record-call":"maybe""#), ["record-call=maybe"]);
+    }
+
+    #[test]
+    fn the_destination_of_dtmf_is_an_address_with_port() {
+        let media = offer(r#""DTMF-log-dest":"192.0.2.9:5555""#).flags.media;
+        assert_eq!(
+            media.dtmf_log_destination,
+            Some("192.0.2.9:5555".parse().unwrap())
+        );
+    }
+
+    #[test]
+    fn multiplexing_is_a_list_or_words_and_require_implies_offer() {
+        let expected = RtcpMux {
+            offer: true,
+            require: true,
+            accept: true,
+            ..RtcpMux::default()
+        };
+        for keys in [
+            r#""rtcp-mux":["require","accept"]"#,
+            r#""rtcp-mux":"require,accept""#,
+            r#""rtcp-mux":"[require accept]""#,
+            r#""flags":["rtcp-mux-require","RTCP-MUX-accept"]"#,
+            r#""flags":"rtcp-mux-require,rtcp-mux=accept""#,
+        ] {
+            assert_eq!(offer(keys).flags.rtcp_mux, expected, "{keys}");
+        }
+        assert_eq!(unknown(r#""rtcp-mux":["demux","foo"]"#), ["rtcp-mux=foo"]);
+    }
+}

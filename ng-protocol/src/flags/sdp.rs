@@ -344,3 +344,109 @@ impl Bundle {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::request::Request;
+    use crate::testing::{offer, offer_of_string, unknown};
+
+    #[test]
+    fn replacements_are_a_list_or_words_in_any_spelling() {
+        let expected = Replace {
+            origin: true,
+            sdp_version: true,
+            zero_address: true,
+            session_name: true,
+            ..Replace::default()
+        };
+        for keys in [
+            r#""replace":["origin","SDP version","zero address","session name"]"#,
+            r#""replace":["origin","SDP-version","zero-address","session-name"]"#,
+            r#""replace":"origin,sdp_version,zero_address,session_name""#,
+            r#""flags":["replace-origin","replace-SDP-version","replace-zero-address","replace-session-name"]"#,
+        ] {
+            assert_eq!(offer(keys).flags.sdp.replace, expected, "{keys}");
+        }
+        assert_eq!(unknown(r#""replace":["foo"]"#), ["replace=foo"]);
+    }
+
+    #[test]
+    fn bundle_words_are_taken_in_any_case() {
+        for keys in [
+            r#""bundle":["accept"]"#,
+            r#""flags":["BUNDLE-accept"]"#,
+            r#""flags":["bundle-accept"]"#,
+            r#""flags":["Bundle_Accept"]"#,
+        ] {
+            let bundle = offer(keys).flags.sdp.bundle;
+            assert!(bundle.accept && !bundle.offer, "{keys}");
+        }
+        assert!(offer(r#""bundle":"require""#).flags.sdp.bundle.offer);
+    }
+
+    #[test]
+    fn edits_are_a_dictionary_words_or_brackets() {
+        let expected = vec![
+            AttributeEdits {
+                section: SdpSection::Media("audio".to_owned()),
+                add: vec!["x-test:1, 2".to_owned()],
+                remove: vec!["ssrc".to_owned()],
+                substitute: vec![("sendrecv".to_owned(), "sendonly".to_owned())],
+            },
+            AttributeEdits {
+                remove: vec!["msid-semantic".to_owned()],
+                ..AttributeEdits::new(SdpSection::Session)
+            },
+        ];
+        for keys in [
+            r#""sdp-attr":{"audio":{"add":["x-test:1, 2"],"remove":["ssrc"],"substitute":[["sendrecv","sendonly"]]},
+               "none":{"remove":["msid-semantic"]}}"#,
+            r#""sdp attr":{"AUDIO":{"add":"a=x-test:1, 2","remove":"ssrc","substitute":["sendrecv","sendonly"]},
+               "global":{"remove":["msid-semantic"]}}"#,
+            r#""flags":["sdp-attr-add-audio-x-test:1, 2","sdp-attr-remove-audio-ssrc",
+               "sdp-attr-substitute-audio-sendrecv>sendonly","sdp-attr-remove-none-msid-semantic"]"#,
+        ] {
+            assert_eq!(offer(keys).flags.sdp.attribute_edits, expected, "{keys}");
+        }
+        let request = offer_of_string(
+            "sdp-attr=[audio=[add=[x-test:1,..2] remove=[ssrc] substitute=[[sendrecv sendonly]]] none=[remove=[msid-semantic]]]",
+        );
+        assert_eq!(request.flags.sdp.attribute_edits, expected);
+    }
+
+    #[test]
+    fn stand_ins_carry_equals_signs_and_spaces() {
+        let request = offer(r#""flags":["sdp-attr-add-audio-fmtp:111..x--1"]"#);
+        assert_eq!(request.flags.sdp.attribute_edits[0].add, ["fmtp:111 x=1"]);
+    }
+
+    #[test]
+    fn a_misspelt_edit_is_the_one_thing_that_is_refused() {
+        let payload = br#"{"command":"offer","sdp-attr":{"audio":{"ad":["x"]}}}"#;
+        let error = Request::parse(payload).unwrap_err();
+        assert_eq!(
+            error.reason(),
+            r#"sdp-attr.audio="ad": expected add, remove or substitute"#
+        );
+        assert_eq!(
+            unknown(r#""flags":["sdp-attr-ad-audio-x"]"#),
+            ["flags=sdp-attr-ad-audio-x"]
+        );
+        assert_eq!(unknown(r#""sdp-attr":"[audio=[""#), ["sdp-attr=[audio=["]);
+    }
+
+    #[test]
+    fn extensions_and_sections_can_be_dropped() {
+        let sdp = offer(
+            r#""extmap":{"strip":["urn:a"],"mask":"all"},"sdp-media-remove":["Video"],
+               "flags":["sdp-media-remove-image","strip-extmap"]"#,
+        )
+        .flags
+        .sdp;
+        assert_eq!(sdp.extmap_strip, ["urn:a"]);
+        assert_eq!(sdp.extmap_mask, ["all"]);
+        assert!(sdp.strip_extmap);
+        assert_eq!(sdp.media_remove, ["video", "image"]);
+    }
+}

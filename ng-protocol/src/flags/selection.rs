@@ -102,3 +102,33 @@ fn word(key: &str, value: &Value<'_>, report: &mut Report) -> Option<String> {
     }
     word.map(Into::into)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{offer, unknown};
+
+    #[test]
+    fn all_is_a_word_or_has_a_value() {
+        let all = |keys| offer(keys).flags.selection.all;
+        assert_eq!(all(r#""flags":["all"]"#), Some(All::All));
+        assert_eq!(all(r#""all":"all""#), Some(All::All));
+        assert_eq!(
+            all(r#""all":"except-offer-answer""#),
+            Some(All::ExceptOfferAnswer)
+        );
+        assert_eq!(unknown(r#""all":"some""#), ["all=some"]);
+    }
+
+    #[test]
+    fn labels_and_addresses_select() {
+        let selection =
+            offer(r#""label":"wa","set label":5,"address":"192.0.2.7","metadata":"a|b""#)
+                .flags
+                .selection;
+        assert_eq!(selection.label.as_deref(), Some("wa"));
+        assert_eq!(selection.set_label.as_deref(), Some("5"));
+        assert_eq!(selection.address, Some("192.0.2.7".parse().unwrap()));
+        assert_eq!(selection.metadata.as_deref(), Some("a|b"));
+    }
+}

@@ -77,7 +77,7 @@ fn every_request_is_understood() {
         unknown.into_iter().collect::<Vec<_>>(),
         ["codec=[transcode=[PCMU", "flags=PCMA]", "strip=[opus]]"]
     );
-    assert_eq!(inert.into_iter().collect::<Vec<_>>(), ["T.38=decode"]);
+    assert_eq!(inert.into_iter().collect::<Vec<_>>(), ["t.38=decode"]);
     assert_eq!(commands["offer"], 271 + 6);
     assert_eq!(commands["answer"], 140 + 2);
     assert_eq!(commands["delete"], 128 + 3);
