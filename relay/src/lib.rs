@@ -1,1 +1,284 @@
 //! Tandem: the media relay between WhatsApp calls and any SIP stack.
+//!
+//! This crate is the shell around the pure core: it owns threads, sockets, the clock and the log, and decides nothing about
+//! media.
+//! [`Relay::start`] runs a whole relay inside a process, which is what `main` does and what the tests do.
+//!
+//! ```text
+//!  control thread (tokio)                       worker threads, one per processor
+//!  udp -> retransmission -> dispatch  --queue-> Worker: calls, sockets, deadlines
+//!            directory                <-queue--
+//! ```
+
+pub mod config;
+pub mod control;
+pub mod logging;
+pub mod metrics;
+pub mod signals;
+pub mod worker;
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use relay_call::{CallConfig, InterfaceAddress, Timeouts, WallClock};
+use relay_net::{ControlSocket, SocketOptions};
+use thiserror::Error;
+use tokio::sync::{mpsc, oneshot};
+use tracing::{error, info};
+
+pub use config::Config;
+use control::dispatch::Dispatch;
+use control::udp::Control;
+use worker::WorkerSettings;
+use worker::counters::WorkerCounters;
+
+/// Farewells of calls that may wait for the control side; the workers keep what does not fit.
+const FAREWELLS: usize = 4096;
+
+/// Why a relay could not start.
+#[derive(Debug, Error)]
+pub enum StartError {
+    /// A control address cannot be had.
+    #[error("cannot listen on {address} (option listen-ng): {error}")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// The kernel's reason.
+        error: io::Error,
+    },
+    /// A media address is not one of this machine.
+    #[error("interface {interface}: {address} cannot be bound: {error}")]
+    Interface {
+        /// The interface's name.
+        interface: String,
+        /// The address.
+        address: std::net::IpAddr,
+        /// The kernel's reason.
+        error: io::Error,
+    },
+    /// Threads or descriptors ran out.
+    #[error("cannot start: {0}")]
+    Resources(#[from] io::Error),
+}
+
+/// A running relay. Dropping it ends it.
+#[derive(Debug)]
+pub struct Relay {
+    control_addresses: Vec<SocketAddr>,
+    dispatch: Arc<Dispatch>,
+    stop: Option<oneshot::Sender<()>>,
+    control: Option<JoinHandle<()>>,
+}
+
+impl Relay {
+    /// Starts workers and control; on return the relay answers.
+    pub fn start(config: Config) -> Result<Self, StartError> {
+        try_media_addresses(&config)?;
+        let mut sockets = Vec::new();
+        for &address in &config.listen_ng {
+            match ControlSocket::bind(address, config.control_tos) {
+                Ok(socket) => sockets.push(socket),
+                // `listen-ng = 2223` means both families, on a machine that may have only one.
+                Err(error) if is_missing_ipv6(address, &error) && !sockets.is_empty() => {}
+                Err(error) => return Err(StartError::Listen { address, error }),
+            }
+        }
+        let control_addresses = sockets.iter().map(ControlSocket::address).collect();
+        let (gone_sender, gone) = mpsc::channel(FAREWELLS);
+        let calls = Arc::new(call_config(&config)?);
+        let mut workers = Vec::new();
+        for number in 0..config.workers.max(1) {
+            let settings = WorkerSettings {
+                number,
+                workers: config.workers.max(1),
+                ports: config.ports.clone(),
+                sockets: SocketOptions {
+                    tos: config.tos,
+                    receive_buffer: None,
+                },
+                coalesce: config.coalesce,
+                pin: config.pin_workers,
+                calls: Arc::clone(&calls),
+                seed: config.seed,
+            };
+            workers.push(worker::start(settings, gone_sender.clone())?);
+        }
+        let dispatch = Arc::new(Dispatch::new(
+            workers,
+            config.interfaces,
+            config.max_sessions,
+        ));
+        let (stop, stopped) = oneshot::channel();
+        let control = start_control(Arc::clone(&dispatch), sockets, gone, stopped)?;
+        Ok(Self {
+            control_addresses,
+            dispatch,
+            stop: Some(stop),
+            control: Some(control),
+        })
+    }
+
+    /// Where the control protocol listens, with real ports.
+    pub fn control_addresses(&self) -> &[SocketAddr] {
+        &self.control_addresses
+    }
+
+    /// How many calls there are.
+    pub fn sessions(&self) -> usize {
+        self.dispatch.sessions()
+    }
+
+    /// What the workers counted, as last published (once a second).
+    pub fn counters(&self) -> WorkerCounters {
+        self.dispatch.worker_counters()
+    }
+
+    /// Ends all calls and threads.
+    pub fn shutdown(mut self) {
+        self.end();
+    }
+
+    fn end(&mut self) {
+        // First no more requests, then the workers, which end with the last owner of the dispatcher.
+        drop(self.stop.take());
+        if let Some(control) = self.control.take()
+            && control.join().is_err()
+        {
+            error!("the control thread ended in a panic");
+        }
+        self.dispatch.stop_workers();
+    }
+}
+
+impl Drop for Relay {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+fn start_control(
+    dispatch: Arc<Dispatch>,
+    sockets: Vec<ControlSocket>,
+    mut gone: mpsc::Receiver<worker::CallGone>,
+    stopped: oneshot::Receiver<()>,
+) -> io::Result<JoinHandle<()>> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let thread = std::thread::Builder::new().name("control".to_owned());
+    thread.spawn(move || {
+        runtime.block_on(async move {
+            let control = Control::new(Arc::clone(&dispatch));
+            for socket in sockets {
+                let (control, address) = (control.clone(), socket.address());
+                tokio::spawn(async move {
+                    if let Err(error) = control::udp::listen(socket, control).await {
+                        error!("control port {address}: {error}");
+                    }
+                });
+            }
+            tokio::spawn(async move {
+                while let Some(gone) = gone.recv().await {
+                    dispatch.call_gone(&gone);
+                }
+            });
+            // The sender is dropped to say so; either way it is over.
+            let _ = stopped.await;
+        });
+    })
+}
+
+/// Binds each media address once, so that a wrong one is found at the start and not by the first call.
+fn try_media_addresses(config: &Config) -> Result<(), StartError> {
+    for interface in &config.interfaces {
+        for address in &interface.addresses {
+            let any_port = SocketAddr::new(address.bound, 0);
+            relay_net::bind(any_port, &SocketOptions::default()).map_err(|error| {
+                StartError::Interface {
+                    interface: interface.name.clone(),
+                    address: address.bound,
+                    error,
+                }
+            })?;
+        }
+    }
+    Ok(())
+}
+
+fn is_missing_ipv6(address: SocketAddr, error: &io::Error) -> bool {
+    address.is_ipv6()
+        && address.ip().is_unspecified()
+        && (error.kind() == io::ErrorKind::AddrNotAvailable
+            || error.kind() == io::ErrorKind::Unsupported
+            // EAFNOSUPPORT has no name in the library.
+            || error.raw_os_error() == Some(97))
+}
+
+fn call_config(config: &Config) -> io::Result<CallConfig> {
+    let interfaces = config.interfaces.iter().map(|interface| {
+        let addresses = interface.addresses.iter().map(|address| InterfaceAddress {
+            address: address.bound,
+            advertised: address.advertised,
+        });
+        relay_call::Interface {
+            name: interface.name.clone(),
+            aliases: interface.aliases.clone(),
+            addresses: addresses.collect(),
+        }
+    });
+    let unix = SystemTime::now().duration_since(UNIX_EPOCH);
+    let instance = worker::seeds::Seeds::new(config.seed, 0)?.draw();
+    Ok(CallConfig {
+        interfaces: interfaces.collect(),
+        timeouts: Timeouts {
+            media: config.timeout,
+            silent: config.silent_timeout,
+            offer: config.offer_timeout,
+            last: config.final_timeout.unwrap_or_default(),
+            delete_delay: config.delete_delay,
+        },
+        sip_source: config.sip_source,
+        dtls_passive: config.dtls_passive,
+        endpoint_learning: config.endpoint_learning,
+        hold: config.hold,
+        fill: config.silence_fill,
+        instance: format!("{:012x}", instance & 0xffff_ffff_ffff),
+        software: config.software_id.clone(),
+        clock: WallClock {
+            at: Instant::now(),
+            unix: unix.unwrap_or_default(),
+        },
+    })
+}
+
+/// Says in the log what was started with what.
+pub fn describe(config: &Config, relay: &Relay) {
+    for interface in &config.interfaces {
+        let mut names = vec![interface.name.as_str()];
+        names.extend(interface.aliases.iter().map(String::as_str));
+        for address in &interface.addresses {
+            if address.bound == address.advertised {
+                info!("media on {} ({})", address.bound, names.join(", "));
+            } else {
+                info!(
+                    "media on {}, known to the world as {} ({})",
+                    address.bound,
+                    address.advertised,
+                    names.join(", ")
+                );
+            }
+        }
+    }
+    for address in relay.control_addresses() {
+        info!("control (NG) on udp {address}");
+    }
+    info!(
+        "ready: {} workers, ports {} to {}",
+        config.workers.max(1),
+        config.ports.start(),
+        config.ports.end()
+    );
+}

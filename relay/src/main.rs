@@ -1,1 +1,78 @@
-fn main() {}
+//! `tandem`: reads its options, starts the relay, waits for a signal.
+
+use std::io::Write;
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use relay::config::{self, Config};
+use relay::{Relay, logging, signals};
+use relay_net::background::{Detached, detach};
+use tracing::{error, info, warn};
+
+/// Ending takes at most this long, whatever hangs.
+const LONGEST_END: Duration = Duration::from_secs(4);
+
+fn main() -> ExitCode {
+    let (config, remarks) = match config::read(std::env::args().skip(1)) {
+        Ok(Ok(read)) => read,
+        Ok(Err(text)) => {
+            // Nobody listens when the pipe is closed.
+            let _ = std::io::stdout().write_all(text.as_bytes());
+            return ExitCode::SUCCESS;
+        }
+        Err(error) => {
+            eprintln!("tandem: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    if !config.process.foreground {
+        // Before any thread: a fork copies only the one that calls it.
+        match detach() {
+            Ok(Detached::Starter) => return ExitCode::SUCCESS,
+            Ok(Detached::Daemon) => {}
+            Err(error) => eprintln!("tandem: stays in the foreground: {error}"),
+        }
+    }
+    let level = logging::start(&config.process);
+    info!("tandem {} starts", env!("CARGO_PKG_VERSION"));
+    for remark in remarks {
+        info!("{remark}");
+    }
+    match run(config, level) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(problem) => {
+            error!("{problem}");
+            // In the background the log is syslog, and in the foreground this says it once more where it is looked for.
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(config: Config, level: logging::LogLevel) -> Result<(), Box<dyn std::error::Error>> {
+    let pidfile = config.process.pidfile.clone();
+    let relay = Relay::start(config.clone())?;
+    if let Some(path) = &pidfile {
+        std::fs::write(path, format!("{}\n", std::process::id()))
+            .map_err(|error| format!("option pidfile: {}: {error}", path.display()))?;
+    }
+    relay::describe(&config, &relay);
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let signal = runtime.block_on(signals::until_stopped(level))?;
+    let begun = Instant::now();
+    info!("signal {signal}: ending {} calls", relay.sessions());
+    // If a thread hangs, the process must end all the same: whoever stopped us is waiting.
+    std::thread::spawn(|| {
+        std::thread::sleep(LONGEST_END);
+        warn!("ended without waiting for the last thread");
+        std::process::exit(0);
+    });
+    relay.shutdown();
+    if let Some(path) = &pidfile {
+        // Somebody may have removed it already.
+        let _ = std::fs::remove_file(path);
+    }
+    info!("ended after {} ms", begun.elapsed().as_millis());
+    Ok(())
+}

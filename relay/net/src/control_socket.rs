@@ -7,8 +7,8 @@
 
 use std::io;
 use std::mem;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::os::fd::{AsFd, AsRawFd};
 
 use socket2::{Domain, Protocol, SockAddr, SockAddrStorage, Socket, Type};
 
@@ -17,9 +17,12 @@ use socket2::{Domain, Protocol, SockAddr, SockAddrStorage, Socket, Type};
 struct Control([u8; 64]);
 
 /// A non-blocking UDP socket that knows at which of our addresses a datagram arrived.
+///
+/// `S` is whoever waits for it to become readable: the standard library's socket after [`Self::bind`], an event loop's own after
+/// [`Self::wrap`].
 #[derive(Debug)]
-pub struct ControlSocket {
-    fd: OwnedFd,
+pub struct ControlSocket<S = UdpSocket> {
+    socket: S,
     address: SocketAddr,
 }
 
@@ -61,9 +64,27 @@ impl ControlSocket {
         socket.bind(&address.into())?;
         let bound = socket.local_addr()?.as_socket().unwrap_or(address);
         Ok(Self {
-            fd: socket.into(),
+            socket: socket.into(),
             address: bound,
         })
+    }
+
+    /// Hands the socket to an event loop.
+    pub fn wrap<T>(
+        self,
+        wrap: impl FnOnce(UdpSocket) -> io::Result<T>,
+    ) -> io::Result<ControlSocket<T>> {
+        Ok(ControlSocket {
+            socket: wrap(self.socket)?,
+            address: self.address,
+        })
+    }
+}
+
+impl<S: AsFd> ControlSocket<S> {
+    /// The socket, to wait for it.
+    pub fn socket(&self) -> &S {
+        &self.socket
     }
 
     /// The bound address, with its real port.
@@ -89,7 +110,7 @@ impl ControlSocket {
         header.msg_control = control.0.as_mut_ptr().cast();
         header.msg_controllen = control.0.len();
         // SAFETY: every pointer in `header` leads to memory that lives until the end of this function, with its true length.
-        let len = unsafe { libc::recvmsg(self.fd.as_raw_fd(), &raw mut header, 0) };
+        let len = unsafe { libc::recvmsg(self.socket.as_fd().as_raw_fd(), &raw mut header, 0) };
         let Ok(len) = usize::try_from(len) else {
             return Err(io::Error::last_os_error());
         };
@@ -125,17 +146,11 @@ impl ControlSocket {
         }
         // SAFETY: every pointer in `header` leads to memory that lives until the end of this function, with its true length;
         // the kernel only reads.
-        let sent = unsafe { libc::sendmsg(self.fd.as_raw_fd(), &raw const header, 0) };
+        let sent = unsafe { libc::sendmsg(self.socket.as_fd().as_raw_fd(), &raw const header, 0) };
         if sent < 0 {
             return Err(io::Error::last_os_error());
         }
         Ok(())
-    }
-}
-
-impl AsRawFd for ControlSocket {
-    fn as_raw_fd(&self) -> RawFd {
-        self.fd.as_raw_fd()
     }
 }
 
@@ -213,7 +228,6 @@ const _: () = assert!(HEADER == 16 && mem::size_of::<usize>() == 8);
 
 #[cfg(test)]
 mod tests {
-    use std::net::UdpSocket;
     use std::time::Duration;
 
     use super::*;

@@ -8,12 +8,12 @@
 use std::collections::VecDeque;
 use std::fmt;
 use std::io;
+use std::mem::MaybeUninit;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
 use relay_packet::{Outbox, Received, SocketId};
-use rustix::buffer::spare_capacity;
 use rustix::event::epoll;
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags, recvfrom, sendto};
@@ -25,7 +25,7 @@ use crate::socket::{self, SocketOptions};
 use crate::wake::{Wake, Waker};
 
 /// Events taken from the kernel at once. More stay there.
-const EVENTS: usize = 1024;
+const EVENTS: usize = 256;
 /// Datagrams taken from one socket before the next one has its turn.
 const TURN: usize = 8;
 /// The lower bits of a [`SocketId`] are a place in the table, the upper ones a count of how often the place was used.
@@ -44,7 +44,6 @@ pub struct PerPort {
     /// Places with datagrams to take, in the order of their turns.
     ready: VecDeque<u32>,
     bound: usize,
-    events: Vec<epoll::Event>,
     coalescer: Coalescer,
     /// The last round ended because it was full: there is more, so do not nap.
     full: bool,
@@ -80,7 +79,6 @@ impl PerPort {
             unused: VecDeque::new(),
             ready: VecDeque::new(),
             bound: 0,
-            events: Vec::with_capacity(EVENTS),
             coalescer: Coalescer::new(longest_nap),
             full: false,
             counters: NetCounters::default(),
@@ -104,18 +102,15 @@ impl PerPort {
             tv_sec: i64::try_from(timeout.as_secs()).unwrap_or(i64::MAX),
             tv_nsec: i64::from(timeout.subsec_nanos()),
         });
-        self.events.clear();
-        match epoll::wait(
-            &self.epoll,
-            spare_capacity(&mut self.events),
-            timeout.as_ref(),
-        ) {
+        let mut storage = [const { MaybeUninit::uninit() }; EVENTS];
+        let events = match epoll::wait(&self.epoll, &mut storage, timeout.as_ref()) {
+            Ok((events, _)) => events,
             // A signal: the caller's loop comes round again.
-            Ok(_) | Err(Errno::INTR) => {}
+            Err(Errno::INTR) => &mut [],
             Err(error) => return Err(error.into()),
-        }
+        };
         let mut woken = Woken::default();
-        for event in &self.events {
+        for event in events {
             let data = event.data.u64();
             if data == CALLED {
                 self.wake.acknowledge();

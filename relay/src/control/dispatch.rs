@@ -1,0 +1,348 @@
+//! Who carries a request out: we ourselves, or the worker that owns the call.
+
+use std::collections::HashSet;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use ng_protocol::{CallId, Command, Request, Response, Value, Word, reason};
+use tokio::sync::oneshot;
+use tracing::{debug, info, warn};
+
+use super::directory::{Directory, Ticket};
+use crate::config::Interface;
+use crate::metrics::{ControlCounters, Snapshot};
+use crate::worker::counters::WorkerCounters;
+use crate::worker::{CallGone, Handled, Undelivered, WorkerCommand, WorkerHandle};
+
+/// A proxy gives up after a second, so we answer before, whatever happens.
+const PATIENCE: Duration = Duration::from_millis(900);
+/// `list` without a limit.
+const DEFAULT_LIST: i64 = 32;
+/// Different words that are complained about once each. A proxy with a bug must not fill memory with them.
+const MOST_WORDS: usize = 1000;
+
+/// Distributes requests.
+#[derive(Debug)]
+pub struct Dispatch {
+    workers: Vec<WorkerHandle>,
+    interfaces: Vec<Interface>,
+    max_sessions: Option<usize>,
+    started: Instant,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    directory: Directory,
+    counters: ControlCounters,
+    words: HashSet<Word>,
+}
+
+/// The answer, or where it will come from.
+#[derive(Debug)]
+pub enum Answer {
+    /// Here it is.
+    Ready(Response),
+    /// A worker has the request.
+    Pending(Pending),
+}
+
+/// A request that a worker has.
+#[derive(Debug)]
+pub struct Pending {
+    call_id: CallId,
+    ticket: Ticket,
+    handled: oneshot::Receiver<Handled>,
+}
+
+impl Dispatch {
+    /// Distributes to `workers`.
+    pub fn new(
+        workers: Vec<WorkerHandle>,
+        interfaces: Vec<Interface>,
+        max_sessions: Option<usize>,
+    ) -> Self {
+        let directory = Directory::new(workers.len());
+        Self {
+            workers,
+            interfaces,
+            max_sessions,
+            started: Instant::now(),
+            state: Mutex::new(State {
+                directory,
+                counters: ControlCounters::default(),
+                words: HashSet::new(),
+            }),
+        }
+    }
+
+    /// Answers at once, or hands the request to a worker. Requests reach a worker in the order of these calls.
+    pub fn begin(&self, request: Request) -> Answer {
+        self.complain_about_words(&request);
+        match request.command {
+            Command::Ping => Answer::Ready(Response::pong()),
+            Command::List => Answer::Ready(self.list(request.limit)),
+            Command::Statistics => Answer::Ready(self.statistics()),
+            // These need no call, or make one without an offer, and are not provided.
+            Command::Cli | Command::Transform | Command::Create | Command::Mesh => {
+                Answer::Ready(Response::error(reason::UNSUPPORTED))
+            }
+            _ => self.to_worker(request),
+        }
+    }
+
+    fn to_worker(&self, request: Request) -> Answer {
+        if let Some(missing) = missing_key(&request) {
+            return Answer::Ready(Response::error(missing));
+        }
+        let Some(call_id) = request.call_id.clone() else {
+            return Answer::Ready(Response::error(reason::NO_CALL_ID));
+        };
+        let mut state = self.state();
+        let known = state.directory.find(&call_id);
+        let (worker, ticket) = match known {
+            Some(owner) => owner,
+            None if request.command == Command::Offer => {
+                if self
+                    .max_sessions
+                    .is_some_and(|most| state.directory.calls() >= most)
+                {
+                    state.counters.rejected += 1;
+                    return Answer::Ready(Response::overloaded(
+                        reason::PARALLEL_SESSION_LIMIT,
+                        request.supports_load_limit,
+                    ));
+                }
+                state.directory.assign(&call_id)
+            }
+            None => return Answer::Ready(unknown_call(&request)),
+        };
+        let (reply, handled) = oneshot::channel();
+        let sent = self.workers[worker].send(WorkerCommand::Request {
+            request: Box::new(request),
+            ticket,
+            reply,
+        });
+        if let Err(problem) = sent {
+            if known.is_none() {
+                state.directory.gone(&call_id, ticket);
+            }
+            state.counters.undelivered += 1;
+            return Answer::Ready(Response::error(match problem {
+                Undelivered::QueueFull => "the media worker of this call is overloaded",
+                Undelivered::Stopped => "the relay is shutting down",
+            }));
+        }
+        Answer::Pending(Pending {
+            call_id,
+            ticket,
+            handled,
+        })
+    }
+
+    /// Waits for a worker, but never so long that the proxy gives up.
+    pub async fn finish(self: &Arc<Self>, mut pending: Pending) -> Response {
+        match tokio::time::timeout(PATIENCE, &mut pending.handled).await {
+            Ok(handled) => self.settle(&pending, handled.ok()),
+            Err(_) => {
+                self.state().counters.late += 1;
+                // The worker will still say whether there is a call now, and the directory must hear it.
+                let dispatch = Arc::clone(self);
+                tokio::spawn(async move {
+                    let handled = (&mut pending.handled).await;
+                    dispatch.settle(&pending, handled.ok());
+                });
+                Response::error("the media worker did not answer in time")
+            }
+        }
+    }
+
+    fn settle(&self, pending: &Pending, handled: Option<Handled>) -> Response {
+        let (response, exists) = match handled {
+            Some(Handled { response, exists }) => (response, exists),
+            None => (Response::error("the relay is shutting down"), false),
+        };
+        if !exists {
+            self.call_gone(&CallGone {
+                call_id: pending.call_id.clone(),
+                ticket: pending.ticket,
+            });
+        }
+        response
+    }
+
+    /// A worker says that a call is over.
+    pub fn call_gone(&self, gone: &CallGone) {
+        self.state().directory.gone(&gone.call_id, gone.ticket);
+    }
+
+    /// A request was answered: count it, and log what an operator wants to know about it.
+    pub fn note(
+        &self,
+        command: Command,
+        call_id: Option<&CallId>,
+        client: IpAddr,
+        took: Duration,
+        response: &Response,
+    ) {
+        self.state()
+            .counters
+            .note(client, command, took, response.error_reason().is_some());
+        let name = command.name();
+        let call = call_id.map(ToString::to_string).unwrap_or_default();
+        if let Some(reason) = response.error_reason() {
+            warn!(call = %call, "{name} from {client} refused: {reason}");
+        } else if command == Command::Delete && response.body().get("warning").is_none() {
+            info!(call = %call, "delete from {client}");
+        } else {
+            debug!(call = %call, "{name} from {client} answered in {} us", took.as_micros());
+        }
+    }
+
+    /// A datagram was not even a request.
+    pub fn note_undecodable(&self, client: IpAddr, problem: &dyn std::fmt::Display) {
+        let mut state = self.state();
+        state.counters.undecodable += 1;
+        // The first one tells the operator; a broken or hostile sender must not fill the log.
+        if state.counters.undecodable.is_power_of_two() {
+            warn!(
+                "request number {} that cannot be decoded, from {client}: {problem}",
+                state.counters.undecodable
+            );
+        }
+    }
+
+    /// A datagram had no cookie, so that nobody could match a reply.
+    pub fn note_no_cookie(&self, client: IpAddr) {
+        let mut state = self.state();
+        state.counters.no_cookie += 1;
+        if state.counters.no_cookie.is_power_of_two() {
+            warn!(
+                "datagram number {} without a cookie on the control port, from {client}: dropped",
+                state.counters.no_cookie
+            );
+        }
+    }
+
+    /// How many calls there are.
+    pub fn sessions(&self) -> usize {
+        self.state().directory.calls()
+    }
+
+    /// The counters of all workers together, as last published.
+    pub fn worker_counters(&self) -> WorkerCounters {
+        let mut sum = WorkerCounters::default();
+        for worker in &self.workers {
+            sum.add(&worker.counters());
+        }
+        sum
+    }
+
+    /// Ends all workers and waits for them.
+    pub fn stop_workers(&self) {
+        for worker in &self.workers {
+            worker.stop();
+        }
+    }
+
+    fn list(&self, limit: Option<i64>) -> Response {
+        let Ok(limit) = usize::try_from(limit.unwrap_or(DEFAULT_LIST)) else {
+            return Response::error(reason::INVALID_LIMIT);
+        };
+        let call_ids = self.state().directory.call_ids(limit);
+        let values = call_ids
+            .iter()
+            .map(|call_id| Value::from(call_id.as_bytes().to_vec()));
+        Response::ok().with("calls", values.collect::<Vec<_>>())
+    }
+
+    fn statistics(&self) -> Response {
+        let workers: Vec<WorkerCounters> =
+            self.workers.iter().map(WorkerHandle::counters).collect();
+        let state = self.state();
+        Snapshot {
+            uptime: self.started.elapsed(),
+            sessions: state.directory.calls(),
+            control: &state.counters,
+            workers: &workers,
+            interfaces: &self.interfaces,
+        }
+        .response()
+    }
+
+    fn complain_about_words(&self, request: &Request) {
+        let mut state = self.state();
+        for (words, problem) in [
+            (&request.unknown, "is unknown and ignored"),
+            (&request.inert, "has no effect here"),
+        ] {
+            for word in words {
+                if state.words.len() >= MOST_WORDS || state.words.contains(word) {
+                    continue;
+                }
+                state.words.insert(word.clone());
+                let call = request
+                    .call_id
+                    .as_ref()
+                    .map(ToString::to_string)
+                    .unwrap_or_default();
+                warn!(call = %call, "{}={} {problem} (told once)", word.key, word.value);
+            }
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // Nothing in here can be left half done by a panic.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The first key that the command cannot do without, in the order in which proxies have always been told.
+fn missing_key(request: &Request) -> Option<&'static str> {
+    let (sdp, from_tag, to_tag) = match request.command {
+        Command::Offer => (true, true, false),
+        Command::Answer => (true, true, true),
+        _ => (false, false, false),
+    };
+    if sdp && request.sdp.is_none() {
+        return Some(reason::NO_SDP);
+    }
+    if request.call_id.is_none() {
+        return Some(reason::NO_CALL_ID);
+    }
+    if from_tag && request.from_tag.is_none() {
+        return Some(reason::NO_FROM_TAG);
+    }
+    if to_tag && request.to_tag.is_none() {
+        return Some(reason::NO_TO_TAG);
+    }
+    None
+}
+
+/// The reply to a request about a call that nobody has.
+pub fn unknown_call(request: &Request) -> Response {
+    match request.command {
+        // Proxies delete a call several times (CANCEL, failure route, BYE); that is no mistake.
+        Command::Delete if request.flags.selection.fatal => {
+            Response::error(reason::CALL_ID_NOT_FOUND)
+        }
+        Command::Delete => Response::warning(reason::CALL_ID_NOT_FOUND),
+        Command::BlockDtmf
+        | Command::UnblockDtmf
+        | Command::BlockMedia
+        | Command::UnblockMedia
+        | Command::SilenceMedia
+        | Command::UnsilenceMedia
+        | Command::PlayMedia
+        | Command::StopMedia
+        | Command::PlayDtmf
+        | Command::SubscribeRequest
+        | Command::SubscribeAnswer
+        | Command::Unsubscribe => Response::error(reason::UNKNOWN_CALL_ID_MEDIA),
+        Command::Publish | Command::Connect | Command::CreateAnswer => {
+            Response::error(reason::UNSUPPORTED)
+        }
+        _ => Response::error(reason::UNKNOWN_CALL_ID),
+    }
+}

@@ -1,0 +1,178 @@
+//! NG over UDP: one datagram in, one datagram back, from the address that was asked.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use ng_protocol::frame::MAX_DATAGRAM;
+use ng_protocol::{Encoding, Frame, Request, Response};
+use relay_net::{Arrival, ControlSocket};
+use tokio::io::Interest;
+use tokio::net::UdpSocket;
+use tokio::sync::Semaphore;
+use tracing::error;
+
+use super::dispatch::{Answer, Dispatch};
+use super::retransmission::{RequestId, RetransmissionCache, Seen};
+
+/// Requests that may wait for workers at the same time.
+const MOST_PENDING: usize = 4096;
+/// Datagrams taken from the socket before the other tasks of this thread have their turn.
+const TURN: usize = 64;
+
+/// What all listeners share.
+#[derive(Clone, Debug)]
+pub struct Control {
+    dispatch: Arc<Dispatch>,
+    cache: Arc<Mutex<RetransmissionCache>>,
+    pending: Arc<Semaphore>,
+}
+
+impl Control {
+    /// Answers with the help of `dispatch`.
+    pub fn new(dispatch: Arc<Dispatch>) -> Self {
+        Self {
+            dispatch,
+            cache: Arc::new(Mutex::new(RetransmissionCache::new())),
+            pending: Arc::new(Semaphore::new(MOST_PENDING)),
+        }
+    }
+
+    fn cache(&self) -> MutexGuard<'_, RetransmissionCache> {
+        // Every change of the cache is whole before anything can panic.
+        self.cache.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Listens on `socket` until the task is dropped.
+pub async fn listen(socket: ControlSocket, control: Control) -> io::Result<()> {
+    let socket = Arc::new(socket.wrap(UdpSocket::from_std)?);
+    let mut buffer = vec![0; usize::from(u16::MAX)];
+    loop {
+        let arrived = socket
+            .socket()
+            .async_io(Interest::READABLE, || socket.receive(&mut buffer))
+            .await;
+        match arrived {
+            Ok(arrival) => take(&socket, &control, &buffer[..arrival.len], arrival),
+            // An error that the network reported for an earlier reply; the next datagram is not affected.
+            Err(error) => error!("control port {}: {error}", socket.address()),
+        }
+        for _ in 1..TURN {
+            let Ok(arrival) = socket.receive(&mut buffer) else {
+                break;
+            };
+            take(&socket, &control, &buffer[..arrival.len], arrival);
+        }
+        tokio::task::yield_now().await;
+    }
+}
+
+/// One exchange, from the datagram to its reply.
+struct Exchange {
+    socket: Arc<ControlSocket<UdpSocket>>,
+    control: Control,
+    arrival: Arrival,
+    id: RequestId,
+    encoding: Encoding,
+    begun: Instant,
+}
+
+fn take(
+    socket: &Arc<ControlSocket<UdpSocket>>,
+    control: &Control,
+    datagram: &[u8],
+    arrival: Arrival,
+) {
+    let begun = Instant::now();
+    let client = arrival.source;
+    let Ok(frame) = Frame::split(datagram) else {
+        control.dispatch.note_no_cookie(client.ip());
+        return;
+    };
+    let id = RequestId {
+        client,
+        local: SocketAddr::new(arrival.local, socket.address().port()),
+        cookie: frame.cookie.into(),
+    };
+    let exchange = Exchange {
+        socket: Arc::clone(socket),
+        control: control.clone(),
+        arrival,
+        id,
+        encoding: frame.encoding(),
+        begun,
+    };
+    let seen = control.cache().look_up(begun, &exchange.id);
+    match seen {
+        Seen::New => exchange.carry_out(frame),
+        Seen::InProgress => {}
+        Seen::Answered(reply) => exchange.send(&reply, 1),
+    }
+}
+
+impl Exchange {
+    fn carry_out(self, frame: Frame<'_>) {
+        let client = self.arrival.source.ip();
+        let request = match Request::parse(frame.payload) {
+            Ok(request) => request,
+            Err(error) => {
+                self.control.dispatch.note_undecodable(client, &error);
+                return self.answer(&Response::from(&error));
+            }
+        };
+        let (command, call_id) = (request.command, request.call_id.clone());
+        let dispatch = Arc::clone(&self.control.dispatch);
+        let done = move |exchange: Self, response: Response| {
+            let took = exchange.begun.elapsed();
+            let dispatch = &exchange.control.dispatch;
+            dispatch.note(command, call_id.as_ref(), client, took, &response);
+            exchange.answer(&response);
+        };
+        let Ok(permit) = Arc::clone(&self.control.pending).try_acquire_owned() else {
+            return done(self, Response::error("too many requests at once"));
+        };
+        match dispatch.begin(request) {
+            Answer::Ready(response) => done(self, response),
+            Answer::Pending(pending) => {
+                tokio::spawn(async move {
+                    let response = dispatch.finish(pending).await;
+                    done(self, response);
+                    drop(permit);
+                });
+            }
+        }
+    }
+
+    /// Encodes the reply, keeps it for copies of the request, and sends it.
+    fn answer(self, response: &Response) {
+        let mut reply = response.to_datagram(&self.id.cookie, self.encoding);
+        if reply.len() > MAX_DATAGRAM {
+            let size = reply.len();
+            let error = Response::error(format!("the reply of {size} bytes is too long for UDP"));
+            reply = error.to_datagram(&self.id.cookie, self.encoding);
+        }
+        let reply: Arc<[u8]> = reply.into();
+        let copies = self.control.cache().answered(&self.id, &reply);
+        self.send(&reply, copies);
+    }
+
+    fn send(self, reply: &Arc<[u8]>, copies: u32) {
+        for _ in 0..copies {
+            let sent = self
+                .socket
+                .send(reply, self.arrival.source, self.arrival.local);
+            // A full socket buffer loses the reply as the network might; the proxy asks again and gets it from the cache.
+            if let Err(error) = sent
+                && error.kind() != io::ErrorKind::WouldBlock
+            {
+                error!(
+                    "reply to {} could not be sent: {error}",
+                    self.arrival.source
+                );
+                return;
+            }
+        }
+    }
+}

@@ -1,0 +1,572 @@
+//! The loop of one media worker.
+//!
+//! A worker is a plain thread that owns calls, their sockets and their deadlines; nobody else can reach them, so nothing is
+//! locked on the way of a packet.
+//! Each round it waits, takes a bounded batch of datagrams, a bounded batch of commands and the deadlines that are due, and
+//! sends what the calls have queued.
+//! The bounds are what keeps a flood of one kind from starving the others.
+
+pub mod counters;
+pub mod deadlines;
+pub mod ports;
+pub mod seeds;
+pub mod sockets;
+
+use std::collections::{HashMap, VecDeque};
+use std::io;
+use std::ops::RangeInclusive;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, TrySendError, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use ng_protocol::{CallId, Command, Request, Response};
+use relay_call::{Call, CallConfig, CallEvent, EndReason, PortLeaser};
+use relay_net::{Backend, PerPort, SocketOptions, Waker, affinity};
+use relay_packet::{DropReason, Outbox, Received};
+use tokio::sync::{mpsc, oneshot};
+use tracing::{debug, error, info, warn};
+
+use crate::control::directory::Ticket;
+use counters::WorkerCounters;
+use deadlines::Deadlines;
+use ports::WorkerPorts;
+use seeds::Seeds;
+use sockets::Sockets;
+
+/// Datagrams taken in one round.
+const DATAGRAMS: usize = 256;
+/// Commands taken in one round.
+const COMMANDS: usize = 32;
+/// Deadlines served in one round.
+const DEADLINES: usize = 256;
+/// Unused packet buffers kept, 2 KiB each.
+const BUFFERS: usize = 512;
+/// Commands that may wait for the worker.
+const COMMAND_QUEUE: usize = 1024;
+/// How often counters are published.
+const PUBLISH: Duration = Duration::from_secs(1);
+
+/// What a worker is started with.
+#[derive(Clone, Debug)]
+pub struct WorkerSettings {
+    /// Which of the workers it is, from 0.
+    pub number: usize,
+    /// How many there are.
+    pub workers: usize,
+    /// The port range of all of them.
+    pub ports: RangeInclusive<u16>,
+    /// What sockets are bound with.
+    pub sockets: SocketOptions,
+    /// The longest nap.
+    pub coalesce: Duration,
+    /// Stay on one processor.
+    pub pin: bool,
+    /// What calls are made with.
+    pub calls: Arc<CallConfig>,
+    /// Where randomness comes from; the system's when `None`.
+    pub seed: Option<u64>,
+}
+
+/// What a worker is told.
+#[derive(Debug)]
+pub enum WorkerCommand {
+    /// Carry out a request about a call of this worker.
+    Request {
+        /// The request; it has a call-id.
+        request: Box<Request>,
+        /// Its number, for the directory.
+        ticket: Ticket,
+        /// Who waits for the reply.
+        reply: oneshot::Sender<Handled>,
+    },
+    /// End all calls and the thread.
+    Stop,
+}
+
+/// What became of a request.
+#[derive(Debug)]
+pub struct Handled {
+    /// The reply.
+    pub response: Response,
+    /// Whether the worker has a call of that name now.
+    pub exists: bool,
+}
+
+/// A call is gone without a request having said so.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CallGone {
+    /// Its name.
+    pub call_id: CallId,
+    /// The newest request about it.
+    pub ticket: Ticket,
+}
+
+/// A command could not be handed over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Undelivered {
+    /// The worker is behind.
+    QueueFull,
+    /// The worker has ended.
+    Stopped,
+}
+
+/// The control side's end of a worker.
+#[derive(Debug)]
+pub struct WorkerHandle {
+    commands: SyncSender<WorkerCommand>,
+    waker: Waker,
+    published: Arc<Mutex<WorkerCounters>>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl WorkerHandle {
+    /// Hands a command over.
+    pub fn send(&self, command: WorkerCommand) -> Result<(), Undelivered> {
+        self.commands
+            .try_send(command)
+            .map_err(|error| match error {
+                TrySendError::Full(_) => Undelivered::QueueFull,
+                TrySendError::Disconnected(_) => Undelivered::Stopped,
+            })?;
+        self.waker.wake();
+        Ok(())
+    }
+
+    /// The counters as last published.
+    pub fn counters(&self) -> WorkerCounters {
+        // A poisoned lock still holds whole counters: they are replaced in one assignment.
+        self.published
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    /// Ends the thread and waits for it.
+    pub fn stop(&self) {
+        let thread = self
+            .thread
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        let Some(thread) = thread else {
+            return;
+        };
+        // A full queue is emptied by the worker within milliseconds; a stopped one needs no command.
+        while self.send(WorkerCommand::Stop) == Err(Undelivered::QueueFull) {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        if thread.join().is_err() {
+            error!("a media worker ended in a panic");
+        }
+    }
+}
+
+impl Drop for WorkerHandle {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+/// Starts a worker thread. Calls that end by themselves are told through `gone`.
+pub fn start(settings: WorkerSettings, gone: mpsc::Sender<CallGone>) -> io::Result<WorkerHandle> {
+    let backend = PerPort::new(settings.sockets, settings.coalesce)?;
+    let waker = backend.waker();
+    let (commands, receiver) = sync_channel(COMMAND_QUEUE);
+    let published = Arc::new(Mutex::new(WorkerCounters::default()));
+    let name = format!("media-{}", settings.number);
+    let pin = settings.pin.then_some(settings.number);
+    let worker = Worker::new(settings, backend, receiver, gone, Arc::clone(&published))?;
+    let thread = std::thread::Builder::new().name(name).spawn(move || {
+        // Without sharp timers a nap is 50 microseconds longer: not worth refusing to start.
+        let _ = affinity::sharpen_timers();
+        if let Some(processor) = pin
+            && let Err(error) = affinity::pin_to(processor)
+        {
+            warn!("worker {processor} cannot be kept on its processor: {error}");
+        }
+        worker.run();
+    })?;
+    Ok(WorkerHandle {
+        commands,
+        waker,
+        published,
+        thread: Mutex::new(Some(thread)),
+    })
+}
+
+struct Worker {
+    backend: PerPort,
+    commands: Receiver<WorkerCommand>,
+    gone: mpsc::Sender<CallGone>,
+    /// Farewells that the control side had no room for yet.
+    gone_later: VecDeque<CallGone>,
+    calls: Vec<Option<LiveCall>>,
+    unused: Vec<u32>,
+    by_id: HashMap<CallId, u32>,
+    sockets: Sockets,
+    ports: WorkerPorts,
+    deadlines: Deadlines,
+    out: Outbox,
+    batch: Vec<Received>,
+    config: Arc<CallConfig>,
+    seeds: Seeds,
+    counters: WorkerCounters,
+    published: Arc<Mutex<WorkerCounters>>,
+    published_at: Instant,
+    /// Something happened since the counters were published.
+    active: bool,
+}
+
+struct LiveCall {
+    call: Call,
+    ticket: Ticket,
+}
+
+/// Whether the loop goes on.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Next {
+    Wait,
+    /// There are more commands than one round takes.
+    Again,
+    Stop,
+}
+
+impl Worker {
+    fn new(
+        settings: WorkerSettings,
+        backend: PerPort,
+        commands: Receiver<WorkerCommand>,
+        gone: mpsc::Sender<CallGone>,
+        published: Arc<Mutex<WorkerCounters>>,
+    ) -> io::Result<Self> {
+        let now = Instant::now();
+        let mut seeds = Seeds::new(settings.seed, settings.number)?;
+        let port_seed = seeds.draw();
+        Ok(Self {
+            backend,
+            commands,
+            gone,
+            gone_later: VecDeque::new(),
+            calls: Vec::new(),
+            unused: Vec::new(),
+            by_id: HashMap::new(),
+            sockets: Sockets::default(),
+            ports: WorkerPorts::new(
+                &settings.ports,
+                settings.number,
+                settings.workers,
+                port_seed,
+            ),
+            deadlines: Deadlines::new(now),
+            out: Outbox::new(BUFFERS),
+            batch: Vec::with_capacity(DATAGRAMS),
+            config: settings.calls,
+            seeds,
+            counters: WorkerCounters::default(),
+            published,
+            published_at: now,
+            active: true,
+        })
+    }
+
+    fn run(mut self) {
+        let mut next = Next::Wait;
+        while next != Next::Stop {
+            let timeout = match next {
+                Next::Again => Some(Duration::ZERO),
+                _ => self.time_to_wait(Instant::now()),
+            };
+            let called = match self.backend.wait(timeout) {
+                Ok(woken) => woken.called || next == Next::Again,
+                Err(error) => {
+                    // Nothing that this loop can mend; it must not spin either.
+                    error!("waiting for datagrams failed: {error}");
+                    std::thread::sleep(Duration::from_millis(100));
+                    true
+                }
+            };
+            let now = Instant::now();
+            self.take_datagrams(now);
+            next = if called {
+                self.take_commands(now)
+            } else {
+                Next::Wait
+            };
+            self.serve_deadlines(now);
+            self.backend.flush(&mut self.out);
+            self.say_farewell();
+            if now >= self.published_at + PUBLISH {
+                self.publish(now);
+            }
+        }
+        self.end();
+    }
+
+    /// Until the next deadline; and until counters are due, unless nothing has changed since: an idle worker sleeps.
+    fn time_to_wait(&self, now: Instant) -> Option<Duration> {
+        let deadline = self.deadlines.next();
+        let due = if self.active || !self.gone_later.is_empty() {
+            let publish = self.published_at + PUBLISH;
+            Some(deadline.map_or(publish, |deadline| deadline.min(publish)))
+        } else {
+            deadline
+        };
+        due.map(|due| due.saturating_duration_since(now))
+    }
+
+    fn take_datagrams(&mut self, now: Instant) {
+        let mut batch = std::mem::take(&mut self.batch);
+        self.backend
+            .receive(now, DATAGRAMS, &mut self.out, &mut batch);
+        self.active |= !batch.is_empty();
+        for received in batch.drain(..) {
+            let Some(number) = self.sockets.owner(received.socket) else {
+                self.counters.drops[DropReason::NoCall as usize] += 1;
+                self.out.recycle(received.packet);
+                continue;
+            };
+            self.with_call(number, now, |call, out| {
+                call.handle_datagram(now, received, out);
+            });
+        }
+        self.batch = batch;
+    }
+
+    fn take_commands(&mut self, now: Instant) -> Next {
+        for _ in 0..COMMANDS {
+            match self.commands.try_recv() {
+                Ok(WorkerCommand::Request {
+                    request,
+                    ticket,
+                    reply,
+                }) => {
+                    self.active = true;
+                    let handled = self.carry_out(now, &request, ticket);
+                    // Whoever asked may have given up.
+                    let _ = reply.send(handled);
+                }
+                Ok(WorkerCommand::Stop) | Err(TryRecvError::Disconnected) => return Next::Stop,
+                Err(TryRecvError::Empty) => return Next::Wait,
+            }
+        }
+        Next::Again
+    }
+
+    fn serve_deadlines(&mut self, now: Instant) {
+        for _ in 0..DEADLINES {
+            let Some(number) = self.deadlines.pop_due(now) else {
+                return;
+            };
+            self.active = true;
+            self.with_call(number, now, |call, out| call.handle_timeout(now, out));
+        }
+    }
+
+    /// Lets a call do something, and then hears it out: its events, its next deadline, its end.
+    fn with_call(&mut self, number: u32, now: Instant, act: impl FnOnce(&mut Call, &mut Outbox)) {
+        let Some(live) = self.calls.get_mut(number as usize).and_then(Option::as_mut) else {
+            return;
+        };
+        let out = &mut self.out;
+        // A mistake of ours in one call must not end the other thousand on this thread.
+        let acted = catch_unwind(AssertUnwindSafe(|| act(&mut live.call, out)));
+        if acted.is_err() {
+            self.abandon(number);
+        } else {
+            self.hear_out(number, now);
+        }
+    }
+
+    fn hear_out(&mut self, number: u32, now: Instant) {
+        let Some(live) = self.calls.get_mut(number as usize).and_then(Option::as_mut) else {
+            return;
+        };
+        while let Some(event) = live.call.poll_event() {
+            self.counters.note(&event, now, live.call.created());
+            if let CallEvent::PortsReleased(released) = &event {
+                let mut ports = self
+                    .ports
+                    .of_call(number, &mut self.backend, &mut self.sockets);
+                for &socket in released {
+                    ports.release(socket);
+                }
+            }
+            tell(live.call.id(), &event);
+        }
+        if live.call.is_finished() {
+            let gone = self.remove(number);
+            self.gone_later.extend(gone);
+        } else {
+            self.deadlines.set(number, live.call.poll_timeout());
+        }
+    }
+
+    fn carry_out(&mut self, now: Instant, request: &Request, ticket: Ticket) -> Handled {
+        let Some(call_id) = &request.call_id else {
+            // The dispatcher asks for it first.
+            return Handled {
+                response: Response::error(ng_protocol::reason::NO_CALL_ID),
+                exists: false,
+            };
+        };
+        let known = self.by_id.get(call_id).copied();
+        let number = match known {
+            Some(number) => number,
+            None if request.command == Command::Offer => {
+                let seed = self.seeds.draw();
+                let call = Call::new(call_id.clone(), Arc::clone(&self.config), now, seed);
+                self.insert(call_id.clone(), LiveCall { call, ticket })
+            }
+            None => {
+                return Handled {
+                    response: crate::control::dispatch::unknown_call(request),
+                    exists: false,
+                };
+            }
+        };
+        let Some(live) = self.calls.get_mut(number as usize).and_then(Option::as_mut) else {
+            // `by_id` names live calls only.
+            return Handled {
+                response: Response::error("internal error"),
+                exists: false,
+            };
+        };
+        live.ticket = ticket;
+        let mut ports = self
+            .ports
+            .of_call(number, &mut self.backend, &mut self.sockets);
+        let acted = catch_unwind(AssertUnwindSafe(|| {
+            live.call.handle_request(now, request, &mut ports)
+        }));
+        let response = match acted {
+            Ok(response) => {
+                let refused = known.is_none() && response.error_reason().is_some();
+                if refused && !live.call.is_finished() {
+                    // A first offer that failed leaves no call behind.
+                    live.call.terminate(EndReason::Refused);
+                }
+                self.hear_out(number, now);
+                response
+            }
+            Err(_) => {
+                self.abandon(number);
+                Response::error("internal error; the call was given up")
+            }
+        };
+        for (address, kind) in self.ports.take_refusals() {
+            error!(call = %call_id, "cannot bind {address}: {kind}");
+        }
+        // The reply says whether the call is there, so a farewell for it would only say it twice.
+        self.gone_later.retain(|gone| gone.call_id != *call_id);
+        Handled {
+            response,
+            exists: self.by_id.contains_key(call_id),
+        }
+    }
+
+    fn insert(&mut self, call_id: CallId, live: LiveCall) -> u32 {
+        let number = match self.unused.pop() {
+            Some(number) => number,
+            None => {
+                self.calls.push(None);
+                // A worker cannot have four billion calls: each has a socket.
+                (self.calls.len() - 1) as u32
+            }
+        };
+        self.calls[number as usize] = Some(live);
+        self.by_id.insert(call_id, number);
+        self.counters.calls += 1;
+        self.counters.calls_created += 1;
+        number
+    }
+
+    /// Forgets a call and closes whatever it has not given back itself.
+    fn remove(&mut self, number: u32) -> Option<CallGone> {
+        let live = self.calls.get_mut(number as usize)?.take()?;
+        for socket in self.sockets.of(number).to_vec() {
+            self.ports
+                .of_call(number, &mut self.backend, &mut self.sockets)
+                .release(socket);
+        }
+        self.deadlines.set(number, None);
+        self.by_id.remove(live.call.id());
+        self.unused.push(number);
+        self.counters.calls -= 1;
+        Some(CallGone {
+            call_id: live.call.id().clone(),
+            ticket: live.ticket,
+        })
+    }
+
+    /// A call broke one of our own rules and panicked.
+    fn abandon(&mut self, number: u32) {
+        self.counters.abandoned += 1;
+        if let Some(gone) = self.remove(number) {
+            error!(call = %gone.call_id, "a defect of the relay ended this call; please report the lines above");
+            self.gone_later.push_back(gone);
+        }
+    }
+
+    fn say_farewell(&mut self) {
+        while let Some(gone) = self.gone_later.pop_front() {
+            if let Err(mpsc::error::TrySendError::Full(gone)) = self.gone.try_send(gone) {
+                self.gone_later.push_front(gone);
+                return;
+            }
+        }
+    }
+
+    fn publish(&mut self, now: Instant) {
+        let before = (self.counters.net.received, self.counters.net.received_bytes);
+        let seconds = (now - self.published_at).as_secs_f64().max(0.001);
+        let failed_before = self.counters.net.send_failed;
+        self.counters.net = self.backend.counters().clone();
+        let rate = |count: u64| (count as f64 / seconds).round() as u64;
+        self.counters.packet_rate = rate(self.counters.net.received - before.0);
+        self.counters.byte_rate = rate(self.counters.net.received_bytes - before.1);
+        self.counters.drops[DropReason::SendFailed as usize] = self.counters.net.send_failed;
+        self.counters.ports_used = self.ports.used();
+        self.counters.ports_size = self.ports.size();
+        let failed = self.counters.net.send_failed - failed_before;
+        if failed > 0
+            && let Some(last) = self.counters.net.last_send_error
+        {
+            let error = io::Error::from_raw_os_error(last.errno);
+            warn!(
+                "{failed} packets could not be sent, the last one to {}: {error}",
+                last.destination
+            );
+        }
+        // Once the rates are back to zero there is nothing new to tell until something happens.
+        self.active = self.counters.packet_rate > 0;
+        self.published_at = now;
+        *self
+            .published
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = self.counters.clone();
+    }
+
+    fn end(&mut self) {
+        let now = Instant::now();
+        for number in 0..self.calls.len() as u32 {
+            self.with_call(number, now, |call, _| {
+                call.terminate(EndReason::ForceTerminated);
+            });
+        }
+        self.backend.flush(&mut self.out);
+        self.publish(now);
+    }
+}
+
+/// One line for one stage of a call.
+fn tell(call: &CallId, event: &CallEvent) {
+    match event {
+        CallEvent::PortsReleased(_) | CallEvent::Ended(EndReason::Refused) => {
+            debug!(call = %call, "{event}");
+        }
+        CallEvent::Warning(_) | CallEvent::Failure { .. } => warn!(call = %call, "{event}"),
+        _ => info!(call = %call, "{event}"),
+    }
+}

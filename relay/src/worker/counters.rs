@@ -1,0 +1,123 @@
+//! What one worker counts: plain integers, copied out once a second.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::time::Instant;
+
+use relay_call::{CallEvent, EndReason, Failure};
+use relay_net::NetCounters;
+use relay_packet::DropReason;
+
+/// Everything a worker counts.
+#[derive(Clone, Debug, Default)]
+pub struct WorkerCounters {
+    /// Calls now.
+    pub calls: u64,
+    /// Calls ever.
+    pub calls_created: u64,
+    /// Calls that a defect of ours ended.
+    pub abandoned: u64,
+    /// Calls that ended, by reason.
+    pub ended: HashMap<EndReason, u64>,
+    /// Sum of the lengths of ended calls in seconds.
+    pub call_seconds: f64,
+    /// Sum of their squares.
+    pub call_seconds_squared: f64,
+    /// Failures that were told, by kind.
+    pub failures: HashMap<Failure, u64>,
+    /// Packets not forwarded, by [`DropReason`].
+    pub drops: [u64; DropReason::ALL.len()],
+    /// What the sockets counted.
+    pub net: NetCounters,
+    /// Datagrams received in the last second.
+    pub packet_rate: u64,
+    /// Their bytes.
+    pub byte_rate: u64,
+    /// Open ports by address.
+    pub ports_used: HashMap<IpAddr, usize>,
+    /// Ports this worker may open on each address.
+    pub ports_size: usize,
+}
+
+impl WorkerCounters {
+    /// Counts an event of a call.
+    pub fn note(&mut self, event: &CallEvent, now: Instant, created: Instant) {
+        match event {
+            CallEvent::Ended(reason) => {
+                *self.ended.entry(*reason).or_insert(0) += 1;
+                if *reason != EndReason::Refused {
+                    let seconds = now.saturating_duration_since(created).as_secs_f64();
+                    self.call_seconds += seconds;
+                    self.call_seconds_squared += seconds * seconds;
+                }
+            }
+            CallEvent::Failure { kind, .. } => *self.failures.entry(*kind).or_insert(0) += 1,
+            _ => {}
+        }
+    }
+
+    /// How many calls ended for this reason.
+    pub fn ended_by(&self, reason: EndReason) -> u64 {
+        self.ended.get(&reason).copied().unwrap_or(0)
+    }
+
+    /// Adds another worker's counters, for the sum over all.
+    pub fn add(&mut self, other: &Self) {
+        self.calls += other.calls;
+        self.calls_created += other.calls_created;
+        self.abandoned += other.abandoned;
+        self.call_seconds += other.call_seconds;
+        self.call_seconds_squared += other.call_seconds_squared;
+        self.packet_rate += other.packet_rate;
+        self.byte_rate += other.byte_rate;
+        self.ports_size += other.ports_size;
+        for (reason, count) in &other.ended {
+            *self.ended.entry(*reason).or_insert(0) += count;
+        }
+        for (kind, count) in &other.failures {
+            *self.failures.entry(*kind).or_insert(0) += count;
+        }
+        for (sum, count) in self.drops.iter_mut().zip(other.drops) {
+            *sum += count;
+        }
+        for (address, count) in &other.ports_used {
+            *self.ports_used.entry(*address).or_insert(0) += count;
+        }
+        let (sum, net) = (&mut self.net, &other.net);
+        sum.received += net.received;
+        sum.received_bytes += net.received_bytes;
+        sum.oversized += net.oversized;
+        sum.receive_errors += net.receive_errors;
+        sum.sent += net.sent;
+        sum.sent_bytes += net.sent_bytes;
+        sum.send_failed += net.send_failed;
+        sum.send_closed += net.send_closed;
+        sum.wakeups += net.wakeups;
+        sum.naps += net.naps;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn lengths_and_reasons_of_ended_calls_add_up_over_workers() {
+        let start = Instant::now();
+        let mut counters = WorkerCounters::default();
+        let ended = CallEvent::Ended(EndReason::Terminated);
+        counters.note(&ended, start + Duration::from_secs(3), start);
+        counters.note(&ended, start + Duration::from_secs(5), start);
+        counters.note(&CallEvent::Ended(EndReason::Refused), start, start);
+        let mut sum = WorkerCounters::default();
+        sum.add(&counters);
+        sum.add(&counters);
+        assert_eq!(sum.ended_by(EndReason::Terminated), 4);
+        assert_eq!(sum.ended_by(EndReason::Refused), 2);
+        assert_eq!(sum.ended_by(EndReason::Timeout), 0);
+        assert!((sum.call_seconds - 16.0).abs() < 1e-9);
+        assert!((sum.call_seconds_squared - 68.0).abs() < 1e-9);
+    }
+}

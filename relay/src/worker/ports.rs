@@ -1,0 +1,322 @@
+//! The worker's ports: numbers from the pool, bound through the back-end.
+//!
+//! Each worker has every W-th pair of the configured range, so that a port alone says which worker it belongs to
+//! (`worker = (port - port-min) / 2 % W`).
+//! The pool knows nothing of that: it hands out the numbers of a gap-free range, and [`Slice`] translates.
+
+use std::collections::HashMap;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::ops::RangeInclusive;
+
+use relay_call::ports::{LeaseError, LeasedPort, PortCount, PortLeaser, PortPool};
+use relay_net::Backend;
+use relay_packet::SocketId;
+
+use super::sockets::Sockets;
+
+/// Numbers that the kernel may refuse in one lease before we believe that it will refuse them all.
+const MOST_ATTEMPTS: usize = 1000;
+
+/// One worker's part of the port range.
+#[derive(Clone, Copy, Debug)]
+struct Slice {
+    /// The even number at or below `port-min`.
+    base: u16,
+    worker: u16,
+    workers: u16,
+}
+
+impl Slice {
+    /// The port behind a number of the pool. Parity is kept.
+    fn port(self, number: u16) -> u16 {
+        let pair = number / 2 * self.workers + self.worker;
+        self.base + pair * 2 + number % 2
+    }
+
+    /// The number in the pool of a port of this worker.
+    fn number(self, port: u16) -> u16 {
+        let offset = port - self.base;
+        offset / 2 / self.workers * 2 + offset % 2
+    }
+
+    /// The pool's range for `ports`.
+    fn numbers(self, ports: &RangeInclusive<u16>) -> (u16, u16) {
+        let (mut first, mut last) = (None, 0);
+        // Numbers never run out before ports do: the slice is at most the whole.
+        for number in 0..=ports.end() - self.base {
+            let port = u32::from(number / 2) * u32::from(self.workers) + u32::from(self.worker);
+            let port = u32::from(self.base) + port * 2 + u32::from(number % 2);
+            if port > u32::from(*ports.end()) {
+                break;
+            }
+            if port >= u32::from(*ports.start()) {
+                first.get_or_insert(number);
+                last = number;
+            }
+        }
+        // An empty slice is an empty range.
+        (first.unwrap_or(1), last)
+    }
+}
+
+/// What a worker knows about its ports.
+#[derive(Debug)]
+pub struct WorkerPorts {
+    slice: Slice,
+    pool: PortPool,
+    /// The address behind each open socket, to give its number back.
+    open: HashMap<SocketId, SocketAddr>,
+    /// Leases that failed, by the kernel's word for it, since the worker last told.
+    refused: Vec<(SocketAddr, io::ErrorKind)>,
+}
+
+impl WorkerPorts {
+    /// The ports of worker number `worker` of `workers` out of `ports`.
+    pub fn new(ports: &RangeInclusive<u16>, worker: usize, workers: usize, seed: u64) -> Self {
+        let slice = Slice {
+            base: ports.start() & !1,
+            worker: u16::try_from(worker).unwrap_or(u16::MAX),
+            workers: u16::try_from(workers.max(1)).unwrap_or(u16::MAX),
+        };
+        let (first, last) = slice.numbers(ports);
+        Self {
+            slice,
+            pool: PortPool::new(first, last, seed),
+            open: HashMap::new(),
+            refused: Vec::new(),
+        }
+    }
+
+    /// The leaser for the requests of call number `call`.
+    pub fn of_call<'a>(
+        &'a mut self,
+        call: u32,
+        backend: &'a mut dyn Backend,
+        sockets: &'a mut Sockets,
+    ) -> CallPorts<'a> {
+        CallPorts {
+            ports: self,
+            backend,
+            sockets,
+            call,
+        }
+    }
+
+    /// How many ports are open on each address.
+    pub fn used(&self) -> HashMap<IpAddr, usize> {
+        let mut used = HashMap::new();
+        for address in self.open.values() {
+            *used.entry(address.ip()).or_insert(0) += 1;
+        }
+        used
+    }
+
+    /// How many ports of each address this worker may open.
+    pub fn size(&self) -> usize {
+        self.pool.size()
+    }
+
+    /// What the kernel refused since this was last asked, for other reasons than that a port was taken.
+    pub fn take_refusals(&mut self) -> Vec<(SocketAddr, io::ErrorKind)> {
+        std::mem::take(&mut self.refused)
+    }
+}
+
+/// Opens ports for one call.
+#[expect(missing_debug_implementations, reason = "a borrow for one request")]
+pub struct CallPorts<'a> {
+    ports: &'a mut WorkerPorts,
+    backend: &'a mut dyn Backend,
+    sockets: &'a mut Sockets,
+    call: u32,
+}
+
+impl CallPorts<'_> {
+    /// Binds the ports of one number, all or none.
+    fn bind(&mut self, ip: IpAddr, first: u16, count: PortCount) -> io::Result<Vec<LeasedPort>> {
+        let mut bound: Vec<LeasedPort> = Vec::with_capacity(2);
+        let wanted = match count {
+            PortCount::Pair => 2,
+            PortCount::Single => 1,
+        };
+        for offset in 0..wanted {
+            let address = SocketAddr::new(ip, self.ports.slice.port(first) + offset);
+            match self.backend.bind(address) {
+                Ok((socket, address)) => bound.push(LeasedPort { socket, address }),
+                Err(error) => {
+                    for port in bound {
+                        self.backend.close(port.socket);
+                    }
+                    return Err(error);
+                }
+            }
+        }
+        Ok(bound)
+    }
+
+    fn give(&mut self, ip: IpAddr, number: u16, count: PortCount) {
+        self.ports.pool.give(ip, number);
+        if count == PortCount::Pair {
+            self.ports.pool.give(ip, number + 1);
+        }
+    }
+}
+
+impl PortLeaser for CallPorts<'_> {
+    fn lease(
+        &mut self,
+        interface: &str,
+        ip: IpAddr,
+        count: PortCount,
+    ) -> Result<Vec<LeasedPort>, LeaseError> {
+        // Refused numbers stay taken until the end, so that they are not tried twice.
+        let mut refused = Vec::new();
+        let mut outcome = Err(LeaseError::Exhausted);
+        while refused.len() < MOST_ATTEMPTS {
+            let Some(number) = self.ports.pool.take(ip, count) else {
+                break;
+            };
+            match self.bind(ip, number, count) {
+                Ok(bound) => {
+                    for port in &bound {
+                        self.ports.open.insert(port.socket, port.address);
+                        self.sockets.insert(port.socket, self.call);
+                    }
+                    outcome = Ok(bound);
+                    break;
+                }
+                Err(error) => {
+                    refused.push(number);
+                    match error.kind() {
+                        io::ErrorKind::AddrInUse => {}
+                        kind => {
+                            let address = SocketAddr::new(ip, self.ports.slice.port(number));
+                            self.ports.refused.push((address, kind));
+                            if kind == io::ErrorKind::AddrNotAvailable {
+                                outcome = Err(LeaseError::NoSuchAddress {
+                                    interface: interface.to_owned(),
+                                    ip,
+                                });
+                            }
+                            break;
+                        }
+                    }
+                }
+            }
+        }
+        for number in refused {
+            self.give(ip, number, count);
+        }
+        outcome
+    }
+
+    fn release(&mut self, socket: SocketId) {
+        self.backend.close(socket);
+        self.sockets.remove(socket);
+        if let Some(address) = self.ports.open.remove(&socket) {
+            let number = self.ports.slice.number(address.port());
+            self.ports.pool.give(address.ip(), number);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+    use std::net::Ipv4Addr;
+    use std::time::Duration;
+
+    use relay_net::{PerPort, SocketOptions};
+
+    use super::*;
+
+    const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+
+    #[test]
+    fn the_slices_of_all_workers_are_the_range() {
+        for (ports, workers) in [
+            (30_000..=30_999, 1u16),
+            (30_000..=30_999, 3),
+            (30_001..=30_010, 2),
+            (30_000..=30_003, 4),
+            (65_500..=65_535, 5),
+            (1..=65_535, 2),
+        ] {
+            let mut seen = HashSet::new();
+            for worker in 0..workers {
+                let slice = Slice {
+                    base: ports.start() & !1,
+                    worker,
+                    workers,
+                };
+                let (first, last) = slice.numbers(&ports);
+                for number in first..=last {
+                    let port = slice.port(number);
+                    assert!(ports.contains(&port), "{port} of {ports:?}");
+                    assert_eq!(slice.number(port), number);
+                    assert_eq!((port - slice.base) / 2 % workers, worker);
+                    assert!(seen.insert(port), "{port} belongs to two workers");
+                }
+            }
+            assert_eq!(seen.len(), ports.len());
+        }
+    }
+
+    #[test]
+    fn ports_are_leased_until_none_is_left_and_come_back() {
+        let mut backend = PerPort::new(SocketOptions::default(), Duration::ZERO).unwrap();
+        let mut sockets = Sockets::default();
+        let mut ports = WorkerPorts::new(&(41_000..=41_007), 0, 2, 1);
+        assert_eq!(ports.size(), 4);
+        let mut leaser = ports.of_call(5, &mut backend, &mut sockets);
+        let first = leaser.lease("default", LOOPBACK, PortCount::Pair).unwrap();
+        assert_eq!(first[0].address.port() % 2, 0);
+        assert_eq!(first[1].address.port(), first[0].address.port() + 1);
+        leaser.lease("default", LOOPBACK, PortCount::Pair).unwrap();
+        let none = leaser.lease("default", LOOPBACK, PortCount::Single);
+        assert_eq!(none, Err(LeaseError::Exhausted));
+        leaser.release(first[1].socket);
+        let again = leaser
+            .lease("default", LOOPBACK, PortCount::Single)
+            .unwrap();
+        assert_eq!(again[0].address, first[1].address);
+        assert_eq!(backend.bound(), 4);
+        assert_eq!(sockets.owner(first[0].socket), Some(5));
+        assert_eq!(ports.used()[&LOOPBACK], 4);
+    }
+
+    #[test]
+    fn a_port_that_somebody_else_has_is_passed_over() {
+        let mut backend = PerPort::new(SocketOptions::default(), Duration::ZERO).unwrap();
+        let mut sockets = Sockets::default();
+        let foreign = std::net::UdpSocket::bind((LOOPBACK, 41_013)).unwrap();
+        let mut ports = WorkerPorts::new(&(41_010..=41_017), 0, 1, 1);
+        let mut leaser = ports.of_call(1, &mut backend, &mut sockets);
+        let mut leased = Vec::new();
+        while let Ok(pair) = leaser.lease("default", LOOPBACK, PortCount::Pair) {
+            leased.extend(pair.into_iter().map(|port| port.address.port()));
+        }
+        leased.sort_unstable();
+        assert_eq!(leased, [41_010, 41_011, 41_014, 41_015, 41_016, 41_017]);
+        drop(foreign);
+        let mut leaser = ports.of_call(1, &mut backend, &mut sockets);
+        leaser.lease("default", LOOPBACK, PortCount::Pair).unwrap();
+    }
+
+    #[test]
+    fn an_address_that_is_not_ours_is_named() {
+        let mut backend = PerPort::new(SocketOptions::default(), Duration::ZERO).unwrap();
+        let mut sockets = Sockets::default();
+        let mut ports = WorkerPorts::new(&(41_020..=41_029), 0, 1, 1);
+        let ip: IpAddr = "192.0.2.200".parse().unwrap();
+        let mut leaser = ports.of_call(1, &mut backend, &mut sockets);
+        let error = leaser.lease("pub", ip, PortCount::Single).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "interface pub has no address 192.0.2.200"
+        );
+        assert_eq!(ports.take_refusals().len(), 1);
+        assert!(ports.used().is_empty());
+    }
+}
