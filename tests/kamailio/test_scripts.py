@@ -1,0 +1,549 @@
+#!/usr/bin/env python3
+"""The Kamailio scripts against two small peers: what the demo's good calls do not show.
+
+Kamailio runs as an operator would run it and no media flows. The relay is rtpengine from Debian,
+or the program that the environment variable TANDEM names.
+"""
+
+import os
+import re
+import shutil
+import signal
+import ssl
+import sys
+import time
+import unittest
+from types import SimpleNamespace
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, os.path.join(HERE, "..", "demo"))
+
+from certificates import Authority  # noqa: E402
+from kamailio import SIP_HOST, Kamailio  # noqa: E402
+from peers import Message, TlsListener, TlsPeer, UdpPeer, challenge_fields, digest_response, token  # noqa: E402
+from processes import free_base_port, stop_all, stop_all_at_exit  # noqa: E402
+from relay import Relay  # noqa: E402
+
+DTLS_NUMBER, SDES_NUMBER, USER = "15550783881", "15550783882", "15551112222"
+NUMBERS = {DTLS_NUMBER: ("first-password", "DTLS"), SDES_NUMBER: ("second-password", "SDES")}
+
+META_SDES = """v=0
+o=- 1790000000456 2 IN IP4 127.0.0.1
+s=-
+t=0 0
+a=group:BUNDLE audio
+m=audio 3480 RTP/SAVP 111 126
+c=IN IP4 127.0.0.1
+a=rtcp:9 IN IP4 0.0.0.0
+a=mid:audio
+a=sendrecv
+a=rtcp-mux
+a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA
+a=rtpmap:111 opus/48000/2
+a=rtpmap:126 telephone-event/8000
+a=ptime:20
+""".replace("\n", "\r\n")
+
+META_DTLS = """v=0
+o=- 1790000000123 2 IN IP4 127.0.0.1
+s=-
+t=0 0
+a=group:BUNDLE audio
+a=ice-lite
+m=audio 3480 UDP/TLS/RTP/SAVPF 111 126
+c=IN IP4 127.0.0.1
+a=rtcp:9 IN IP4 0.0.0.0
+a=candidate:1234567890 1 udp 2122260223 127.0.0.1 3480 typ host generation 0 network-cost 50
+a=ice-ufrag:Qw3rTy6uIoP9aSdF
+a=ice-pwd:AAECAwQFBgcICQoLDA0ODw==
+a=fingerprint:sha-256 FINGERPRINT
+a=setup:SETUP
+a=mid:audio
+a=sendrecv
+a=rtcp-mux
+a=rtpmap:111 opus/48000/2
+a=rtpmap:126 telephone-event/8000
+a=ptime:20
+""".replace("\n", "\r\n").replace("FINGERPRINT", ":".join(["AB"] * 32))
+
+PBX_SDP = """v=0
+o=- 1 1 IN IP4 127.0.0.1
+s=-
+c=IN IP4 127.0.0.1
+t=0 0
+m=audio 26000 RTP/AVP 111 126
+a=rtpmap:111 opus/48000/2
+a=rtpmap:126 telephone-event/8000
+a=sendrecv
+""".replace("\n", "\r\n")
+
+INNER_PROXY = "<sip:onevc-sip-proxy.fbinfra.net:8191;transport=tls;lr>"
+OUTER_PROXY = "<sip:wa.meta.vc;transport=tls;lr>"
+
+
+class Case(unittest.TestCase):
+    """Kamailio and the relay run once for all tests; the peers are new in each."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.run_folder = os.path.abspath(os.path.join(HERE, "..", "..", ".run", "kamailio-" + cls.__name__))
+        shutil.rmtree(cls.run_folder, ignore_errors=True)
+        os.makedirs(cls.run_folder)
+        offsets = SimpleNamespace(kamailio_udp=60, kamailio_tls=61, meta_tls=62, phone_sip=70, relay_ng=22,
+                                  relay_media=200)
+        base = free_base_port(vars(offsets).values())
+        cls.ports = SimpleNamespace(**{name: base + offset for name, offset in vars(offsets).items()})
+        cls.authority = Authority(os.path.join(cls.run_folder, "certificates"))
+        chain, key = cls.authority.issue(SIP_HOST)
+        cls.meta_certificate = cls.authority.issue("wa.meta.vc")
+        tandem = os.environ.get("TANDEM")
+        cls.relay = Relay(cls.run_folder, "tandem" if tandem else "rtpengine",
+                          os.path.abspath(tandem or shutil.which("rtpengine")), cls.ports)
+        cls.kamailio = Kamailio(cls.run_folder, cls.ports, NUMBERS, SimpleNamespace(
+            kamailio_chain=chain, kamailio_key=key, authority=cls.authority.certificate))
+
+    @classmethod
+    def tearDownClass(cls):
+        stop_all()
+
+    def setUp(self):
+        self.pbx = UdpPeer(self.ports.phone_sip, self.ports.kamailio_udp)
+        self.addCleanup(self.pbx.close)
+        self.new_call(f"outgoing:wacid.{token()}==")
+        self.listener = None
+
+    def new_call(self, call_id):
+        self.call_id = self.pbx.call_id = call_id
+
+    def listen_as_meta(self, certificate=None):
+        self.listener = TlsListener(self.ports.meta_tls, *(certificate or self.meta_certificate))
+        self.addCleanup(self.listener.close)
+
+    def assert_relay_is_empty(self):
+        deadline = time.monotonic() + 3
+        while self.relay.calls() and time.monotonic() < deadline:
+            time.sleep(0.05)
+        self.assertEqual(self.relay.calls(), [])
+
+    # A call from Meta, step by step.
+
+    def connect_as_meta(self):
+        self.meta = TlsPeer.connect(self.ports.kamailio_tls, self.authority.certificate, SIP_HOST)
+        self.addCleanup(self.meta.close)
+
+    def meta_request(self, method, cseq, uri, headers=(), to_tag="", body="", branch=None):
+        content = [("Content-Type", "application/sdp")] if body else []
+        return Message(f"{method} {uri} SIP/2.0", [
+            ("Via", f"SIP/2.0/TLS [2803:6080::1]:8191;branch=z9hG4bK{branch or token()};alias"),
+            ("From", f'"{USER}" <sip:+{USER}@wa.meta.vc>;tag=meta'),
+            ("To", f"<sip:+{self.number}@{SIP_HOST}>" + to_tag),
+            ("Call-ID", self.call_id),
+            ("CSeq", f"{cseq} {method}"),
+            ("Max-Forwards", "64"),
+            ("Contact", f"<sip:+{USER}@wa.meta.vc;transport=tls;ob>;isfocus"),
+        ] + list(headers) + content, body)
+
+    def meta_invites(self, sdp=META_SDES, number=SDES_NUMBER, user_parameters="", credentials=None, headers=()):
+        """INVITE, 407, INVITE with credentials. Leaves the second INVITE in self.invite."""
+        self.connect_as_meta()
+        self.number = number
+        uri = f"sip:+{number}{user_parameters}@{SIP_HOST}:{self.ports.kamailio_tls};transport=tls"
+        headers = [("Record-Route", OUTER_PROXY), ("Record-Route", INNER_PROXY)] + list(headers)
+        first = self.meta_request("INVITE", 1, uri, headers, body=sdp)
+        self.meta.send(first)
+        challenge = self.meta.receive()
+        self.assertEqual(challenge.status, 407, challenge)
+        user, password = credentials or (number, NUMBERS[number][0])
+        # Meta's digest uri lacks ;transport=tls.
+        fields = {**challenge_fields(challenge.get("Proxy-Authenticate")), "nc": "00000001", "cnonce": "abcd",
+                  "uri": f"sip:+{number}@{SIP_HOST}"}
+        answer = digest_response(user, password, fields, "INVITE")
+        self.invite = self.meta_request("INVITE", 2, uri, headers + [(
+            "Proxy-Authorization",
+            f'Digest username="{user}", realm="{fields["realm"]}", nonce="{fields["nonce"]}", '
+            f'uri="{fields["uri"]}", response="{answer}", algorithm=MD5, cnonce="abcd", qop=auth, nc=00000001')],
+            body=sdp)
+        self.meta.send(self.invite)
+
+    def pbx_answers(self, invite, status=200, phrase="OK", body=PBX_SDP, headers=()):
+        self.pbx.send(invite.reply(status, phrase, "pbx", [
+            ("Contact", f"<sip:agent@127.0.0.1:{self.pbx.port}>")] + list(headers), body))
+
+    def meta_acknowledges(self, answer):
+        self.meta.send(self.in_dialog_of_meta("ACK", 2, answer))
+        self.assertEqual(self.pbx.receive().method, "ACK")
+
+    def in_dialog_of_meta(self, method, cseq, answer, headers=()):
+        routes = [route for route in answer.all("Record-Route") if route not in (OUTER_PROXY, INNER_PROXY)]
+        return self.meta_request(method, cseq, answer.contact_uri(),
+                                 [("Route", route) for route in routes] + list(headers), to_tag=";tag=pbx")
+
+    def establish_user_initiated(self, sdp=META_SDES, number=SDES_NUMBER):
+        self.meta_invites(sdp, number)
+        invite = self.pbx.receive()
+        self.pbx_answers(invite)
+        answer = self.meta.final()
+        self.assertEqual(answer.status, 200, answer)
+        self.meta_acknowledges(answer)
+        return invite, answer
+
+    # A call from the PBX, step by step.
+
+    def pbx_invites(self, number=SDES_NUMBER, to=f"+{USER}", headers=()):
+        self.new_call(token())
+        self.invite = Message(f"INVITE sip:{to}@127.0.0.1:{self.ports.kamailio_udp} SIP/2.0", [
+            ("Via", f"SIP/2.0/UDP 127.0.0.1:{self.pbx.port};branch=z9hG4bK{token()}"),
+            ("From", f'"Agent" <sip:+{number}@pbx.example>;tag=pbx'),
+            ("To", f"<sip:{to}@127.0.0.1>"),
+            ("Call-ID", self.call_id),
+            ("CSeq", "10 INVITE"),
+            ("Max-Forwards", "70"),
+            ("Contact", f"<sip:agent@127.0.0.1:{self.pbx.port}>"),
+        ] + list(headers) + [("Content-Type", "application/sdp")], PBX_SDP)
+        self.pbx.send(self.invite)
+
+    def meta_challenges(self, invite, realm="wa.meta.vc"):
+        self.meta.send(invite.reply(407, "Proxy Authentication Required", "m0", [(
+            "Proxy-Authenticate",
+            f'Digest realm="{realm}", nonce="0123456789abcdef", opaque="fedcba9876543210", algorithm=MD5, qop="auth"')]))
+        self.assertEqual(self.meta.receive().method, "ACK")
+
+    def meta_gets_authorised_invite(self):
+        """First INVITE, challenge, second INVITE; returns both."""
+        self.meta = self.listener.accept()
+        self.addCleanup(self.meta.close)
+        first = self.meta.receive()
+        self.meta_challenges(first)
+        return first, self.meta.receive()
+
+    def pbx_acknowledges(self, final):
+        self.pbx.send(Message(self.invite.first.replace("INVITE", "ACK"), [
+            ("To", final.get("To")) if name == "To" else ("CSeq", "10 ACK") if name == "CSeq" else (name, value)
+            for name, value in self.invite.headers if name in ("Via", "From", "To", "Call-ID", "CSeq", "Max-Forwards")]))
+
+    def in_dialog_of_pbx(self, method, cseq, uri, routes, own, other, headers=(), body="", branch=None):
+        content = [("Content-Type", "application/sdp")] if body else []
+        return Message(f"{method} {uri} SIP/2.0", [
+            ("Via", f"SIP/2.0/UDP 127.0.0.1:{self.pbx.port};branch=z9hG4bK{branch or token()}"),
+            *[("Route", route) for route in routes],
+            ("From", own), ("To", other), ("Call-ID", self.call_id), ("CSeq", f"{cseq} {method}"),
+            ("Max-Forwards", "70"), ("Contact", f"<sip:agent@127.0.0.1:{self.pbx.port}>"),
+        ] + list(headers) + content, body)
+
+
+class UserInitiated(Case):
+    def test_headers_of_meta_are_renamed_or_kept_back(self):
+        self.meta_invites(user_parameters=";tgrp=a;trunk-context=b", headers=[
+            ("Route", INNER_PROXY), ("X-FB-External-Domain", "wa.meta.vc"), ("x-wa-meta-wacid", "wacid.1"),
+            ("X-WA-Meta-Cta-Payload", "a: b")])
+        invite = self.pbx.receive()
+        self.assertEqual(invite.first, f"INVITE sip:+{SDES_NUMBER}@127.0.0.1:{self.pbx.port} SIP/2.0")
+        self.assertEqual(invite.get("X-WhatsApp-wacid"), "wacid.1")
+        self.assertEqual(invite.get("X-WhatsApp-Cta-Payload"), "a: b")
+        for name in ("Route", "X-FB-External-Domain", "x-wa-meta-wacid", "Proxy-Authorization"):
+            self.assertIsNone(invite.get(name), name)
+        self.assertIn("RTP/AVP 111 126", invite.body)
+        self.pbx.send(invite.reply(486, "Busy Here", "pbx"))
+        self.assertEqual(self.meta.final().status, 486)
+
+    def test_nothing_reaches_meta_before_the_answer_but_ringing(self):
+        self.meta_invites()
+        invite = self.pbx.receive()
+        self.pbx_answers(invite, 183, "Session Progress", headers=[("P-Asserted-Identity", "<sip:secret@pbx>")])
+        self.assertEqual(self.meta.receive().status, 100)
+        ringing = self.meta.receive()
+        self.assertEqual((ringing.status, ringing.body), (180, ""))
+        self.pbx_answers(invite, headers=[("P-Asserted-Identity", "<sip:secret@pbx>"), ("Supported", "timer, 100rel")])
+        answer = self.meta.final()
+        self.assertIsNone(answer.get("P-Asserted-Identity"))
+        self.assertIsNone(answer.get("Supported"))
+        self.assertIn("RTP/SAVP", answer.body)
+        self.meta_acknowledges(answer)
+        self.end_by_meta(answer)
+
+    def test_dtls_is_answered_in_the_active_role(self):
+        _, answer = self.establish_user_initiated(META_DTLS.replace("SETUP", "actpass"), DTLS_NUMBER)
+        self.assertIn("UDP/TLS/RTP/SAVPF", answer.body)
+        self.assertIn("a=setup:active", answer.body)
+        self.end_by_meta(answer)
+
+    def end_by_meta(self, answer):
+        self.meta.send(self.in_dialog_of_meta("BYE", 3, answer, [("x-wa-meta-call-duration", "3")]))
+        bye = self.pbx.receive()
+        self.assertEqual(bye.get("X-WhatsApp-call-duration"), "3")
+        self.pbx.send(bye.reply(200, "OK"))
+        self.assertEqual(self.meta.final().status, 200)
+        self.assert_relay_is_empty()
+
+    def test_a_hang_up_of_the_pbx_opens_a_connection_to_meta(self):
+        self.listen_as_meta()
+        invite, _ = self.establish_user_initiated()
+        self.pbx.send(self.in_dialog_of_pbx(
+            "BYE", 7, invite.contact_uri(), invite.all("Record-Route"), invite.get("To") + ";tag=pbx",
+            invite.get("From"), [("X-Internal", "1")]))
+        meta = self.listener.accept()
+        self.addCleanup(meta.close)
+        bye = meta.receive()
+        self.assertEqual(self.listener.server_names, ["wa.meta.vc"])
+        self.assertEqual(bye.first, f"BYE sip:+{USER}@wa.meta.vc;transport=tls;ob SIP/2.0")
+        self.assertEqual(bye.all("Route"), [OUTER_PROXY, INNER_PROXY])
+        self.assertIsNone(bye.get("X-Internal"))
+        meta.send(bye.reply(200, "OK"))
+        self.assertEqual(self.pbx.final().status, 200)
+        self.assert_relay_is_empty()
+
+    def test_a_wrong_password_is_refused_and_costs_nothing(self):
+        self.meta_invites(credentials=(SDES_NUMBER, "guessed"))
+        self.assertEqual(self.meta.final().status, 403)
+        self.assertIsNone(self.pbx.receive(0.3))
+        self.assert_relay_is_empty()
+
+    def test_the_password_of_another_number_is_refused(self):
+        self.meta_invites(credentials=(DTLS_NUMBER, NUMBERS[SDES_NUMBER][0]))
+        self.assertEqual(self.meta.final().status, 403)
+
+    def test_cancel_ends_both_sides(self):
+        self.meta_invites()
+        invite = self.pbx.receive()
+        self.pbx.send(invite.reply(180, "Ringing", "pbx"))
+        cancel = Message(self.invite.first.replace("INVITE", "CANCEL"), [
+            ("CSeq", "2 CANCEL") if name == "CSeq" else (name, value) for name, value in self.invite.headers
+            if name in ("Via", "From", "To", "Call-ID", "CSeq", "Max-Forwards")])
+        self.meta.send(cancel)
+        cancelled = self.pbx.receive()
+        self.assertEqual(cancelled.method, "CANCEL")
+        self.pbx.send(cancelled.reply(200, "OK", "pbx"))
+        self.pbx.send(invite.reply(487, "Request Terminated", "pbx"))
+        self.assertEqual(self.pbx.receive().method, "ACK")
+        statuses = set()
+        while 487 not in statuses:
+            statuses.add(self.meta.receive().status)
+        self.assertIn(200, statuses)
+        self.assert_relay_is_empty()
+
+    def test_failures_of_the_pbx_become_what_meta_knows(self):
+        for status, becomes in ((404, 404), (604, 404), (600, 486), (408, 480), (302, 480), (606, 488), (503, 503)):
+            with self.subTest(status=status):
+                self.new_call(f"outgoing:wacid.{token()}==")
+                self.meta_invites()
+                invite = self.pbx.receive()
+                self.pbx.send(invite.reply(status, "Whatever", "pbx"))
+                self.assertEqual(self.pbx.receive().method, "ACK")
+                self.assertEqual(self.meta.final().status, becomes)
+                self.assert_relay_is_empty()
+
+
+class BusinessInitiated(Case):
+    def setUp(self):
+        super().setUp()
+        self.listen_as_meta()
+
+    def test_the_call_has_the_form_of_metas_samples_and_the_pbx_sees_its_own(self):
+        self.pbx_invites(headers=[
+            ("Supported", "timer, 100rel"), ("Session-Expires", "1800"), ("Min-SE", "90"),
+            ("P-Asserted-Identity", "<sip:100@pbx>"), ("X-Secret", "1")])
+        first, second = self.meta_gets_authorised_invite()
+        self.assertEqual(self.listener.server_names, ["wa.meta.vc"])
+        self.assertEqual(first.first, f"INVITE sip:+{USER}@wa.meta.vc;transport=tls SIP/2.0")
+        self.assertEqual(first.get("From"), f"<sip:+{SDES_NUMBER}@{SIP_HOST}>;tag=pbx")
+        self.assertEqual(first.get("To"), f"<sip:+{USER}@wa.meta.vc>")
+        for name in ("Supported", "Session-Expires", "Min-SE", "P-Asserted-Identity", "X-Secret"):
+            self.assertIsNone(first.get(name), name)
+
+        self.assertEqual((first.cseq, second.cseq), (10, 11))
+        self.assertEqual(first.body, second.body)
+        fields = challenge_fields(second.get("Proxy-Authorization"))
+        self.assertEqual(fields["username"], SDES_NUMBER)
+        self.assertEqual(fields["uri"], f"sip:+{USER}@wa.meta.vc;transport=tls")
+        self.assertEqual(fields["response"], digest_response(SDES_NUMBER, NUMBERS[SDES_NUMBER][0], fields, "INVITE"))
+
+        answer = self.answer_of_meta(second)
+        self.meta.send(answer)
+        seen = self.pbx.final()
+        self.assertEqual((seen.status, seen.cseq), (200, 10))
+        self.assertEqual(seen.get("From"), self.invite.get("From"))
+        self.assertEqual(seen.get("To"), self.invite.get("To") + ";tag=meta")
+        self.assertIsNone(seen.get("X-FB-Something"))
+        self.assertIn("RTP/AVP", seen.body)
+
+        for method, cseq, expected in (("ACK", 10, 11), ("BYE", 11, 12)):
+            self.pbx.send(self.from_pbx(method, cseq, seen))
+            got = self.meta.receive()
+            self.assertEqual((got.method, got.cseq), (method, expected))
+            self.assertEqual(got.all("Route"), [OUTER_PROXY, INNER_PROXY])
+            self.assertEqual(got.first.split()[1], answer.contact_uri())
+            self.assertEqual(got.get("From"), first.get("From"))
+        self.meta.send(got.reply(200, "OK"))
+        self.assertEqual(self.pbx.final().cseq, 11)
+        self.assert_relay_is_empty()
+
+    def answer_of_meta(self, invite, sdp=META_SDES):
+        answer = invite.reply(200, "OK", "meta", [
+            ("X-FB-Something", "1"), ("Supported", "timer"),
+            ("Contact", f"<sip:+{USER}@wa.meta.vc;transport=tls;ob;X-FB-Sip-Smc-Tier=a>;isfocus")], sdp)
+        answer.headers[:0] = [("Record-Route", INNER_PROXY), ("Record-Route", OUTER_PROXY)]
+        return answer
+
+    def from_pbx(self, method, cseq, answer, **more):
+        return self.in_dialog_of_pbx(method, cseq, answer.contact_uri(), answer.all("Record-Route")[::-1],
+                                     self.invite.get("From"), answer.get("To"), **more)
+
+    def test_a_number_with_dtls_offers_both_roles(self):
+        self.pbx_invites(number=DTLS_NUMBER)
+        first, second = self.meta_gets_authorised_invite()
+        self.assertIn("UDP/TLS/RTP/SAVPF", first.body)
+        self.assertIn("a=setup:actpass", first.body)
+        self.assertNotIn("a=crypto", first.body)
+        self.meta.send(second.reply(486, "Busy Here", "meta"))
+        self.assertEqual(self.pbx.final().status, 486)
+
+    def test_a_second_challenge_means_a_wrong_password(self):
+        self.pbx_invites()
+        _, second = self.meta_gets_authorised_invite()
+        self.meta_challenges(second)
+        final = self.pbx.final()
+        self.assertEqual(final.first, "SIP/2.0 500 Upstream Authentication Failed")
+        self.pbx_acknowledges(final)
+        self.assert_relay_is_empty()
+
+    def test_no_password_is_used_when_the_certificate_has_another_name(self):
+        self.listener.close()
+        self.listen_as_meta(self.authority.issue("evil.example.net"))
+        self.pbx_invites()
+        self.meta = self.listener.accept()
+        self.addCleanup(self.meta.close)
+        self.meta_challenges(self.meta.receive())
+        self.assertEqual(self.pbx.final().status, 503)
+        self.assertIsNone(self.meta.receive(0.5))
+        self.assert_relay_is_empty()
+
+    def test_nothing_is_said_to_a_peer_that_nobody_vouches_for(self):
+        self.listener.close()
+        self.listen_as_meta(self.authority.self_signed("wa.meta.vc"))
+        self.pbx_invites()
+        with self.assertRaises(ssl.SSLError):
+            self.listener.accept().receive()
+        self.assertEqual(self.pbx.final().status, 503)
+        self.assert_relay_is_empty()
+
+    def test_only_e164_numbers_are_called(self):
+        self.pbx_invites(to="112")
+        self.assertEqual(self.pbx.final().status, 484)
+
+    def test_the_phrase_of_meta_reaches_the_pbx(self):
+        self.pbx_invites()
+        _, second = self.meta_gets_authorised_invite()
+        self.meta.send(second.reply(403, "No approved call permission", "meta"))
+        self.assertEqual(self.pbx.final().first, "SIP/2.0 403 No approved call permission")
+        self.assert_relay_is_empty()
+
+    def test_a_hang_up_of_the_user_reaches_the_pbx_in_its_own_names(self):
+        self.pbx_invites()
+        _, second = self.meta_gets_authorised_invite()
+        self.meta.send(self.answer_of_meta(second))
+        seen = self.pbx.final()
+        self.pbx.send(self.from_pbx("ACK", 10, seen))
+        self.assertEqual(self.meta.receive().method, "ACK")
+        self.connect_as_meta()
+        bye = Message(f"BYE {second.contact_uri()} SIP/2.0", [
+            ("Via", f"SIP/2.0/TLS [2803::1]:1;branch=z9hG4bK{token()}"),
+            *[("Route", route) for route in second.all("Record-Route")],
+            ("From", second.get("To") + ";tag=meta"), ("To", second.get("From")), ("Call-ID", self.call_id),
+            ("CSeq", "1 BYE"), ("Max-Forwards", "64")])
+        self.meta.send(bye)
+        got = self.pbx.receive()
+        self.assertEqual(got.get("From"), seen.get("To"))
+        self.assertEqual(got.get("To"), self.invite.get("From"))
+        self.pbx.send(got.reply(200, "OK"))
+        self.assertEqual(self.meta.final().get("To"), second.get("From"))
+        self.assert_relay_is_empty()
+
+    def test_what_the_pbx_changes_stays_here_and_the_bye_still_fits(self):
+        self.pbx_invites()
+        _, second = self.meta_gets_authorised_invite()
+        self.meta.send(self.answer_of_meta(second))
+        seen = self.pbx.final()
+        self.pbx.send(self.from_pbx("ACK", 10, seen))
+        self.assertEqual(self.meta.receive().method, "ACK")
+        self.pbx.send(self.from_pbx("INVITE", 11, seen, body=PBX_SDP.replace("sendrecv", "sendonly")))
+        held = self.pbx.final()
+        self.assertIn("a=recvonly", held.body)
+        self.pbx.send(self.from_pbx("ACK", 11, seen))
+        self.assertIsNone(self.meta.receive(0.5), "Meta must not see it")
+        self.pbx.send(self.from_pbx("BYE", 12, seen))
+        bye = self.meta.receive()
+        self.assertEqual((bye.method, bye.get("From")), ("BYE", second.get("From")))
+        self.assertGreater(bye.cseq, second.cseq)
+        self.meta.send(bye.reply(200, "OK"))
+        self.assertEqual(self.pbx.final().status, 200)
+        self.assert_relay_is_empty()
+
+
+class Shield(Case):
+    def test_meta_sees_nothing_of_hold_resume_transfer_and_refresh(self):
+        for sdp, number in ((META_SDES, SDES_NUMBER), (META_DTLS.replace("SETUP", "actpass"), DTLS_NUMBER)):
+            with self.subTest(number=number):
+                self.new_call(f"outgoing:wacid.{token()}==")
+                self.one_call(sdp, number)
+
+    def one_call(self, sdp, number):
+        self.listen_as_meta()
+        self.invite_seen, answer = self.establish_user_initiated(sdp, number)
+        port = re.search(r"m=audio (\d+)", self.invite_seen.body)[1]
+        cseq = 20
+        for asked, mirrored, rtp_port in (("sendonly", "recvonly", 26000), ("sendrecv", "sendrecv", 26000),
+                                          ("inactive", "inactive", 26000), ("sendrecv", "sendrecv", 26010)):
+            cseq += 1
+            body = PBX_SDP.replace("sendrecv", asked).replace("26000", str(rtp_port)).replace("1 1 IN", f"1 {cseq} IN")
+            self.send("INVITE", cseq, body=body, headers=[("Session-Expires", "1800")])
+            reply = self.pbx.final()
+            self.assertEqual(reply.status, 200, reply)
+            self.assertIn(f"a={mirrored}", reply.body)
+            self.assertEqual(re.search(r"m=audio (\d+)", reply.body)[1], port)
+            self.assertEqual(reply.contact_uri(), self.invite_seen.contact_uri())
+            self.assertEqual(reply.get("Session-Expires"), "1800;refresher=uac")
+            self.send("ACK", cseq)
+        for method, body, status in (("UPDATE", "", 200), ("UPDATE", PBX_SDP, 200), ("INFO", "", 200),
+                                     ("REFER", "", 405), ("INVITE", "", 488)):
+            cseq += 1
+            self.send(method, cseq, body=body, branch=f"same{cseq}")
+            self.assertEqual(self.pbx.final().status, status, method)
+        self.send("ACK", cseq, branch=f"same{cseq}")
+
+        self.assertIsNone(self.pbx.receive(2), "an answer was repeated after its ACK")
+        self.assertIsNone(self.meta.receive(0.1))
+        self.assertIsNone(self.listener.accept(0.1))
+        self.listener.close()
+        self.meta.send(self.in_dialog_of_meta("BYE", 3, answer))
+        self.pbx.send(self.pbx.receive().reply(200, "OK"))
+        self.assertEqual(self.meta.final().status, 200)
+        self.assert_relay_is_empty()
+
+    def send(self, method, cseq, **more):
+        invite = self.invite_seen
+        self.pbx.send(self.in_dialog_of_pbx(method, cseq, invite.contact_uri(), invite.all("Record-Route"),
+                                            invite.get("To") + ";tag=pbx", invite.get("From"), **more))
+
+
+class RelayIsDown(Case):
+    def test_both_sides_get_503_and_a_call_that_cannot_be_answered_ends(self):
+        self.meta_invites()
+        invite = self.pbx.receive()
+        os.killpg(self.relay.part.process.pid, signal.SIGKILL)
+        time.sleep(0.2)
+        self.pbx_answers(invite)
+        answer = self.meta.final()
+        self.meta_acknowledges(answer)
+        self.assertEqual(self.pbx.receive(5).method, "BYE")
+
+        self.new_call(f"outgoing:wacid.{token()}==")
+        self.meta_invites()
+        refused = self.meta.final()
+        self.assertEqual((refused.status, refused.get("Retry-After")), (503, "10"))
+        self.pbx_invites()
+        self.assertEqual(self.pbx.final().status, 503)
+
+
+if __name__ == "__main__":
+    stop_all_at_exit()
+    unittest.main(verbosity=2)
