@@ -50,7 +50,7 @@ pub enum Tos {
 impl Addressing {
     pub(crate) fn apply_key(&mut self, key: &str, value: &Value<'_>, report: &mut Report) -> bool {
         match key {
-            "received-from" => self.received_from(value, report),
+            "received-from" => self.apply_received_from(value, report),
             "direction" => match value.as_list() {
                 Some([from, to]) => {
                     self.from_interface = text(from).map(Into::into);
@@ -105,7 +105,7 @@ impl Addressing {
         }
     }
 
-    fn received_from(&mut self, value: &Value<'_>, report: &mut Report) {
+    fn apply_received_from(&mut self, value: &Value<'_>, report: &mut Report) {
         match value.as_list() {
             // A request that belongs to no SIP message has an empty list.
             Some([]) => {}
