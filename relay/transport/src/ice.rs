@@ -33,6 +33,9 @@ mod selection;
 mod status;
 mod transaction;
 
+#[cfg(test)]
+mod tests;
+
 pub use agent::{IceAgent, IceConfig, RemoteIce};
 pub use candidate::{Candidate, CandidateError, CandidateKind, Component, MAX_REMOTE_CANDIDATES};
 pub use credentials::{CredentialsError, IceCredentials};

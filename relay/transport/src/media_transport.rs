@@ -11,6 +11,8 @@
 mod association;
 mod event;
 mod learning;
+#[cfg(test)]
+mod tests;
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -19,12 +21,11 @@ use std::time::{Duration, Instant};
 
 use relay_packet::{DropReason, Outbox, PacketBuf, Received, SocketId};
 
-use self::association::DtlsConfig;
 use self::association::{Association, Outcome};
 use self::learning::{Observation, SourceLearner};
 use crate::LocalSocket;
 use crate::demux::{Kind, kind_of};
-use crate::dtls::{DtlsIdentity, DtlsRole, Fingerprint};
+use crate::dtls::{DtlsConfig, DtlsIdentity, DtlsRole, Fingerprint};
 use crate::ice::{Candidate, Component, IceAgent, IceConfig, IceCredentials, IceEvent, RemoteIce};
 use crate::srtp::{SrtpContext, SrtpKey};
 
@@ -38,7 +39,7 @@ const MAX_EVENTS: usize = 64;
 #[derive(Clone, Debug)]
 pub struct TransportConfig {
     pub ice: IceConfig,
-    pub dtls: Arc<DtlsConfig>,
+    pub dtls: DtlsConfig,
     /// A handshake that failed is begun again no sooner than this after it began.
     pub dtls_restart_interval: Duration,
     /// How long after signalling packets may move the far end's address.
@@ -49,7 +50,8 @@ impl Default for TransportConfig {
     fn default() -> Self {
         Self {
             ice: IceConfig::default(),
-            dtls: Arc::default(),
+            // unwrap: the settings are constants, and the tests make the same ones.
+            dtls: DtlsConfig::new().expect("constant DTLS settings"),
             dtls_restart_interval: Duration::from_millis(250),
             learning_window: Duration::from_secs(3),
         }

@@ -1,6 +1,10 @@
-//! What the tests of this crate share.
+//! What the tests of this crate share: where time begins, and a network in memory.
+
+mod network;
 
 use std::time::Instant;
+
+pub(crate) use network::{Endpoint, Link, Network};
 
 /// Where invented time begins. The one place of this crate that may ask for a real `Instant`.
 pub(crate) fn epoch() -> Instant {

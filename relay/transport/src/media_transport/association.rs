@@ -16,7 +16,9 @@ use std::time::{Duration, Instant};
 use relay_packet::{DropReason, Outbox, SocketId};
 
 use super::event::DtlsStatus;
-use crate::dtls::{DtlsEngine, DtlsEvent, DtlsIdentity, DtlsRole, Fingerprint};
+use crate::dtls::{
+    DtlsConfig, DtlsEngine, DtlsEvent, DtlsIdentity, DtlsRole, Fingerprint, new_engine,
+};
 use crate::srtp::SrtpKey;
 
 /// A handshake that keeps failing is tried less and less often; at most so many times the first interval.
@@ -62,12 +64,12 @@ struct Unverified {
 #[derive(Debug)]
 pub(super) struct Association {
     identity: Arc<DtlsIdentity>,
-    config: Arc<DtlsConfig>,
+    config: DtlsConfig,
     restart_interval: Duration,
     /// Our role and the fingerprint that the peer's SDP announces.
     remote: Option<(DtlsRole, Fingerprint)>,
     running: Option<Running>,
-    /// The next engine may be made from then on.
+    /// From then on the next engine may be made, or a finished handshake be judged by a fingerprint that came later.
     ready_at: Option<Instant>,
     failures: u32,
     told_reason: Option<String>,
@@ -81,7 +83,7 @@ pub(super) struct Association {
 impl Association {
     pub(super) fn new(
         identity: Arc<DtlsIdentity>,
-        config: Arc<DtlsConfig>,
+        config: DtlsConfig,
         restart_interval: Duration,
     ) -> Self {
         Self {
@@ -143,9 +145,10 @@ impl Association {
                 && is_client_hello(datagram)
                 && self.connected.is_none()
                 && self.ready_at.is_none_or(|at| at <= now);
-            if !may_begin || !self.make_engine(now, role) {
+            if !may_begin {
                 return Err(DropReason::DtlsUnexpected);
             }
+            self.make_engine(now, role);
         }
         self.peer = Some(from);
         if let Some(running) = &mut self.running {
@@ -164,12 +167,14 @@ impl Association {
 
     /// When [`Self::handle_timeout`], or [`Self::drive`] with a destination, has something to do.
     pub(super) fn poll_timeout(&self, has_destination: bool) -> Option<Instant> {
-        match &self.running {
-            Some(running) => running.engine.poll_timeout(),
-            None => self
-                .ready_at
-                .filter(|_| has_destination && self.wants_to_begin()),
-        }
+        let can_verify = self.unverified.is_some() && self.remote.is_some();
+        let can_begin = self.running.is_none() && has_destination && self.wants_to_begin();
+        let engine = self
+            .running
+            .as_ref()
+            .and_then(|running| running.engine.poll_timeout());
+        let ours = self.ready_at.filter(|_| can_verify || can_begin);
+        [engine, ours].into_iter().flatten().min()
     }
 
     /// Begins the handshake if it is ours to begin, sends what the engine has to send, and says what has become of it.
@@ -183,10 +188,8 @@ impl Association {
             && destination.is_some()
             && self.wants_to_begin()
             && self.ready_at.is_some_and(|at| at <= now)
-            && self.make_engine(now, DtlsRole::Client)
-            && let Some(running) = &mut self.running
         {
-            running.engine.handle_timeout(now);
+            self.make_engine(now, DtlsRole::Client).handle_timeout(now);
         }
         self.flush(destination, out);
         while let Some(event) = self
@@ -243,20 +246,13 @@ impl Association {
         is_client && self.connected.is_none()
     }
 
-    /// Makes an engine; `false` when the library refuses, which it would do again.
-    fn make_engine(&mut self, now: Instant, role: DtlsRole) -> bool {
-        self.ready_at = Some(now + self.restart_interval);
-        match new_engine(role, &self.identity, &self.config, now) {
-            Ok(engine) => {
-                self.running = Some(Running {
-                    engine,
-                    role,
-                    created_at: now,
-                });
-                true
-            }
-            Err(_) => false,
-        }
+    fn make_engine(&mut self, now: Instant, role: DtlsRole) -> &mut dyn DtlsEngine {
+        let running = Running {
+            engine: new_engine(&self.config, &self.identity, role, now),
+            role,
+            created_at: now,
+        };
+        &mut *self.running.insert(running).engine
     }
 
     /// Sends what the engine has ready. Without any address to send to it is lost, like any other packet.
@@ -341,17 +337,4 @@ mod tests {
         ]));
         assert!(!is_client_hello(&hello[..13]));
     }
-}
-
-/// Interim, until the engine is there.
-#[derive(Debug, Default)]
-pub struct DtlsConfig {}
-
-fn new_engine(
-    _: DtlsRole,
-    _: &Arc<DtlsIdentity>,
-    _: &DtlsConfig,
-    _: Instant,
-) -> Result<Box<dyn DtlsEngine>, crate::dtls::DtlsError> {
-    Err(crate::dtls::DtlsError::Setup("no engine yet".into()))
 }
