@@ -188,7 +188,6 @@ pub(crate) enum LocalKeys {
         setup: Setup,
     },
     Sdes {
-        tag: u32,
         inline: String,
     },
 }
@@ -283,9 +282,9 @@ impl LocalDescription {
         lines.push("a=sendrecv".to_owned());
         lines.push(format!("a=msid:{} {TRACK}", self.stream_id));
         lines.push("a=rtcp-mux".to_owned());
-        if let LocalKeys::Sdes { tag, inline } = &self.keys {
+        if let LocalKeys::Sdes { inline } = &self.keys {
             lines.push(format!(
-                "a=crypto:{tag} AES_CM_128_HMAC_SHA1_80 inline:{inline}"
+                "a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:{inline}"
             ));
         }
         lines.push(format!("a=rtpmap:{opus} opus/48000/2"));
@@ -670,7 +669,6 @@ mod tests {
     #[test]
     fn an_offer_with_sdes_has_neither_ice_nor_dtls() {
         let text = description(LocalKeys::Sdes {
-            tag: 1,
             inline: "A".repeat(40),
         })
         .to_string();

@@ -129,7 +129,6 @@ impl MetaMedia {
     pub fn local_sdp_offer(&self) -> String {
         self.describe(
             Setup::Actpass,
-            1,
             "audio".to_owned(),
             self.own_payload_types.clone(),
             false,
@@ -140,25 +139,24 @@ impl MetaMedia {
     pub fn local_sdp_answer(&self, remote_offer: &str) -> Result<String, SdpRejected> {
         // What is wrong with the offer is noted when it is set; here it only has to be understood.
         let agreement = Agreement::reach(&self.config, remote_offer, &mut Violations::default())?;
-        let (setup, tag, mid) = match &agreement.keys {
+        let (setup, mid) = match &agreement.keys {
             AgreedKeys::Dtls { role, .. } => {
                 let setup = match role {
                     Some(DtlsRole::Client) => Setup::Active,
                     Some(DtlsRole::Server) | None => Setup::Passive,
                 };
-                (setup, 1, agreement.mid.clone())
+                (setup, agreement.mid.clone())
             }
             // With SDES Meta writes its own mid.
-            AgreedKeys::Sdes { tag, .. } => (Setup::Passive, *tag, None),
+            AgreedKeys::Sdes { .. } => (Setup::Passive, None),
         };
         let mid = mid.unwrap_or_else(|| "audio".to_owned());
-        Ok(self.describe(setup, tag, mid, agreement.payload_types, true))
+        Ok(self.describe(setup, mid, agreement.payload_types, true))
     }
 
     fn describe(
         &self,
         setup: Setup,
-        tag: u32,
         mid: String,
         payload_types: PayloadTypes,
         is_answer: bool,
@@ -172,7 +170,6 @@ impl MetaMedia {
                 setup,
             },
             KeyExchange::Sdes => LocalKeys::Sdes {
-                tag,
                 inline: credentials.master_key.to_inline(),
             },
         };
@@ -228,7 +225,7 @@ impl MetaMedia {
                         SdpRejected::because(format!("DTLS cannot be set up: {error}"))
                     })?;
             }
-            AgreedKeys::Sdes { inbound, .. } => {
+            AgreedKeys::Sdes { inbound } => {
                 let profile = SrtpProfile::Aes128CmSha1_80;
                 self.srtp = SrtpSession::new(profile, inbound, &self.credentials.master_key);
                 self.counters.srtp_profile = Some("AES_CM_128_HMAC_SHA1_80".to_owned());

@@ -64,8 +64,6 @@ impl Voice {
         encoder.set_max_bandwidth(Bandwidth::Wideband)?;
         encoder.set_inband_fec(true)?;
         encoder.set_packet_loss_perc(5)?;
-        // A tone needs no effort, and benches run many calls.
-        encoder.set_complexity(2)?;
         Ok(Self {
             config,
             encoder,

@@ -17,8 +17,7 @@ use openssl::ssl::{
 use openssl::x509::{X509, X509Name};
 
 use super::super::*;
-use super::identity;
-use crate::testing::epoch;
+use super::{epoch, identity};
 
 /// The queues of both directions, one entry a datagram.
 #[derive(Clone, Debug, Default)]
