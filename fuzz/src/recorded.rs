@@ -1,0 +1,48 @@
+//! Seeds from `tests/data`.
+
+use std::fs;
+use std::path::Path;
+
+/// Every recorded NG datagram, requests and replies; `tests/data/ng/README.md` describes the files.
+pub fn exchanges() -> Vec<Vec<u8>> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/data/ng");
+    let mut paths: Vec<_> = fs::read_dir(&folder)
+        .into_iter()
+        .flatten()
+        .flatten()
+        .map(|entry| entry.path())
+        .filter(|path| path.extension().is_some_and(|end| end == "exchanges"))
+        .collect();
+    paths.sort();
+    let mut datagrams = Vec::new();
+    for path in paths {
+        let bytes = fs::read(&path).unwrap_or_default();
+        let mut rest = bytes.as_slice();
+        while let Some((datagram, after)) = next_record(rest) {
+            datagrams.push(datagram.to_vec());
+            rest = after;
+        }
+        assert!(rest.is_empty(), "{} has a broken record", path.display());
+    }
+    datagrams
+}
+
+/// A header `> NAME LENGTH` or `< NAME LENGTH`, a line feed, that many bytes, a line feed.
+fn next_record(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    let end = bytes.iter().position(|byte| *byte == b'\n')?;
+    let header = std::str::from_utf8(&bytes[..end]).ok()?;
+    let length: usize = header.rsplit(' ').next()?.parse().ok()?;
+    let start = end + 1;
+    let datagram = bytes.get(start..start.checked_add(length)?)?;
+    Some((datagram, bytes.get(start + length + 1..)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_files_are_read() {
+        assert!(exchanges().len() > 1300);
+    }
+}

@@ -1,0 +1,4 @@
+//! One file a target.
+
+pub mod ng_frame;
+pub mod ng_request;
