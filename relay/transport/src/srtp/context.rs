@@ -183,15 +183,16 @@ impl SrtpContext {
                 if end < clear_len + GCM_TAG_LEN {
                     return Err(DropReason::Malformed);
                 }
-                // A failed attempt spoils the bytes; a copy is needed for the next one.
-                let mut copy = [0; CAPACITY];
-                if !last {
+                // A failed attempt spoils the bytes; only then, and only for another attempt, is a copy needed.
+                let copy = (!last).then(|| {
+                    let mut copy = [0; CAPACITY];
                     copy[..packet.len()].copy_from_slice(packet);
-                }
+                    copy
+                });
                 let nonce = rtp.rtp_nonce(header.ssrc, index);
                 let (clear, sealed) = packet[..end].split_at_mut(clear_len);
                 if !rtp.cipher.open(nonce, clear, sealed) {
-                    if !last {
+                    if let Some(copy) = copy {
                         let len = packet.len();
                         packet.copy_from_slice(&copy[..len]);
                     }
