@@ -61,7 +61,7 @@ impl SrtpContext {
         Self {
             profile: key.profile(),
             mki: key.mki(),
-            transform: Transform::new(key),
+            transform: Transform::new(key.profile(), SessionKeys::derive(key)),
             state: *state,
         }
     }
@@ -321,10 +321,9 @@ impl fmt::Debug for SrtpContext {
 }
 
 impl Transform {
-    fn new(key: &SrtpKey) -> Self {
-        let SessionKeys { rtp, rtcp } = SessionKeys::derive(key);
-        let key_len = key.profile().key_len();
-        if key.profile().is_aead() {
+    fn new(profile: SrtpProfile, SessionKeys { rtp, rtcp }: SessionKeys) -> Self {
+        let key_len = profile.key_len();
+        if profile.is_aead() {
             Self::Gcm {
                 rtp: Box::new(GcmKeys::new(&rtp, key_len)),
                 rtcp: Box::new(GcmKeys::new(&rtcp, key_len)),
@@ -424,3 +423,6 @@ fn rtcp_aad(clear: &[u8], word: [u8; RTCP_WORD_LEN]) -> [u8; RTCP_CLEAR_LEN + RT
 fn append_mki(packet: &mut PacketBuf, mki: Option<Mki>) -> bool {
     mki.is_none_or(|mki| packet.extend_from_slice(&mki.to_bytes()[..mki.wire_len()]))
 }
+
+#[cfg(test)]
+mod tests;

@@ -9,17 +9,10 @@ use proptest::prelude::*;
 use super::super::record::{CERTIFICATE, CLIENT_HELLO};
 use super::*;
 use crate::dtls::FingerprintHash;
+use crate::testing::epoch;
 
 /// One way of the path.
 const DELAY: Duration = Duration::from_millis(40);
-
-fn epoch() -> Instant {
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "tests need an instant to start from"
-    )]
-    Instant::now()
-}
 
 fn identity() -> Arc<DtlsIdentity> {
     let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_795_000_000);

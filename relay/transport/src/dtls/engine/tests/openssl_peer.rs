@@ -17,7 +17,8 @@ use openssl::ssl::{
 use openssl::x509::{X509, X509Name};
 
 use super::super::*;
-use super::{epoch, identity};
+use super::identity;
+use crate::testing::epoch;
 
 /// The queues of both directions, one entry a datagram.
 #[derive(Clone, Debug, Default)]
