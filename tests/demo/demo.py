@@ -102,11 +102,10 @@ def make_calls(options, run):
 def one_call(name, direction, number, meta_hangs_up, simulator, phone, relay):
     result = CallResult(name)
     phone.forget_events()
-    talk = TALK_SECONDS if meta_hangs_up else None
     if direction == "user-initiated":
-        call = simulator.place_call(number, WHATSAPP_USER, talk)
+        call = simulator.place_call(number, WHATSAPP_USER, TALK_SECONDS, meta_hangs_up)
     else:
-        call = simulator.await_call(number, talk)
+        call = simulator.await_call(number, TALK_SECONDS, meta_hangs_up)
         phone.dial(number, WHATSAPP_USER)
 
     if not phone.wait_for("CALL_ESTABLISHED", 15):
@@ -119,16 +118,16 @@ def one_call(name, direction, number, meta_hangs_up, simulator, phone, relay):
         phone.hang_up()
 
     report = call.report(seconds=20)
-    judge_meta(result, report)
+    judge_meta(result, report, call.part.log)
     judge_phone(result, phone)
     judge_end(result, report, relay, meta_hangs_up)
     return result
 
 
-def judge_meta(result, report):
+def judge_meta(result, report, log):
     """What the WhatsApp side measured, and what it had to complain about."""
     if report is None:
-        result.problems.append("the simulator gave no report")
+        result.problems.append(f"the simulator gave no report, see {log}")
         return
     result.problems += [f["text"] for f in report["findings"] if f["severity"] == "violation"]
     if report["status"] != 200:
