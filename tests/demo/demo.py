@@ -112,10 +112,10 @@ def one_call(name, direction, number, meta_hangs_up, simulator, phone, relay):
         result.problems.append("the phone never had a call")
     elif not meta_hangs_up:
         time.sleep(TALK_SECONDS)
-        phone.hang_up()
+        phone.hang_up(number)
     if not result.problems and not phone.wait_for("CALL_CLOSED", TALK_SECONDS + 10):
         result.problems.append("the call did not end at the phone")
-        phone.hang_up()
+        phone.hang_up(number)
 
     report = call.report(seconds=20)
     judge_meta(result, report, call.part.log)

@@ -78,7 +78,8 @@ class Phone:
         self.command("uafind", self.account(from_number))
         self.command("dial", f"sip:+{to_number}@127.0.0.1:{self.ports.kamailio_udp}")
 
-    def hang_up(self):
+    def hang_up(self, number):
+        self.command("uafind", self.account(number))
         self.command("hangup")
 
     def command(self, name, parameters=""):
