@@ -86,14 +86,14 @@ class Phone:
         payload = json.dumps({"command": name, "params": parameters, "token": name}).encode()
         self.control.sendall(b"%d:%s," % (len(payload), payload))
 
-    def wait_for(self, event, seconds):
-        """Wait for an event such as CALL_ESTABLISHED; returns it, or None in time."""
+    def wait_for(self, events, seconds):
+        """Wait for one of several events such as CALL_ESTABLISHED; its name, or None when none came."""
         deadline = time.monotonic() + seconds
         while True:
             for at, message in enumerate(self.events):
-                if message.get("type") == event:
+                if message.get("type") in events:
                     del self.events[:at + 1]
-                    return message
+                    return message["type"]
             left = deadline - time.monotonic()
             if left <= 0 or not self.receive(left):
                 return None
