@@ -23,7 +23,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use relay_call::{CallConfig, InterfaceAddress, Timeouts, WallClock};
+use relay_call::{CallConfig, DtlsIdentity, InterfaceAddress, Timeouts, WallClock};
 use relay_net::{ControlSocket, SocketOptions};
 use thiserror::Error;
 use tokio::sync::{mpsc, oneshot};
@@ -230,6 +230,7 @@ fn call_config(config: &Config) -> io::Result<CallConfig> {
         }
     });
     let unix = SystemTime::now().duration_since(UNIX_EPOCH);
+    let identity = DtlsIdentity::generate(SystemTime::now()).map_err(io::Error::other)?;
     let instance = worker::seeds::Seeds::new(config.seed, 0)?.draw();
     Ok(CallConfig {
         interfaces: interfaces.collect(),
@@ -251,6 +252,8 @@ fn call_config(config: &Config) -> io::Result<CallConfig> {
             at: Instant::now(),
             unix: unix.unwrap_or_default(),
         },
+        identity: Arc::new(identity),
+        transport: Arc::default(),
     })
 }
 

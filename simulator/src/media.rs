@@ -11,10 +11,6 @@
 //! ```
 
 mod agreement;
-#[cfg(test)]
-mod business;
-#[cfg(test)]
-mod calls;
 pub mod config;
 mod credentials;
 pub mod driver;

@@ -1,78 +1,141 @@
-//! Everything under one call-id: the five methods that the worker knows, and nothing else.
+//! Everything under one call-id: the five methods that the worker knows, and little else.
 //!
 //! [`Call::handle_request`] works a request out beside the present state and swaps it in when it succeeded; a refused request
 //! leaves the call as it was. Datagrams run along paths that a request compiled.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use ng_protocol::{CallId, Request, Response};
-use relay_packet::{Outbox, Received};
+use ng_protocol::flags::EndpointLearning as WantedLearning;
+use ng_protocol::{CallId, Command, Request, Response, reason};
+use rand::SeedableRng;
+use rand::rngs::ChaCha12Rng;
+use relay_packet::{DropReason, Outbox, Received, SocketId};
+use relay_transport::{Learning, LearningMode};
 
+use crate::command::delete::Target;
+use crate::command::{answer, delete, offer, query};
 use crate::config::CallConfig;
+use crate::deadline::Deadlines;
+use crate::draft::{Draft, Exchange};
 use crate::error::RequestError;
 use crate::event::{CallEvent, EndReason};
-use crate::ports::PortLeaser;
+use crate::leg::{Leg, LegId, Legs};
+use crate::live::{Arrival, Live};
+use crate::ports::{PortLease, PortLeaser};
+use crate::stats::Counter;
+use crate::stats::report::Reported;
 
 /// One call.
 #[derive(Debug)]
 pub struct Call {
     id: CallId,
     config: Arc<CallConfig>,
-    created: Instant,
+    seed: u64,
+    requests: u64,
+    legs: Legs,
+    live: Live,
+    learning: Learning,
+    deadlines: Deadlines,
+    /// A request has changed something that needs an outbox to take effect.
+    wake_at: Option<Instant>,
     events: VecDeque<CallEvent>,
     ended: Option<EndReason>,
 }
 
 impl Call {
-    /// A call without parties. `seed` decides all its random values.
-    pub fn new(id: CallId, config: Arc<CallConfig>, now: Instant, _seed: u64) -> Self {
+    /// A call without parties. `seed` decides all its random values but the keys.
+    pub fn new(id: CallId, config: Arc<CallConfig>, now: Instant, seed: u64) -> Self {
         Self {
             id,
+            seed,
+            requests: 0,
+            legs: Legs::default(),
+            live: Live::default(),
+            learning: Learning {
+                mode: config.endpoint_learning,
+                ..Learning::default()
+            },
+            deadlines: Deadlines::new(now),
             config,
-            created: now,
+            wake_at: None,
             events: VecDeque::new(),
             ended: None,
         }
     }
 
-    /// The name of the call.
-    pub fn id(&self) -> &CallId {
-        &self.id
-    }
-
-    /// When the call was made.
-    pub fn created(&self) -> Instant {
-        self.created
-    }
-
-    /// What the call was configured with.
-    pub fn config(&self) -> &CallConfig {
-        &self.config
-    }
-
     /// Carries out `offer`, `answer`, `delete` or `query`. After it: events, then [`Self::is_finished`].
     pub fn handle_request(
         &mut self,
-        _now: Instant,
+        now: Instant,
         request: &Request,
-        _ports: &mut dyn PortLeaser,
+        ports: &mut dyn PortLeaser,
     ) -> Response {
-        RequestError::Unsupported(format!("{:?}", request.command)).into()
+        match request.command {
+            Command::Offer | Command::Answer => match self.exchange(now, request, ports) {
+                Ok(body) => Response::sdp(body),
+                Err(error) => {
+                    if self.legs.is_empty() {
+                        self.finish(EndReason::Refused, &mut Vec::new());
+                    }
+                    error.into()
+                }
+            },
+            Command::Delete => self.delete(now, request, ports),
+            Command::Query => query::query(&self.reported(), request),
+            other => RequestError::Unsupported(format!("{other:?}")).into(),
+        }
     }
 
     /// A datagram arrived on one of the call's ports.
-    pub fn handle_datagram(&mut self, _now: Instant, received: Received, out: &mut Outbox) {
-        out.recycle(received.packet);
+    pub fn handle_datagram(&mut self, now: Instant, received: Received, out: &mut Outbox) {
+        match self.live.handle_datagram(now, received, out) {
+            Arrival::Media(position) => {
+                self.deadlines.media(now);
+                self.settle(now, position, out);
+                // What came in here may have been the first packet that left there.
+                for listener in self.live.listeners(position) {
+                    self.settle(now, listener, out);
+                }
+            }
+            Arrival::Other(position) => self.settle(now, position, out),
+            Arrival::Nobody => {}
+        }
     }
 
     /// Time has passed.
-    pub fn handle_timeout(&mut self, _now: Instant, _out: &mut Outbox) {}
+    pub fn handle_timeout(&mut self, now: Instant, out: &mut Outbox) {
+        self.wake_at = None;
+        self.live.open_gates(now, out);
+        for position in 0..self.live.sections.len() {
+            self.live.handle_timeout(now, position, &self.config, out);
+            self.settle(now, position, out);
+        }
+        self.live.note_silence(now, &self.legs, &mut self.events);
+        self.delete_due(now);
+        self.deadlines.note_ice(&self.live);
+        if let Some(reason) =
+            self.deadlines
+                .expired(now, &self.config.timeouts, &self.legs, &self.live)
+        {
+            self.terminate(reason);
+        }
+    }
 
     /// When [`Self::handle_timeout`] is due next.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        None
+        if self.ended.is_some() {
+            return None;
+        }
+        let deletion = self.legs.iter().filter_map(|leg| leg.delete_at).min();
+        let own = self
+            .deadlines
+            .next(&self.config.timeouts, &self.legs, &self.live);
+        [self.wake_at, deletion, own, self.live.poll_timeout()]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     /// What happened; call until `None` after every other method.
@@ -82,14 +145,262 @@ impl Call {
 
     /// Ends the call at once, as the operator's `terminate` does; its ports come back as an event.
     pub fn terminate(&mut self, reason: EndReason) {
-        if self.ended.is_none() {
-            self.ended = Some(reason);
-            self.events.push_back(CallEvent::Ended(reason));
-        }
+        let mut gone = self.legs.clear();
+        self.finish(reason, &mut gone);
     }
 
     /// Whether the call is over and, its events drained, can be dropped.
     pub fn is_finished(&self) -> bool {
         self.ended.is_some()
     }
+}
+
+/// What can be asked of a call.
+impl Call {
+    /// The name of the call.
+    pub fn id(&self) -> &CallId {
+        &self.id
+    }
+
+    /// When the call was made.
+    pub fn created(&self) -> Instant {
+        self.deadlines.created
+    }
+
+    /// What the call was configured with.
+    pub fn config(&self) -> &CallConfig {
+        &self.config
+    }
+
+    /// Whether an offer was ever answered.
+    pub fn is_answered(&self) -> bool {
+        self.legs.subscriptions.any_answered()
+    }
+
+    /// RTP and RTCP that came in.
+    pub fn totals(&self) -> (Counter, Counter) {
+        let sum = |(rtp, rtcp): (Counter, Counter), live: &crate::live::LiveSection| {
+            (rtp.plus(live.rtp_in), rtcp.plus(live.rtcp_in))
+        };
+        self.live.sections.iter().fold(Default::default(), sum)
+    }
+
+    /// RTP and RTCP that left.
+    pub fn totals_out(&self) -> (Counter, Counter) {
+        let sum = |(rtp, rtcp): (Counter, Counter), live: &crate::live::LiveSection| {
+            (rtp.plus(live.rtp_out), rtcp.plus(live.rtcp_out))
+        };
+        self.live.sections.iter().fold(Default::default(), sum)
+    }
+
+    /// Packets that went nowhere, by reason.
+    pub fn drops(&self) -> Vec<(DropReason, u64)> {
+        let mut sums = [0; DropReason::ALL.len()];
+        for (reason, count) in self.live.sections.iter().flat_map(|live| live.drops()) {
+            sums[reason as usize] += count;
+        }
+        let counted = DropReason::ALL.into_iter().zip(sums);
+        counted.filter(|(_, count)| *count > 0).collect()
+    }
+
+    fn reported(&self) -> Reported<'_> {
+        Reported {
+            legs: &self.legs,
+            live: &self.live,
+            clock: self.config.clock,
+            created: self.deadlines.created,
+            last_signal: self.deadlines.last_signal,
+        }
+    }
+}
+
+/// How requests take effect.
+impl Call {
+    fn exchange(
+        &mut self,
+        now: Instant,
+        request: &Request,
+        ports: &mut dyn PortLeaser,
+    ) -> Result<Vec<u8>, RequestError> {
+        let answers = request.command == Command::Answer;
+        check_keys(request)?;
+        if answers && self.legs.is_empty() {
+            return Err(RequestError::UnknownCall);
+        }
+        let config = Arc::clone(&self.config);
+        self.requests += 1;
+        let rng = ChaCha12Rng::seed_from_u64(self.seed ^ self.requests.rotate_left(32));
+        let mut draft = Draft {
+            now,
+            config: &config,
+            legs: self.legs.clone(),
+            rng,
+            lease: PortLease::new(ports),
+            released: Vec::new(),
+            warnings: Vec::new(),
+        };
+        let exchange = if answers {
+            answer::answer(&mut draft, request)?
+        } else {
+            offer::offer(&mut draft, request)?
+        };
+
+        // From here on nothing can fail.
+        let Draft {
+            legs,
+            lease,
+            released,
+            warnings,
+            ..
+        } = draft;
+        lease.keep(&released);
+        self.legs = legs;
+        self.events
+            .extend(warnings.into_iter().map(CallEvent::Warning));
+        self.note_learning(request);
+        self.live.follow(&self.legs, &config, self.seed);
+        if answers {
+            let parties = [exchange.sender, exchange.receiver];
+            self.live
+                .activate(now, &self.legs, parties, &config, self.learning);
+        }
+        self.deadlines.signalled(now, answers);
+        self.wake_at = Some(now);
+        self.tell(answers, &exchange);
+        Ok(exchange.body)
+    }
+
+    fn note_learning(&mut self, request: &Request) {
+        let media = &request.flags.media;
+        let learning = &mut self.learning;
+        learning.strict_source |= media.strict_source;
+        learning.media_handover |= media.media_handover;
+        learning.asymmetric |= media.asymmetric;
+        if let Some(wanted) = media.endpoint_learning {
+            learning.mode = match wanted {
+                WantedLearning::Off => LearningMode::Off,
+                WantedLearning::Immediate => LearningMode::Immediate,
+                WantedLearning::Delayed => LearningMode::Delayed,
+                WantedLearning::Heuristic => LearningMode::Heuristic,
+            };
+        }
+    }
+
+    fn tell(&mut self, answers: bool, exchange: &Exchange) {
+        let name = |id: LegId| self.legs.get(id).map_or_else(String::new, Leg::name);
+        let sections = exchange.sections.clone();
+        self.events.push_back(if answers {
+            CallEvent::Answered {
+                by: name(exchange.sender),
+                towards_offerer: sections,
+            }
+        } else {
+            CallEvent::Offered {
+                from: name(exchange.sender),
+                towards_receiver: sections,
+            }
+        });
+    }
+
+    fn delete(&mut self, now: Instant, request: &Request, ports: &mut dyn PortLeaser) -> Response {
+        let target = delete::target(&self.legs, request);
+        if target == Target::Nobody {
+            return if request.flags.selection.fatal {
+                Response::error(reason::CALL_ID_NOT_FOUND)
+            } else {
+                Response::warning(reason::CALL_ID_NOT_FOUND)
+            };
+        }
+        let victims = delete::victims(&self.legs, &target);
+        let response = if request.flags.selection.fast {
+            Response::ok()
+        } else {
+            Response::from_body(self.reported().dictionary(Some(&victims)))
+        };
+        let delay = delete::delay(request, &self.config.timeouts);
+        delete::schedule(&mut self.legs, &victims, now + delay);
+        if delay == Duration::ZERO {
+            let gone = self.remove_due(now);
+            for socket in gone.iter().flat_map(sockets) {
+                ports.release(socket);
+            }
+            self.finish_if_empty(&mut Vec::new());
+        }
+        self.deadlines.last_signal = now;
+        response
+    }
+
+    fn delete_due(&mut self, now: Instant) {
+        let mut gone = self.remove_due(now);
+        if self.legs.is_empty() {
+            self.finish_if_empty(&mut gone);
+        } else {
+            self.release(&mut gone);
+        }
+    }
+
+    /// Takes out the parties whose time has come.
+    fn remove_due(&mut self, now: Instant) -> Vec<Leg> {
+        let is_due = |leg: &&Leg| leg.delete_at.is_some_and(|at| at <= now);
+        let mut gone = Vec::new();
+        loop {
+            let due = self.legs.iter().find(is_due).map(|leg| leg.id);
+            let Some(id) = due else { break };
+            gone.extend(self.legs.remove(id));
+        }
+        if !gone.is_empty() {
+            self.live.follow(&self.legs, &self.config, self.seed);
+        }
+        gone
+    }
+
+    fn finish_if_empty(&mut self, gone: &mut Vec<Leg>) {
+        if self.legs.is_empty() {
+            self.finish(EndReason::Terminated, gone);
+        }
+    }
+
+    fn finish(&mut self, reason: EndReason, gone: &mut Vec<Leg>) {
+        if self.ended.is_some() {
+            return;
+        }
+        self.ended = Some(reason);
+        self.live = Live::default();
+        self.release(gone);
+        self.events.push_back(CallEvent::Ended(reason));
+    }
+
+    /// Gives the ports of parties that are gone back, by event.
+    fn release(&mut self, gone: &mut Vec<Leg>) {
+        let released: Vec<SocketId> = gone.drain(..).flat_map(|leg| sockets(&leg)).collect();
+        if !released.is_empty() {
+            self.events.push_back(CallEvent::PortsReleased(released));
+        }
+    }
+
+    fn settle(&mut self, now: Instant, position: usize, out: &mut Outbox) {
+        self.live
+            .settle(now, position, &self.legs, out, &mut self.events);
+    }
+}
+
+/// Keys that an exchange cannot do without, in the order in which their absence is reported.
+fn check_keys(request: &Request) -> Result<(), RequestError> {
+    let missing = |present: bool, text| {
+        if present {
+            Ok(())
+        } else {
+            Err(RequestError::Missing(text))
+        }
+    };
+    missing(request.sdp.is_some(), reason::NO_SDP)?;
+    missing(request.call_id.is_some(), reason::NO_CALL_ID)?;
+    missing(request.from_tag.is_some(), reason::NO_FROM_TAG)?;
+    let wants_to_tag = request.command == Command::Answer;
+    missing(!wants_to_tag || request.to_tag.is_some(), reason::NO_TO_TAG)
+}
+
+fn sockets(leg: &Leg) -> Vec<SocketId> {
+    let ports = leg.sections.iter().flat_map(|section| section.ports.all());
+    ports.map(|socket| socket.id).collect()
 }

@@ -1,7 +1,13 @@
 //! What a call must know about the machine it runs on. One value for all calls, made by the daemon.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
+
+/// How media sources are learned.
+pub use relay_transport::LearningMode as EndpointLearning;
+/// The certificate for DTLS, and the pace of ICE and DTLS: what the daemon makes and the call hands on.
+pub use relay_transport::{TransportConfig, dtls::DtlsIdentity};
 
 /// Settings that every call shares.
 #[derive(Clone, Debug)]
@@ -26,6 +32,10 @@ pub struct CallConfig {
     pub software: String,
     /// What the clock on the wall said when.
     pub clock: WallClock,
+    /// The certificate for DTLS. A call keeps the one of the configuration it was made with.
+    pub identity: Arc<DtlsIdentity>,
+    /// Pace of ICE and DTLS, length of the learning window.
+    pub transport: Arc<TransportConfig>,
 }
 
 impl CallConfig {
@@ -92,20 +102,6 @@ impl Default for Timeouts {
             delete_delay: Duration::from_secs(30),
         }
     }
-}
-
-/// How the source of media is found out.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum EndpointLearning {
-    /// Never: the SDP is believed.
-    Off,
-    /// The first packet decides.
-    Immediate,
-    /// The last packet of the learning time decides.
-    Delayed,
-    /// Sources are ranked by how well they fit the SDP.
-    #[default]
-    Heuristic,
 }
 
 /// Ties the monotonic clock of the core to the time of day, which only replies and RTCP need.

@@ -3,15 +3,33 @@
 //! Start with [`Call`]: five methods, in the words every stateful object of the core speaks.
 
 pub mod config;
+pub mod egress;
 pub mod error;
 pub mod event;
+pub mod leg;
+pub mod negotiate;
+pub mod path;
 pub mod ports;
 pub mod sdp;
+pub mod section;
+pub mod stats;
+pub mod subscription;
 
 mod call;
+mod command;
+mod deadline;
+mod draft;
+mod live;
+mod placement;
+#[cfg(test)]
+pub(crate) mod testing;
 
 pub use call::Call;
-pub use config::{CallConfig, EndpointLearning, Interface, InterfaceAddress, Timeouts, WallClock};
+pub use config::{
+    CallConfig, DtlsIdentity, EndpointLearning, Interface, InterfaceAddress, Timeouts,
+    TransportConfig, WallClock,
+};
 pub use error::RequestError;
 pub use event::{CallEvent, EndReason, Failure};
 pub use ports::{LeaseError, LeasedPort, PortCount, PortLease, PortLeaser, PortPool};
+pub use stats::Counter;

@@ -88,9 +88,12 @@ impl<'a> PortLease<'a> {
         Ok(opened)
     }
 
-    /// The request succeeded: what was opened stays open.
-    pub fn keep(mut self) {
+    /// The request succeeded: what was opened stays open, and what it made superfluous is closed.
+    pub fn keep(mut self, superfluous: &[SocketId]) {
         self.opened.clear();
+        for &socket in superfluous {
+            self.ports.release(socket);
+        }
     }
 }
 
@@ -356,7 +359,7 @@ mod tests {
         assert!(ports.open.is_empty());
         let mut lease = PortLease::new(&mut ports);
         lease.open("default", IP, PortCount::Single).unwrap();
-        lease.keep();
+        lease.keep(&[]);
         assert_eq!(ports.open.len(), 1);
     }
 }

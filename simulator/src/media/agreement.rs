@@ -36,8 +36,6 @@ pub(crate) enum AgreedKeys {
         promised: (String, String),
     },
     Sdes {
-        /// The tag of the chosen line, which an answer repeats (RFC 4568 §5.1.2).
-        tag: u32,
         inbound: MasterKey,
     },
 }
@@ -217,10 +215,7 @@ fn sdes(config: &MediaConfig, remote: &RemoteDescription) -> Result<AgreedKeys, 
     let inbound = MasterKey::from_inline(&chosen.key_and_salt).ok_or_else(|| {
         SdpRejected::because("the key of the crypto line has not 30 octets in base64")
     })?;
-    Ok(AgreedKeys::Sdes {
-        tag: chosen.tag,
-        inbound,
-    })
+    Ok(AgreedKeys::Sdes { inbound })
 }
 
 fn note_what_is_wrong(

@@ -286,7 +286,11 @@ mod tests {
 
     impl Stream {
         fn new() -> Self {
-            let start = crate::testing::epoch();
+            #[expect(
+                clippy::disallowed_methods,
+                reason = "tests need an instant to start from"
+            )]
+            let start = Instant::now();
             Self {
                 start,
                 stats: ReceptionStats::new(8000),

@@ -1,0 +1,246 @@
+//! `answer`: the second half of an exchange. What both parties said is now in effect: keys, ICE, addresses, codecs.
+//!
+//! `from-tag` names the offerer and `to-tag` the answerer, whose description is in the request.
+
+use ng_protocol::flags::TransportProtocol;
+use ng_protocol::{Request, Tag, reason};
+
+use crate::command::describe;
+use crate::command::offer::{described_sections, description, endpoints};
+use crate::draft::{Draft, Exchange};
+use crate::error::RequestError;
+use crate::leg::{LegId, SectionId};
+use crate::negotiate::{codecs, crypto, ice, mux};
+use crate::sdp::protocol::RtpProfile;
+use crate::sdp::rewrite::SectionOutput;
+use crate::sdp::{Protocol, RemoteMedia};
+use crate::section::SectionState;
+
+/// Carries out an `answer`.
+pub(crate) fn answer(draft: &mut Draft<'_>, request: &Request) -> Result<Exchange, RequestError> {
+    let source = description(request)?;
+    let (offerer, answerer) = parties(draft, request)?;
+    let remotes = RemoteMedia::read_all(&source);
+    let indexes = described_sections(draft, answerer, remotes.len());
+    let count = draft.legs.get(offerer).map_or(0, |leg| leg.sections.len());
+    let mut outputs = Vec::new();
+    for index in 0..count {
+        let said = indexes
+            .iter()
+            .position(|&i| i == index)
+            .map(|at| &remotes[at]);
+        let ids = (
+            SectionId {
+                leg: offerer,
+                index,
+            },
+            SectionId {
+                leg: answerer,
+                index,
+            },
+        );
+        outputs.extend(answer_section(draft, request, ids, said)?);
+    }
+    if let Some(leg) = draft.legs.get_mut(answerer) {
+        let selection = &request.flags.selection;
+        if let Some(label) = selection.set_label.as_ref().or(selection.label.as_ref()) {
+            leg.label = Some(label.clone());
+        }
+    }
+    for leg in [offerer, answerer] {
+        if let Some(leg) = draft.legs.get_mut(leg) {
+            leg.has_spoken = true;
+            leg.delete_at = None;
+        }
+    }
+    if let (Some(address), Some(leg)) = (
+        request.flags.addressing.media_address,
+        draft.legs.get_mut(offerer),
+    ) {
+        leg.media_address = Some(address);
+    }
+    draft.legs.subscriptions.answered(offerer, answerer);
+    describe::write(draft, request, &source, answerer, offerer, outputs)
+}
+
+/// The offerer by its tag; the answerer by its tag, by branch, or as the offerer's present partner, which then gets the tag.
+fn parties(draft: &mut Draft<'_>, request: &Request) -> Result<(LegId, LegId), RequestError> {
+    let from_tag = request
+        .from_tag
+        .as_ref()
+        .ok_or(RequestError::Missing(reason::NO_FROM_TAG))?;
+    let to_tag = request
+        .to_tag
+        .as_ref()
+        .ok_or(RequestError::Missing(reason::NO_TO_TAG))?;
+    if from_tag == to_tag {
+        return Err(RequestError::Dialogue);
+    }
+    let offerer = draft.legs.by_tag(from_tag).ok_or(RequestError::Dialogue)?;
+    let partners = draft.legs.subscriptions.partners(offerer);
+    let by_branch = || {
+        let branch = request.via_branch.as_ref()?;
+        partners.iter().copied().find(|&id| {
+            draft
+                .legs
+                .get(id)
+                .is_some_and(|leg| leg.via_branch.as_ref() == Some(branch))
+        })
+    };
+    let answerer = draft
+        .legs
+        .by_tag(to_tag)
+        .or_else(by_branch)
+        .or_else(|| draft.legs.subscriptions.current(offerer))
+        .ok_or(RequestError::Dialogue)?;
+    if answerer == offerer || !partners.contains(&answerer) {
+        return Err(RequestError::Dialogue);
+    }
+    name(draft, answerer, to_tag);
+    Ok((offerer, answerer))
+}
+
+/// Gives a party its tag. A party that has one already was forked behind the proxy: all forks were told the same port, so they
+/// stay one party, and the older tag becomes another name for it.
+fn name(draft: &mut Draft<'_>, leg: LegId, tag: &Tag) {
+    let Some(leg) = draft.legs.get_mut(leg) else {
+        return;
+    };
+    if leg.tag.as_ref() == Some(tag) {
+        return;
+    }
+    leg.aliases.retain(|alias| alias != tag);
+    if let Some(old) = leg.tag.replace(tag.clone()) {
+        leg.aliases.push(old);
+    }
+    // A stranger cannot grow this list: each entry took a reply through the proxy. Still it has an end.
+    if leg.aliases.len() > MAX_ALIASES {
+        leg.aliases.remove(0);
+    }
+}
+
+/// More forks of one branch than this are not remembered.
+const MAX_ALIASES: usize = 16;
+
+/// Decides about one section. `None` when the offerer was not shown it.
+fn answer_section(
+    draft: &mut Draft<'_>,
+    request: &Request,
+    (offerer, answerer): (SectionId, SectionId),
+    said: Option<&RemoteMedia>,
+) -> Result<Option<SectionOutput>, RequestError> {
+    let Some(section) = draft.section(offerer) else {
+        return Ok(None);
+    };
+    if section.hidden {
+        return Ok(None);
+    }
+    let Some(offered) = section.remote.clone() else {
+        return Ok(Some(describe::ended(section)));
+    };
+    match (section.state, said) {
+        (SectionState::Foreign, Some(said)) => return Ok(Some(describe::foreign(said))),
+        (SectionState::Live, Some(said)) if !said.is_rejected() => {
+            accept(draft, request, (offerer, answerer), said)?;
+            let ids = (offerer, answerer);
+            return settle_offerer(draft, request, ids, said).map(Some);
+        }
+        _ => {}
+    }
+    // Refused by either side, or not mentioned in the answer.
+    for id in [offerer, answerer] {
+        draft.reject(id);
+    }
+    let mut output = describe::rejected(draft, offerer, said.unwrap_or(&offered));
+    output.protocol = offered.protocol.to_string();
+    output.kind = offered.kind;
+    output.formats = offered.formats;
+    output.mid = offered.mid;
+    Ok(Some(output))
+}
+
+/// Settles everything with the party that answered.
+fn accept(
+    draft: &mut Draft<'_>,
+    request: &Request,
+    (_, answerer): (SectionId, SectionId),
+    said: &RemoteMedia,
+) -> Result<(), RequestError> {
+    let (rtp_endpoint, rtcp_endpoint) = endpoints(draft, request, said);
+    let has_candidates = said.ice.as_ref().is_some_and(|i| !i.candidates.is_empty());
+    if said.address.is_none() && rtp_endpoint.is_none() && !has_candidates {
+        return Err(RequestError::NoAddress(answerer.index + 1));
+    }
+    let Some(section) = draft.section_mut(answerer) else {
+        return Err(RequestError::Dialogue);
+    };
+    section.state = SectionState::Live;
+    section.rtp_endpoint = rtp_endpoint;
+    section.rtcp_endpoint = rtcp_endpoint;
+    section.mid = section.mid.take().or_else(|| said.mid.clone());
+    mux::note_answer(&mut section.mux, said);
+    ice::note_answer(&mut section.ice, said);
+    crypto::note_answer(section, said).map_err(|e| RequestError::Crypto(e.0))?;
+    section.remote = Some(said.clone());
+    draft.close_superfluous(answerer);
+    Ok(())
+}
+
+/// Settles everything with the offerer, and says what it is answered.
+fn settle_offerer(
+    draft: &mut Draft<'_>,
+    request: &Request,
+    (offerer, answerer): (SectionId, SectionId),
+    said: &RemoteMedia,
+) -> Result<SectionOutput, RequestError> {
+    let flags = &request.flags;
+    let (accepted_mux, told) = draft
+        .section(answerer)
+        .map(|s| (s.mux.in_use, s.told.clone()))
+        .unwrap_or_default();
+    let passive_by_default = draft.config.dtls_passive;
+    let rng = &mut draft.rng;
+    let Some(section) = draft.legs.section_mut(offerer) else {
+        return Err(RequestError::Dialogue);
+    };
+    section.protocol = offerer_protocol(&section.protocol, said, flags.crypto.transport_protocol)?;
+    mux::answer(&mut section.mux, accepted_mux, flags.rtcp_mux);
+    ice::answer(section, &flags.ice);
+    let warning = crypto::answer(section, &flags.crypto, passive_by_default, rng)
+        .map_err(|e| RequestError::Crypto(e.0))?;
+    let offered = section.remote.iter().flat_map(|r| r.codecs.clone());
+    let offered: Vec<_> = offered.collect();
+    section.told = codecs::answer(&offered, &told, &said.codecs, &flags.codec)
+        .map_err(|e| RequestError::Codec(e.0))?;
+    section.we_answered = true;
+    draft.warnings.extend(warning.map(str::to_owned));
+    draft.close_superfluous(offerer);
+    Ok(describe::answered(draft, request, offerer, said))
+}
+
+/// The transport in the answer: what the offerer offered, whatever the answerer wrote, unless the operator names another one
+/// that is encrypted alike.
+fn offerer_protocol(
+    offered: &Protocol,
+    said: &RemoteMedia,
+    wanted: Option<TransportProtocol>,
+) -> Result<Protocol, RequestError> {
+    let named = match wanted {
+        None | Some(TransportProtocol::Udptl) => return Ok(offered.clone()),
+        Some(TransportProtocol::Accept) => said.protocol.clone(),
+        Some(wanted) => Protocol::Rtp(RtpProfile {
+            secure: wanted.is_srtp(),
+            feedback: wanted.is_avpf(),
+            dtls: wanted.is_dtls(),
+        }),
+    };
+    if named.is_secure() == offered.is_secure() {
+        return Ok(named);
+    }
+    if wanted == Some(TransportProtocol::Accept) {
+        return Ok(offered.clone());
+    }
+    Err(RequestError::Crypto(format!(
+        "transport-protocol {named} in the answer to an offer of {offered}"
+    )))
+}

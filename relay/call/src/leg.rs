@@ -1,0 +1,202 @@
+//! One party of a call, known by its tag (rtpengine calls it a monologue), and the list of all parties.
+
+use std::net::IpAddr;
+use std::time::Instant;
+
+use ng_protocol::flags::AddressFamily;
+use ng_protocol::{Tag, ViaBranch};
+
+use crate::sdp::Origin;
+use crate::section::MediaSection;
+use crate::subscription::Subscriptions;
+
+/// Names a leg inside its call, for the life of the call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct LegId(pub u32);
+
+/// Names a media section inside its call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct SectionId {
+    /// Whose.
+    pub leg: LegId,
+    /// Which, from 0.
+    pub index: usize,
+}
+
+/// One party.
+#[derive(Clone, Debug)]
+pub struct Leg {
+    /// Its name inside the call.
+    pub id: LegId,
+    /// Its SIP tag; absent until an answer names it.
+    pub tag: Option<Tag>,
+    /// Earlier tags of the same party: replies of several forks that were all told the same port.
+    pub aliases: Vec<Tag>,
+    /// The branch of the offer that made it.
+    pub via_branch: Option<ViaBranch>,
+    /// The operator's name for it.
+    pub label: Option<String>,
+    /// The operator's text about it.
+    pub metadata: Option<String>,
+    /// When it appeared.
+    pub created: Instant,
+    /// The interface towards it, by name.
+    pub interface: String,
+    /// The address family wanted towards it.
+    pub family: Option<AddressFamily>,
+    /// The address to write instead of the interface's.
+    pub media_address: Option<IpAddr>,
+    /// Its media.
+    pub sections: Vec<MediaSection>,
+    /// Its bundle is to be answered with a bundle (`bundle=accept`).
+    pub bundle_accepted: bool,
+    /// Whether it has sent a description.
+    pub has_spoken: bool,
+    /// What it was last sent.
+    pub printed: Printed,
+    /// When a scheduled `delete` takes effect.
+    pub delete_at: Option<Instant>,
+}
+
+/// What a party has been sent, for the options that keep parts of it constant.
+#[derive(Clone, Debug, Default)]
+pub struct Printed {
+    /// `o=` of the first description.
+    pub first_origin: Option<Origin>,
+    /// `o=` of the last one.
+    pub last_origin: Option<Origin>,
+    /// `s=` of the first description.
+    pub first_name: Option<String>,
+    /// The last description without its `o=` line.
+    pub last_body: Option<String>,
+}
+
+impl Leg {
+    /// A party without media.
+    pub fn new(id: LegId, tag: Option<Tag>, interface: String, created: Instant) -> Self {
+        Self {
+            id,
+            tag,
+            aliases: Vec::new(),
+            via_branch: None,
+            label: None,
+            metadata: None,
+            created,
+            interface,
+            family: None,
+            media_address: None,
+            sections: Vec::new(),
+            bundle_accepted: false,
+            has_spoken: false,
+            printed: Printed::default(),
+            delete_at: None,
+        }
+    }
+
+    /// Whether this is the party of that tag.
+    pub fn has_tag(&self, tag: &Tag) -> bool {
+        self.tag.as_ref() == Some(tag) || self.aliases.contains(tag)
+    }
+
+    /// What to call it in logs.
+    pub fn name(&self) -> String {
+        match (&self.label, &self.tag) {
+            (Some(label), _) => label.clone(),
+            (None, Some(tag)) => tag.to_string(),
+            (None, None) => format!("<untagged {}>", self.id.0),
+        }
+    }
+}
+
+/// All parties of a call, and who hears whom.
+#[derive(Clone, Debug, Default)]
+pub struct Legs {
+    legs: Vec<Leg>,
+    next: u32,
+    /// Who hears whom.
+    pub subscriptions: Subscriptions,
+}
+
+impl Legs {
+    /// Every party, in the order of appearance.
+    pub fn iter(&self) -> impl Iterator<Item = &Leg> {
+        self.legs.iter()
+    }
+
+    /// Every party, to be changed.
+    pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut Leg> {
+        self.legs.iter_mut()
+    }
+
+    /// Whether there is nobody.
+    pub fn is_empty(&self) -> bool {
+        self.legs.is_empty()
+    }
+
+    /// The party of that name.
+    pub fn get(&self, id: LegId) -> Option<&Leg> {
+        self.legs.iter().find(|leg| leg.id == id)
+    }
+
+    /// The party of that name, to be changed.
+    pub fn get_mut(&mut self, id: LegId) -> Option<&mut Leg> {
+        self.legs.iter_mut().find(|leg| leg.id == id)
+    }
+
+    /// A media section.
+    pub fn section(&self, id: SectionId) -> Option<&MediaSection> {
+        self.get(id.leg)?.sections.get(id.index)
+    }
+
+    /// A media section, to be changed.
+    pub fn section_mut(&mut self, id: SectionId) -> Option<&mut MediaSection> {
+        self.get_mut(id.leg)?.sections.get_mut(id.index)
+    }
+
+    /// The party of that tag.
+    pub fn by_tag(&self, tag: &Tag) -> Option<LegId> {
+        let exact = self.legs.iter().find(|leg| leg.tag.as_ref() == Some(tag));
+        exact
+            .or_else(|| self.legs.iter().find(|leg| leg.has_tag(tag)))
+            .map(|leg| leg.id)
+    }
+
+    /// The party that an offer with this branch made.
+    pub fn by_branch(&self, branch: &ViaBranch) -> Option<LegId> {
+        self.legs
+            .iter()
+            .find(|leg| leg.via_branch.as_ref() == Some(branch))
+            .map(|leg| leg.id)
+    }
+
+    /// A new party.
+    pub fn add(&mut self, tag: Option<Tag>, interface: String, now: Instant) -> LegId {
+        self.next += 1;
+        let id = LegId(self.next);
+        self.legs.push(Leg::new(id, tag, interface, now));
+        id
+    }
+
+    /// Takes a party out, and with it every party that has nobody left to talk to.
+    pub fn remove(&mut self, id: LegId) -> Vec<Leg> {
+        let partners = self.subscriptions.partners(id);
+        self.subscriptions.remove(id);
+        let mut gone = vec![id];
+        gone.extend(
+            partners
+                .into_iter()
+                .filter(|&p| self.subscriptions.partners(p).is_empty()),
+        );
+        let (removed, kept) = std::mem::take(&mut self.legs)
+            .into_iter()
+            .partition(|leg| gone.contains(&leg.id));
+        self.legs = kept;
+        removed
+    }
+
+    /// Who was there, and is gone now: everybody.
+    pub fn clear(&mut self) -> Vec<Leg> {
+        self.subscriptions = Subscriptions::default();
+        std::mem::take(&mut self.legs)
+    }
+}

@@ -1,0 +1,498 @@
+//! The packet side of the media sections: transports, egresses, paths, counters.
+//!
+//! Signalling decides ([`crate::section`]) and this follows: [`Live::follow`] makes what is new and drops what is gone,
+//! [`Live::activate`] puts an answered exchange into effect. The same values again change nothing, so that a re-offer on one
+//! side is not noticed on the other.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use relay_packet::{DropReason, Outbox, SocketId};
+use relay_transport::ice::Component;
+use relay_transport::rtp::Ssrc;
+use relay_transport::{Learning, LocalSocket, MediaTransport};
+
+use crate::command::describe::speaks_with_own_ssrc;
+use crate::config::CallConfig;
+use crate::egress::{Egress, EgressConfig, EgressStats, Stream};
+use crate::leg::{LegId, Legs, SectionId};
+use crate::negotiate::{crypto, ice};
+use crate::path::{Format, ForwardPath, Unknown};
+use crate::sdp::PayloadFormat;
+use crate::section::MediaSection;
+use crate::stats::{Counter, Ingress};
+
+mod forward;
+mod notice;
+mod reports;
+
+pub(crate) use forward::Arrival;
+
+/// Everything that moves packets in a call.
+#[derive(Debug, Default)]
+pub(crate) struct Live {
+    pub(crate) sections: Vec<LiveSection>,
+    sockets: HashMap<SocketId, (usize, Component)>,
+}
+
+/// The packet side of one media section.
+#[derive(Debug)]
+pub(crate) struct LiveSection {
+    pub(crate) id: SectionId,
+    pub(crate) rtp: MediaTransport,
+    pub(crate) rtcp: Option<MediaTransport>,
+    pub(crate) egress: Egress,
+    paths: Vec<Path>,
+    /// RTCP shares the RTP port.
+    mux: bool,
+    /// Packets must be SRTP, whether or not there are keys yet.
+    secure: bool,
+    feedback: bool,
+    pub(crate) sends: bool,
+    pub(crate) wants: bool,
+    /// What the transports were last told, to know a change from a repetition.
+    applied: Option<Applied>,
+    pub(crate) answered_at: Option<Instant>,
+    told_first_out: bool,
+    report_at: Option<Instant>,
+    pub(crate) ingress: Ingress,
+    pub(crate) rtp_in: Counter,
+    pub(crate) rtp_out: Counter,
+    pub(crate) rtcp_in: Counter,
+    pub(crate) rtcp_out: Counter,
+    pub(crate) last_rtp: Option<Instant>,
+    pub(crate) last_rtcp: Option<Instant>,
+    authentication_failures: u64,
+    told_authentication: bool,
+    told_silence: bool,
+    drops: [u64; DropReason::ALL.len()],
+}
+
+/// One compiled path and what it was compiled from.
+#[derive(Debug)]
+struct Path {
+    to: usize,
+    plan: Plan,
+    program: ForwardPath,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+struct Plan {
+    to: SectionId,
+    received: Vec<Format>,
+    sent: Vec<Format>,
+    unknown: Unknown,
+    packet_time: Option<Duration>,
+}
+
+/// The remote side of a section as its transports know it.
+#[derive(Clone, Debug, PartialEq)]
+struct Applied {
+    rtp: Option<std::net::SocketAddr>,
+    rtcp: Option<std::net::SocketAddr>,
+    ice: Option<relay_transport::ice::RemoteIce>,
+    fingerprint: Option<relay_transport::dtls::Fingerprint>,
+}
+
+impl LiveSection {
+    fn new(id: SectionId, section: &MediaSection, config: &CallConfig, seed: u64) -> Self {
+        let own = speaks_with_own_ssrc(section);
+        let audio = section.kind.eq_ignore_ascii_case("audio");
+        let egress = EgressConfig {
+            stream: match (audio, own) {
+                (true, true) => Stream::Ours {
+                    announced: Some(section.ssrc),
+                },
+                (true, false) => Stream::Adopted,
+                (false, _) => Stream::Transparent,
+            },
+            hold: if own { config.hold } else { Duration::ZERO },
+            fill: own && config.fill,
+        };
+        Self {
+            id,
+            rtp: transport(section.ports.rtp.clone(), Component::Rtp, config, seed),
+            rtcp: rtcp_transport(section, config, seed),
+            egress: Egress::new(egress, seed ^ 2),
+            paths: Vec::new(),
+            mux: false,
+            secure: section.is_secure(),
+            feedback: false,
+            sends: false,
+            wants: false,
+            applied: None,
+            answered_at: None,
+            told_first_out: false,
+            report_at: None,
+            ingress: Ingress::default(),
+            rtp_in: Counter::default(),
+            rtp_out: Counter::default(),
+            rtcp_in: Counter::default(),
+            rtcp_out: Counter::default(),
+            last_rtp: None,
+            last_rtcp: None,
+            authentication_failures: 0,
+            told_authentication: false,
+            told_silence: false,
+            drops: [0; DropReason::ALL.len()],
+        }
+    }
+
+    /// What signalling has settled about a section that may or may not be answered yet.
+    fn follow(&mut self, section: &MediaSection, config: &CallConfig, seed: u64) {
+        if section.ports.rtcp.is_empty() {
+            self.rtcp = None;
+        } else if self.rtcp.is_none() {
+            self.rtcp = rtcp_transport(section, config, seed);
+        }
+        self.secure = section.is_secure();
+        // The party may begin with ICE and DTLS before its answer has reached us (RFC 8445 §7.3, RFC 5763 §6.2).
+        if section.ice.offered
+            && let Some(local) = &section.ice.local
+        {
+            for transport in self.transports() {
+                transport.enable_ice(local.clone(), section.ice.lite);
+            }
+        }
+        if section.dtls.offered && section.sdes.local.is_empty() {
+            for transport in self.transports() {
+                transport.enable_dtls(Arc::clone(&config.identity));
+            }
+        }
+    }
+
+    /// Puts an answered exchange into effect.
+    fn activate(
+        &mut self,
+        now: Instant,
+        section: &MediaSection,
+        config: &CallConfig,
+        learning: Learning,
+    ) {
+        let Some(remote) = &section.remote else {
+            return;
+        };
+        let applied = Applied {
+            rtp: section.rtp_endpoint,
+            rtcp: section.rtcp_endpoint,
+            ice: remote
+                .ice
+                .as_ref()
+                .filter(|_| section.ice.in_use)
+                .and_then(|description| ice::remote_ice(description, section.ice.we_offered)),
+            fingerprint: crypto::fingerprint(remote).filter(|_| section.dtls.in_use()),
+        };
+        let changed = self.applied.as_ref() != Some(&applied);
+        let endpoints = [applied.rtp, applied.rtcp];
+        for (transport, endpoint) in self.transports().zip(endpoints) {
+            transport.set_learning(learning);
+            transport.set_remote_address(now, endpoint);
+            match (&applied.ice, &section.ice.local) {
+                (Some(remote), Some(local)) => {
+                    transport.enable_ice(local.clone(), section.ice.lite);
+                    transport.set_remote_ice(now, remote.clone());
+                }
+                _ => transport.disable_ice(),
+            }
+            let sdes = &section.sdes;
+            transport.set_sdes(
+                sdes.outbound.as_ref().map(|line| line.key),
+                sdes.inbound.as_ref().map(|line| line.key),
+            );
+            match (applied.fingerprint, section.dtls.role) {
+                (Some(fingerprint), Some(role)) => {
+                    transport.enable_dtls(Arc::clone(&config.identity));
+                    transport.set_remote_dtls(now, role, fingerprint);
+                }
+                _ => transport.disable_dtls(),
+            }
+            if changed {
+                transport.start(now);
+            }
+        }
+        self.applied = Some(applied);
+        self.mux = section.mux.in_use;
+        self.secure = section.is_secure();
+        self.feedback = section.protocol.rtp().is_some_and(|p| p.feedback);
+        self.sends = section.sends_media();
+        self.wants = section.wants_media();
+        self.answered_at.get_or_insert(now);
+        self.egress.set_wanted(self.wants);
+        let speech = section
+            .sent_formats()
+            .iter()
+            .find(|f| f.is_speech())
+            .and_then(format_of);
+        self.egress.set_format(speech);
+        self.schedule_reports(now);
+    }
+
+    pub(crate) fn transports(&mut self) -> impl Iterator<Item = &mut MediaTransport> {
+        std::iter::once(&mut self.rtp).chain(self.rtcp.as_mut())
+    }
+
+    /// Counts what the egress has sent since `before`.
+    fn count_sent(&mut self, before: &EgressStats) {
+        let after = self.egress.stats();
+        self.rtp_out.packets += after.packets - before.packets;
+        self.rtp_out.bytes += after.octets - before.octets;
+    }
+
+    fn poll_timeout(&self) -> Option<Instant> {
+        let rtcp = self.rtcp.as_ref().and_then(MediaTransport::poll_timeout);
+        [
+            self.rtp.poll_timeout(),
+            rtcp,
+            self.egress.poll_timeout(&self.rtp),
+            self.report_at,
+            self.silence_at(),
+        ]
+        .into_iter()
+        .flatten()
+        .min()
+    }
+
+    fn count_drop(&mut self, reason: DropReason) {
+        self.drops[reason as usize] += 1;
+        if reason == DropReason::SrtpAuthentication {
+            self.authentication_failures += 1;
+        }
+    }
+
+    /// Packets of this section that went nowhere, by reason; those that its transports refused are among them.
+    pub(crate) fn drops(&self) -> impl Iterator<Item = (DropReason, u64)> + '_ {
+        DropReason::ALL
+            .into_iter()
+            .zip(self.drops)
+            .filter(|(_, count)| *count > 0)
+    }
+}
+
+impl Live {
+    /// Makes the packet side of new sections, drops that of closed ones, and compiles the paths anew where they changed.
+    pub(crate) fn follow(&mut self, legs: &Legs, config: &CallConfig, seed: u64) {
+        let mut before: Vec<LiveSection> = std::mem::take(&mut self.sections);
+        for leg in legs.iter() {
+            for (index, section) in leg.sections.iter().enumerate() {
+                if !section.is_live() || section.ports.rtp.is_empty() {
+                    continue;
+                }
+                let id = SectionId { leg: leg.id, index };
+                let seed = seed ^ (u64::from(leg.id.0) << 40) ^ ((index as u64) << 32);
+                let known = before
+                    .iter()
+                    .position(|live| live.id == id && is_on(&live.rtp, &section.ports.rtp));
+                let mut live = match known {
+                    Some(at) => before.swap_remove(at),
+                    None => LiveSection::new(id, section, config, seed),
+                };
+                live.follow(section, config, seed);
+                self.sections.push(live);
+            }
+        }
+        self.index_sockets();
+        self.compile(legs);
+    }
+
+    fn index_sockets(&mut self) {
+        self.sockets.clear();
+        for (index, live) in self.sections.iter().enumerate() {
+            let rtp = live.rtp.locals().iter().map(|l| (l, Component::Rtp));
+            let rtcp = live.rtcp.iter().flat_map(|t| t.locals());
+            for (local, component) in rtp.chain(rtcp.map(|l| (l, Component::Rtcp))) {
+                self.sockets.insert(local.id, (index, component));
+            }
+        }
+    }
+
+    /// One path from every section to each section that hears it.
+    fn compile(&mut self, legs: &Legs) {
+        let ids: Vec<SectionId> = self.sections.iter().map(|live| live.id).collect();
+        for live in &mut self.sections {
+            let mut before = std::mem::take(&mut live.paths);
+            for listener in legs.subscriptions.partners(live.id.leg) {
+                let to = SectionId {
+                    leg: listener,
+                    ..live.id
+                };
+                let Some(position) = ids.iter().position(|&id| id == to) else {
+                    continue;
+                };
+                if !legs.subscriptions.hears(listener, live.id.leg) {
+                    continue;
+                }
+                let Some(plan) = plan(legs, live.id, to) else {
+                    continue;
+                };
+                let known = before.iter().position(|path| path.plan == plan);
+                let program = match known {
+                    Some(at) => before.swap_remove(at).program,
+                    None => ForwardPath::compile(
+                        &plan.received,
+                        &plan.sent,
+                        plan.unknown,
+                        plan.packet_time,
+                    ),
+                };
+                live.paths.push(Path {
+                    to: position,
+                    plan,
+                    program,
+                });
+            }
+        }
+    }
+
+    /// Puts an answered exchange between two parties into effect, and lets media flow.
+    pub(crate) fn activate(
+        &mut self,
+        now: Instant,
+        legs: &Legs,
+        parties: [LegId; 2],
+        config: &CallConfig,
+        learning: Learning,
+    ) {
+        for live in &mut self.sections {
+            if !parties.contains(&live.id.leg) {
+                continue;
+            }
+            let section = legs
+                .get(live.id.leg)
+                .and_then(|leg| leg.sections.get(live.id.index));
+            if let Some(section) = section {
+                live.activate(now, section, config, learning);
+            }
+        }
+    }
+
+    /// Opens the gates of sections that were answered. Apart from [`Self::activate`] because it may send.
+    pub(crate) fn open_gates(&mut self, now: Instant, out: &mut Outbox) {
+        for live in &mut self.sections {
+            if live.answered_at.is_some() && !live.egress.is_open() {
+                live.egress.open_gate(now, out);
+            }
+        }
+    }
+
+    /// Time has passed for the section with this position.
+    pub(crate) fn handle_timeout(
+        &mut self,
+        now: Instant,
+        position: usize,
+        config: &CallConfig,
+        out: &mut Outbox,
+    ) {
+        let Some(live) = self.sections.get_mut(position) else {
+            return;
+        };
+        for transport in std::iter::once(&mut live.rtp).chain(live.rtcp.as_mut()) {
+            if transport.poll_timeout().is_some_and(|at| at <= now) {
+                transport.handle_timeout(now, out);
+            }
+        }
+        let before = live.egress.stats();
+        live.egress.handle_timeout(now, &mut live.rtp, out);
+        live.count_sent(&before);
+        live.report(now, config, out);
+    }
+
+    /// When the first section wants to be called.
+    pub(crate) fn poll_timeout(&self) -> Option<Instant> {
+        self.sections
+            .iter()
+            .filter_map(LiveSection::poll_timeout)
+            .min()
+    }
+
+    /// The sections that hear the one with this position.
+    pub(crate) fn listeners(&self, position: usize) -> Vec<usize> {
+        let live = self.sections.get(position);
+        live.map_or_else(Vec::new, |live| live.paths.iter().map(|p| p.to).collect())
+    }
+
+    /// Whether anybody is supposed to send.
+    pub(crate) fn expects_media(&self) -> bool {
+        self.sections
+            .iter()
+            .any(|live| live.answered_at.is_some() && live.sends)
+    }
+
+    /// When a peer last showed by ICE that it is there.
+    pub(crate) fn last_ice_activity(&self) -> Option<Instant> {
+        let transports = self.sections.iter().map(|live| &live.rtp);
+        transports
+            .filter_map(|t| t.status().last_ice_activity)
+            .max()
+    }
+
+    /// The packet side of a section.
+    pub(crate) fn section(&self, id: SectionId) -> Option<&LiveSection> {
+        self.sections.iter().find(|live| live.id == id)
+    }
+}
+
+fn transport(
+    locals: Vec<LocalSocket>,
+    component: Component,
+    config: &CallConfig,
+    seed: u64,
+) -> MediaTransport {
+    let seed = seed ^ u64::from(component.id());
+    MediaTransport::new(locals, component, Arc::clone(&config.transport), seed)
+}
+
+fn rtcp_transport(
+    section: &MediaSection,
+    config: &CallConfig,
+    seed: u64,
+) -> Option<MediaTransport> {
+    let locals = section.ports.rtcp.clone();
+    (!locals.is_empty()).then(|| transport(locals, Component::Rtcp, config, seed))
+}
+
+/// Whether a transport lives on these ports; it may have more, which were closed since.
+fn is_on(transport: &MediaTransport, ports: &[LocalSocket]) -> bool {
+    transport.locals().first().map(|l| l.id) == ports.first().map(|l| l.id)
+}
+
+fn plan(legs: &Legs, from: SectionId, to: SectionId) -> Option<Plan> {
+    let section = |id: SectionId| legs.get(id.leg)?.sections.get(id.index);
+    let (source, sink) = (section(from)?, section(to)?);
+    let formats = |formats: &[PayloadFormat]| formats.iter().filter_map(format_of).collect();
+    let remote = sink.remote.as_ref();
+    let packet_time = remote
+        .and_then(|r| r.maxptime.as_ref())
+        .and_then(|ms| ms.trim().parse().ok())
+        .filter(|ms| (10..=120).contains(ms))
+        .map(Duration::from_millis);
+    Some(Plan {
+        to,
+        received: formats(&source.received_formats()),
+        sent: formats(&sink.sent_formats()),
+        unknown: if speaks_with_own_ssrc(sink) {
+            Unknown::Drop
+        } else {
+            Unknown::Pass
+        },
+        packet_time,
+    })
+}
+
+/// The format as paths know it. A number of which nothing is known is left to [`Unknown`].
+fn format_of(format: &PayloadFormat) -> Option<Format> {
+    if format.name.is_empty() {
+        return None;
+    }
+    Some(Format {
+        payload_type: relay_transport::rtp::PayloadType::new(format.payload_type)?,
+        encoding: format.name.clone(),
+        clock_hz: format.clock_rate,
+        channels: format.channels,
+    })
+}
+
+/// The SSRC under which a section's party hears us.
+pub(crate) fn egress_ssrc(live: &LiveSection) -> Ssrc {
+    live.egress.ssrc()
+}

@@ -1,0 +1,121 @@
+//! A datagram's way: to its transport, along the paths of its section, out through the egresses of those who hear it.
+
+use std::time::Instant;
+
+use relay_packet::{DropReason, Outbox, PacketBuf, Received};
+use relay_transport::Incoming;
+use relay_transport::ice::Component;
+use relay_transport::rtp::RtpHeader;
+
+use super::Live;
+
+/// What came of a datagram.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Arrival {
+    /// It was media of the section with this position.
+    Media(usize),
+    /// It was STUN or DTLS, or was dropped, there.
+    Other(usize),
+    /// No section owns the socket.
+    Nobody,
+}
+
+impl Live {
+    /// Takes a datagram in and passes what it carries on.
+    pub(crate) fn handle_datagram(
+        &mut self,
+        now: Instant,
+        received: Received,
+        out: &mut Outbox,
+    ) -> Arrival {
+        let Some(&(position, component)) = self.sockets.get(&received.socket) else {
+            out.recycle(received.packet);
+            return Arrival::Nobody;
+        };
+        let live = &mut self.sections[position];
+        let transport = match (component, &mut live.rtcp) {
+            (Component::Rtcp, Some(transport)) => transport,
+            _ => &mut live.rtp,
+        };
+        let requires_keys = transport.requires_keys();
+        match transport.handle_datagram(now, received, out) {
+            Incoming::Rtp(packet) => {
+                if live.secure && !requires_keys {
+                    // An encrypted leg that has not answered yet: there are no keys to tell its packets from anybody's.
+                    live.count_drop(DropReason::SrtpNoKeys);
+                    out.recycle(packet);
+                    return Arrival::Other(position);
+                }
+                live.last_rtp = Some(now);
+                live.rtp_in.add(packet.len());
+                self.forward_rtp(now, position, packet, out);
+                Arrival::Media(position)
+            }
+            Incoming::Rtcp(packet) => {
+                if live.secure && !requires_keys {
+                    live.count_drop(DropReason::SrtpNoKeys);
+                    out.recycle(packet);
+                    return Arrival::Other(position);
+                }
+                live.last_rtcp = Some(now);
+                live.rtcp_in.add(packet.len());
+                self.forward_rtcp(now, position, packet, out);
+                Arrival::Media(position)
+            }
+            Incoming::Consumed => Arrival::Other(position),
+            Incoming::Dropped(reason) => {
+                live.count_drop(reason);
+                live.rtp_in.errors += 1;
+                Arrival::Other(position)
+            }
+        }
+    }
+
+    fn forward_rtp(&mut self, now: Instant, position: usize, packet: PacketBuf, out: &mut Outbox) {
+        let live = &mut self.sections[position];
+        let Some(header) = RtpHeader::parse(&packet) else {
+            live.count_drop(DropReason::Malformed);
+            out.recycle(packet);
+            return;
+        };
+        let payload_len = packet.len() - header.header_len();
+        let clock = live
+            .paths
+            .iter()
+            .flat_map(|path| &path.plan.received)
+            .find(|format| format.payload_type == header.payload_type)
+            .map_or(8_000, |format| format.clock_hz);
+        live.ingress.receive(now, &header, payload_len, clock);
+
+        let mut paths = std::mem::take(&mut live.paths);
+        let mut packet = Some(packet);
+        let count = paths.len();
+        for (index, path) in paths.iter_mut().enumerate() {
+            let last = index + 1 == count;
+            let Some(this) = (if last {
+                packet.take()
+            } else {
+                packet.as_ref().map(|packet| out.copy_of(packet))
+            }) else {
+                break;
+            };
+            let Some(sink) = self.sections.get_mut(path.to) else {
+                out.recycle(this);
+                continue;
+            };
+            let before = sink.egress.stats();
+            let result = path
+                .program
+                .run(now, this, &mut sink.egress, &mut sink.rtp, out);
+            sink.count_sent(&before);
+            if let Err(reason) = result {
+                self.sections[position].count_drop(reason);
+            }
+        }
+        if let Some(packet) = packet {
+            self.sections[position].count_drop(DropReason::NotWanted);
+            out.recycle(packet);
+        }
+        self.sections[position].paths = paths;
+    }
+}

@@ -1,0 +1,233 @@
+//! What happens on the packet side, told as events of the call. The failures carry the sentence an operator needs.
+
+use std::time::{Duration, Instant};
+
+use relay_packet::Outbox;
+use relay_transport::TransportEvent;
+use relay_transport::ice::CheckCounts;
+
+use super::{Live, LiveSection};
+use crate::event::{CallEvent, Failure};
+use crate::leg::Legs;
+
+/// A party that has not sent anything so long after the answer is worth a line. Meta hangs up after 20 s.
+const SILENT_FOR: Duration = Duration::from_secs(5);
+/// So many packets in a row that fail to authenticate are no accident.
+const SUSPICIOUS: u64 = 50;
+
+impl Live {
+    /// Collects what the section with this position has to tell, and sends what has become possible.
+    pub(crate) fn settle(
+        &mut self,
+        now: Instant,
+        position: usize,
+        legs: &Legs,
+        out: &mut Outbox,
+        events: &mut impl Extend<CallEvent>,
+    ) {
+        let Some(live) = self.sections.get_mut(position) else {
+            return;
+        };
+        let name = || {
+            legs.get(live.id.leg)
+                .map_or_else(String::new, |leg| leg.name())
+        };
+        let mut collected = Vec::new();
+        let mut writable = false;
+        for transport in std::iter::once(&mut live.rtp).chain(live.rtcp.as_mut()) {
+            while let Some(event) = transport.poll_event() {
+                writable |= event == TransportEvent::Writable;
+                collected.extend(told(event, &name));
+            }
+        }
+        let name = name();
+        if writable {
+            let before = live.egress.stats();
+            live.egress.handle_timeout(now, &mut live.rtp, out);
+            live.count_sent(&before);
+        }
+        live.note_first_out(&name, &mut collected);
+        live.note_authentication(&name, &mut collected);
+        events.extend(collected);
+    }
+}
+
+impl Live {
+    /// Tells of parties from which nothing has come for a while after the answer.
+    pub(crate) fn note_silence(
+        &mut self,
+        now: Instant,
+        legs: &Legs,
+        events: &mut impl Extend<CallEvent>,
+    ) {
+        for live in &mut self.sections {
+            if live.silence_at().is_none_or(|at| at > now) {
+                continue;
+            }
+            live.told_silence = true;
+            let leg = legs.get(live.id.leg).map_or_else(String::new, |l| l.name());
+            events.extend([CallEvent::Failure {
+                leg,
+                kind: Failure::NoMedia,
+                text: live.why_silent(),
+            }]);
+        }
+    }
+}
+
+impl LiveSection {
+    /// When the silence of a party is worth a line; `None` when it has spoken, need not speak, or was told of already.
+    pub(super) fn silence_at(&self) -> Option<Instant> {
+        if self.told_silence || !self.sends || self.last_rtp.is_some() {
+            return None;
+        }
+        self.answered_at.map(|at| at + SILENT_FOR)
+    }
+
+    fn why_silent(&self) -> String {
+        let status = self.rtp.status();
+        let seconds = SILENT_FOR.as_secs();
+        let sent = self.egress.stats().packets;
+        if self.rtp.requires_keys() && status.inbound_profile.is_none() {
+            let stage = match &status.ice {
+                Some(ice) if ice.selected.is_none() => "ICE has no pair yet",
+                _ => {
+                    "the DTLS handshake is not done: no ClientHello came, or ours is not answered (setup and fingerprint of the \
+                     last description decide who begins)"
+                }
+            };
+            return format!("no media {seconds} s after the answer: {stage}");
+        }
+        let drops: Vec<String> = status
+            .drops
+            .iter()
+            .map(|(reason, count)| format!("{count} {}", reason.label()))
+            .collect();
+        let dropped = if drops.is_empty() {
+            String::new()
+        } else {
+            format!("; dropped: {}", drops.join(", "))
+        };
+        format!(
+            "no media {seconds} s after the answer, {sent} packets were sent: the peer does not send, or a firewall or NAT keeps \
+             its packets from us (is the advertised address right?){dropped}"
+        )
+    }
+
+    fn note_first_out(&mut self, name: &str, events: &mut Vec<CallEvent>) {
+        let stats = self.egress.stats();
+        let Some(first) = stats.first_sent_at.filter(|_| !self.told_first_out) else {
+            return;
+        };
+        self.told_first_out = true;
+        let answered = self.answered_at.unwrap_or(first);
+        events.push(CallEvent::FirstPacketOut {
+            leg: name.to_owned(),
+            after_answer: first.saturating_duration_since(answered),
+            clipped: stats.clipped,
+            held: self.egress.waiting(),
+        });
+    }
+
+    fn note_authentication(&mut self, name: &str, events: &mut Vec<CallEvent>) {
+        if self.told_authentication || self.authentication_failures < SUSPICIOUS {
+            return;
+        }
+        self.told_authentication = true;
+        events.push(CallEvent::Failure {
+            leg: name.to_owned(),
+            kind: Failure::Authentication,
+            text: format!(
+                "{} SRTP packets could not be authenticated: the peer encrypts with another key than the one in its description \
+                 (a re-sent or altered a=crypto line, or SDP of another call)",
+                self.authentication_failures
+            ),
+        });
+    }
+}
+
+fn told(event: TransportEvent, name: &impl Fn() -> String) -> Option<CallEvent> {
+    let failure = |kind, text| {
+        Some(CallEvent::Failure {
+            leg: name(),
+            kind,
+            text,
+        })
+    };
+    match event {
+        TransportEvent::PairSelected { pair, after } => Some(CallEvent::PairSelected {
+            leg: name(),
+            local: pair.local,
+            remote: pair.remote,
+            after,
+        }),
+        TransportEvent::IceStalled { counts, after } => {
+            failure(Failure::IceStalled, stalled(counts, after))
+        }
+        TransportEvent::ConsentLost => failure(
+            Failure::ConsentLost,
+            "the peer has not answered ICE checks for 30 s: it is gone, or the network between is; the call is kept until the \
+             media timeout"
+                .into(),
+        ),
+        TransportEvent::ConsentRestored => {
+            Some(CallEvent::Warning(format!("{}: ICE checks are answered again", name())))
+        }
+        TransportEvent::DtlsConnected {
+            version,
+            cipher,
+            profile,
+            after,
+            ..
+        } => Some(CallEvent::DtlsConnected {
+            leg: name(),
+            version,
+            cipher,
+            profile: profile.to_string(),
+            after,
+        }),
+        TransportEvent::DtlsFailed { reason } => {
+            let kind = if reason.contains("certificate is") {
+                Failure::Fingerprint
+            } else {
+                Failure::Dtls
+            };
+            failure(kind, format!("DTLS failed: {reason}"))
+        }
+        TransportEvent::Writable => None,
+        TransportEvent::FirstPacket { source } => Some(CallEvent::FirstPacketIn {
+            leg: name(),
+            source,
+        }),
+        TransportEvent::SourceLearned { from, to } => Some(CallEvent::SourceLearned {
+            leg: name(),
+            from,
+            to,
+        }),
+    }
+}
+
+/// Why no pair works, as far as the numbers tell.
+fn stalled(counts: CheckCounts, after: Duration) -> String {
+    let seconds = after.as_secs();
+    let why = if counts.pairs == 0 {
+        "none of the peer's candidates has an address family that this interface has; add an address of that family".to_owned()
+    } else if counts.unauthenticated > 0 {
+        "the peer answers with 401: it does not know our ufrag or password, so it has another description than the one we wrote"
+            .to_owned()
+    } else if counts.role_conflicts > 0 {
+        "the peer answers with 487: both sides think they have the same ICE role".to_owned()
+    } else if counts.replies == 0 && counts.requests > 0 {
+        "checks of the peer arrive and ours are not answered: the way out is blocked".to_owned()
+    } else if counts.replies == 0 {
+        "no check was answered: a firewall drops UDP to or from these ports, the advertised address is wrong, or the peer never \
+         got the answer"
+            .to_owned()
+    } else {
+        "checks are answered and no pair was chosen".to_owned()
+    };
+    format!(
+        "ICE has no pair after {seconds} s ({} checks sent, {} answered, {} received): {why}",
+        counts.sent, counts.replies, counts.requests
+    )
+}

@@ -1,0 +1,344 @@
+//! Which codecs are offered on and which are answered back (RFC 3264 §5, §6; RFC 4733 §2.5.1).
+//!
+//! Codecs are matched by name, clock rate and channels, never by number. `telephone-event` stays beside a masked codec list
+//! unless it is masked by name, and its clock rate is kept: WhatsApp knows 8000 Hz events only, also next to Opus.
+
+use ng_protocol::flags::{CodecFlags, CodecSpec};
+
+use crate::sdp::PayloadFormat;
+
+/// What became of a list of codecs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CodecOffer {
+    /// What the receiver is offered.
+    pub formats: Vec<PayloadFormat>,
+    /// Something the operator should know.
+    pub warning: Option<String>,
+}
+
+/// Why there are no codecs to offer or to answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NoCommonCodec(pub String);
+
+/// The codecs for the receiver of an offer.
+pub fn offer(received: &[PayloadFormat], flags: &CodecFlags) -> Result<CodecOffer, NoCommonCodec> {
+    let considered: Vec<PayloadFormat> = received
+        .iter()
+        .filter(|f| !names(&flags.ignore, f))
+        .cloned()
+        .collect();
+    let mut formats = strip(&considered, flags);
+    let mut warning = None;
+    if formats.is_empty() && !considered.is_empty() && flags.transcode.is_empty() {
+        warning = Some(format!(
+            "codec-strip removes every codec of {}; the list is left as it was",
+            list(&considered)
+        ));
+        formats = considered.clone();
+    }
+    formats.retain(|f| !masked(f, flags));
+    add(&mut formats, received, &flags.transcode);
+    let usable = formats
+        .iter()
+        .any(|f| f.is_speech() && received.iter().any(|r| r.same_encoding(f)));
+    if received.iter().any(PayloadFormat::is_speech) && !usable {
+        return Err(NoCommonCodec(format!(
+            "the sender offers {} and would be connected to {}",
+            list(received),
+            list(&formats)
+        )));
+    }
+    Ok(CodecOffer { formats, warning })
+}
+
+/// What `strip` leaves, in the order that `offer` asks for.
+fn strip(formats: &[PayloadFormat], flags: &CodecFlags) -> Vec<PayloadFormat> {
+    if !flags.strip.iter().any(CodecSpec::is_all) {
+        return formats
+            .iter()
+            .filter(|f| !names(&flags.strip, f))
+            .cloned()
+            .collect();
+    }
+    let ordered = flags
+        .offer
+        .iter()
+        .flat_map(|spec| formats.iter().filter(move |f| is_named(spec, f)));
+    let mut kept: Vec<PayloadFormat> = Vec::new();
+    for format in ordered.chain(formats.iter().filter(|f| names(&flags.except, f))) {
+        if !kept.contains(format) {
+            kept.push(format.clone());
+        }
+    }
+    kept
+}
+
+fn masked(format: &PayloadFormat, flags: &CodecFlags) -> bool {
+    let kept = [&flags.except, &flags.offer, &flags.transcode];
+    if kept.iter().any(|specs| names(specs, format)) {
+        return false;
+    }
+    let masks = || flags.mask.iter().chain(&flags.consume);
+    let by_name = masks().any(|spec| is_named(spec, format));
+    by_name || (masks().any(CodecSpec::is_all) && format.is_speech())
+}
+
+/// Adds the codecs of `transcode` that are not there. A codec that the sender has keeps its number; a new one takes its static
+/// number or the lowest free one from 96.
+fn add(formats: &mut Vec<PayloadFormat>, received: &[PayloadFormat], specs: &[CodecSpec]) {
+    for spec in specs {
+        if formats.iter().any(|f| is_named(spec, f)) {
+            continue;
+        }
+        let format = match received.iter().find(|f| is_named(spec, f)) {
+            Some(format) => Some(format.clone()),
+            None => new_format(spec, formats, received),
+        };
+        let Some(format) = format else {
+            continue;
+        };
+        // Events stay last, as everybody writes them.
+        let place = formats
+            .iter()
+            .position(PayloadFormat::is_telephone_event)
+            .filter(|_| !format.is_telephone_event())
+            .unwrap_or(formats.len());
+        formats.insert(place, format);
+    }
+}
+
+fn new_format(
+    spec: &CodecSpec,
+    formats: &[PayloadFormat],
+    received: &[PayloadFormat],
+) -> Option<PayloadFormat> {
+    let taken = |number: u8| {
+        formats
+            .iter()
+            .chain(received)
+            .any(|f| f.payload_type == number)
+    };
+    let fixed = PayloadFormat::static_of_name(&spec.name)
+        .filter(|f| is_named(spec, f) && !taken(f.payload_type));
+    if fixed.is_some() {
+        return fixed;
+    }
+    let opus = spec.name.eq_ignore_ascii_case("opus");
+    let (clock_rate, channels) = if opus { (48_000, 2) } else { (8_000, 1) };
+    let number = (96..=127).find(|&number| !taken(number))?;
+    let mut format = PayloadFormat::new(
+        number,
+        &spec.name,
+        spec.clock_rate.unwrap_or(clock_rate),
+        spec.channels.unwrap_or(channels),
+    );
+    format.fmtp = spec.fmtp.clone().or_else(|| {
+        if format.is_telephone_event() {
+            Some("0-15".into())
+        } else {
+            opus.then(|| "useinbandfec=1".into())
+        }
+    });
+    Some(format)
+}
+
+/// The codecs of the answer to the offerer: those of the answerer that the offerer offered, in the answerer's order, with the
+/// answerer's parameters and the offerer's numbers.
+pub fn answer(
+    offered_by_offerer: &[PayloadFormat],
+    told_to_answerer: &[PayloadFormat],
+    answered: &[PayloadFormat],
+    flags: &CodecFlags,
+) -> Result<Vec<PayloadFormat>, NoCommonCodec> {
+    let stripped = strip(answered, flags);
+    let considered = if stripped.is_empty() {
+        answered
+    } else {
+        &stripped
+    };
+    let mut formats: Vec<PayloadFormat> = Vec::new();
+    for theirs in considered {
+        // A number without a name means what that number meant in our offer.
+        let meant = told_to_answerer
+            .iter()
+            .find(|t| theirs.name.is_empty() && t.payload_type == theirs.payload_type)
+            .unwrap_or(theirs);
+        let Some(offered) = offered_by_offerer.iter().find(|o| o.same_encoding(meant)) else {
+            continue;
+        };
+        if formats
+            .iter()
+            .any(|f| f.payload_type == offered.payload_type)
+        {
+            continue;
+        }
+        formats.push(PayloadFormat {
+            payload_type: offered.payload_type,
+            fmtp: theirs.fmtp.clone(),
+            feedback: theirs.feedback.clone(),
+            ..meant.clone()
+        });
+    }
+    if flags.single_codec
+        && let Some(first) = formats.iter().find(|f| f.is_speech()).cloned()
+    {
+        formats.retain(|f| !f.is_speech() || *f == first);
+    }
+    let speaks = |formats: &[PayloadFormat]| formats.iter().any(PayloadFormat::is_speech);
+    if !speaks(&formats) && speaks(offered_by_offerer) {
+        return Err(NoCommonCodec(format!(
+            "the offerer has {}, the answerer {}",
+            list(offered_by_offerer),
+            list(answered)
+        )));
+    }
+    Ok(formats)
+}
+
+fn is_named(spec: &CodecSpec, format: &PayloadFormat) -> bool {
+    spec.matches(&format.name, format.clock_rate, format.channels)
+}
+
+fn names(specs: &[CodecSpec], format: &PayloadFormat) -> bool {
+    specs.iter().any(|spec| is_named(spec, format))
+}
+
+fn list(formats: &[PayloadFormat]) -> String {
+    if formats.is_empty() {
+        return "no codec".into();
+    }
+    let names: Vec<String> = formats
+        .iter()
+        .map(|f| f.mapping().unwrap_or_else(|| f.payload_type.to_string()))
+        .collect();
+    names.join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn format(number: u8, mapping: &str) -> PayloadFormat {
+        PayloadFormat::from_mapping(number, mapping).unwrap()
+    }
+
+    fn spec(name: &str) -> CodecSpec {
+        CodecSpec {
+            name: name.into(),
+            ..CodecSpec::default()
+        }
+    }
+
+    fn pbx() -> Vec<PayloadFormat> {
+        vec![
+            format(0, "PCMU/8000"),
+            format(8, "PCMA/8000"),
+            format(96, "opus/48000/2"),
+            format(101, "telephone-event/8000"),
+        ]
+    }
+
+    fn numbers(formats: &[PayloadFormat]) -> Vec<u8> {
+        formats.iter().map(|f| f.payload_type).collect()
+    }
+
+    #[test]
+    fn strip_removes_by_name_and_never_everything() {
+        let flags = CodecFlags {
+            strip: vec![spec("pcmu")],
+            ..CodecFlags::default()
+        };
+        assert_eq!(
+            numbers(&offer(&pbx(), &flags).unwrap().formats),
+            [8, 96, 101]
+        );
+        let flags = CodecFlags {
+            strip: vec![spec("all")],
+            ..CodecFlags::default()
+        };
+        let offered = offer(&pbx(), &flags).unwrap();
+        assert_eq!(offered.formats, pbx());
+        assert!(offered.warning.unwrap().contains("codec-strip"));
+    }
+
+    #[test]
+    fn strip_all_with_offer_sets_the_order() {
+        let flags = CodecFlags {
+            strip: vec![spec("all")],
+            offer: vec![spec("opus"), spec("PCMA")],
+            ..CodecFlags::default()
+        };
+        assert_eq!(numbers(&offer(&pbx(), &flags).unwrap().formats), [96, 8]);
+    }
+
+    #[test]
+    fn mask_all_keeps_the_8_khz_events_next_to_opus() {
+        let flags = CodecFlags {
+            mask: vec![spec("all")],
+            transcode: vec![spec("opus"), spec("telephone-event")],
+            ..CodecFlags::default()
+        };
+        let offered = offer(&pbx(), &flags).unwrap().formats;
+        assert_eq!(numbers(&offered), [96, 101]);
+        assert_eq!(offered[1].clock_rate, 8000);
+    }
+
+    #[test]
+    fn a_codec_nobody_offered_needs_a_transcoder_and_says_so() {
+        let flags = CodecFlags {
+            mask: vec![spec("all")],
+            transcode: vec![spec("opus")],
+            ..CodecFlags::default()
+        };
+        let NoCommonCodec(why) = offer(&pbx()[..2], &flags).unwrap_err();
+        assert!(
+            why.contains("PCMU/8000") && why.contains("opus/48000/2"),
+            "{why}"
+        );
+    }
+
+    #[test]
+    fn a_transcode_codec_beside_common_ones_is_appended_before_the_events() {
+        let flags = CodecFlags {
+            transcode: vec![spec("opus"), spec("G722")],
+            ..CodecFlags::default()
+        };
+        let received = [format(0, "PCMU/8000"), format(101, "telephone-event/8000")];
+        let offered = offer(&received, &flags).unwrap().formats;
+        assert_eq!(numbers(&offered), [0, 96, 9, 101]);
+        assert_eq!(offered[1].fmtp.as_deref(), Some("useinbandfec=1"));
+    }
+
+    #[test]
+    fn an_answer_speaks_in_the_numbers_of_the_offerer() {
+        let offerer = [
+            format(111, "opus/48000/2"),
+            format(126, "telephone-event/8000"),
+        ];
+        let mut answered = vec![
+            format(101, "telephone-event/8000"),
+            format(96, "OPUS/48000/2"),
+        ];
+        answered[0].fmtp = Some("0-16".into());
+        let formats = answer(&offerer, &offerer, &answered, &CodecFlags::default()).unwrap();
+        assert_eq!(numbers(&formats), [126, 111]);
+        assert_eq!(formats[0].fmtp.as_deref(), Some("0-16"));
+    }
+
+    #[test]
+    fn an_answer_without_common_speech_is_refused() {
+        let offerer = [format(111, "opus/48000/2")];
+        let answered = [format(0, "PCMU/8000")];
+        assert!(answer(&offerer, &offerer, &answered, &CodecFlags::default()).is_err());
+    }
+
+    #[test]
+    fn single_codec_keeps_the_first_and_the_events() {
+        let flags = CodecFlags {
+            single_codec: true,
+            ..CodecFlags::default()
+        };
+        let formats = answer(&pbx(), &pbx(), &pbx()[1..], &flags).unwrap();
+        assert_eq!(numbers(&formats), [8, 101]);
+    }
+}

@@ -1,0 +1,253 @@
+//! One `m=` line of one leg: what signalling has settled about it.
+//!
+//! Plain data, cloned when a request begins and swapped in when it succeeded. Sockets' names are in it, packets are not;
+//! what moves packets is [`crate::live`].
+
+use std::net::SocketAddr;
+
+use relay_transport::LocalSocket;
+use relay_transport::dtls::{DtlsRole, FingerprintHash};
+use relay_transport::ice::IceCredentials;
+use relay_transport::rtp::Ssrc;
+use relay_transport::srtp::sdes::CryptoAttribute;
+
+use crate::sdp::{PayloadFormat, Protocol, RemoteMedia};
+
+/// A media section of one leg.
+#[derive(Clone, Debug)]
+pub struct MediaSection {
+    /// `audio`, `video`, ...
+    pub kind: String,
+    /// What becomes of it.
+    pub state: SectionState,
+    /// The transport in use with this party, as it was last offered by it or to it.
+    pub protocol: Protocol,
+    /// What the party last said about it.
+    pub remote: Option<RemoteMedia>,
+    /// Where its RTP goes, after `received-from` and holds were considered.
+    pub rtp_endpoint: Option<SocketAddr>,
+    /// Where its RTCP goes without rtcp-mux.
+    pub rtcp_endpoint: Option<SocketAddr>,
+    /// Our ports towards the party.
+    pub ports: SectionPorts,
+    /// The `a=mid` that the party knows.
+    pub mid: Option<String>,
+    /// rtcp-mux.
+    pub mux: MuxState,
+    /// ICE.
+    pub ice: IceState,
+    /// DTLS.
+    pub dtls: DtlsState,
+    /// SDES.
+    pub sdes: SdesState,
+    /// The formats in our last description for this party, in its numbers.
+    pub told: Vec<PayloadFormat>,
+    /// Whether that description was an answer.
+    pub we_answered: bool,
+    /// Left out of descriptions for this party (`sdp-media-remove`).
+    pub hidden: bool,
+    /// The packet time that the offer asked for in the answer to this party (`ptime-reverse`).
+    pub ptime_ms: Option<u32>,
+    /// The one SSRC under which the party hears us.
+    pub ssrc: Ssrc,
+}
+
+/// What becomes of a section.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SectionState {
+    /// Relayed.
+    #[default]
+    Live,
+    /// Port 0.
+    Rejected,
+    /// Passed on without a relay: a transport that is none of ours (`TCP/MSRP`).
+    Foreign,
+}
+
+/// Our ports of a section, one per local address, the primary address first.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SectionPorts {
+    /// For RTP, and RTCP when it is multiplexed.
+    pub rtp: Vec<LocalSocket>,
+    /// For RTCP.
+    pub rtcp: Vec<LocalSocket>,
+}
+
+impl SectionPorts {
+    /// Every socket.
+    pub fn all(&self) -> impl Iterator<Item = &LocalSocket> {
+        self.rtp.iter().chain(&self.rtcp)
+    }
+
+    /// The socket whose address stands in `c=` and `m=`.
+    pub fn primary(&self) -> Option<&LocalSocket> {
+        self.rtp.first()
+    }
+}
+
+/// rtcp-mux towards one party (RFC 5761).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct MuxState {
+    /// The party offered it to us.
+    pub peer_offered: bool,
+    /// We offered it to the party.
+    pub we_offered: bool,
+    /// Agreed: RTCP shares the RTP port for good.
+    pub in_use: bool,
+    /// What the offer's options said about the answer to this party.
+    pub answer: MuxAnswer,
+}
+
+/// How a party's offer of rtcp-mux is to be answered.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum MuxAnswer {
+    /// As the other party decides.
+    #[default]
+    AsReceiver,
+    /// Accepted whatever the other party decides (`accept`, `demux`).
+    Accept,
+    /// Refused (`reject`).
+    Refuse,
+}
+
+/// ICE towards one party.
+#[derive(Clone, Debug, Default)]
+pub struct IceState {
+    /// Our credentials, from the moment ICE was first offered or answered.
+    pub local: Option<IceCredentials>,
+    /// Our last description for the party has ICE in it.
+    pub offered: bool,
+    /// Both have it.
+    pub in_use: bool,
+    /// We act lite.
+    pub lite: bool,
+    /// The party's offer of ICE is to be answered without (`reject-ICE`).
+    pub refuse: bool,
+    /// The party answered our ICE without; it is not offered again until `reset`.
+    pub declined: bool,
+    /// We were the offerer of the exchange in which ICE began.
+    pub we_offered: bool,
+}
+
+/// DTLS towards one party.
+#[derive(Clone, Debug, Default)]
+pub struct DtlsState {
+    /// Our last offer for the party has it.
+    pub offered: bool,
+    /// Our role, once it is settled. It stays for the life of the association (RFC 8842 §5.1).
+    pub role: Option<DtlsRole>,
+    /// `a=tls-id` of ours.
+    pub tls_id: Option<String>,
+    /// The hash our fingerprint is written with.
+    pub hash: Option<FingerprintHash>,
+    /// The offer asked for the passive role towards this party, if it leaves us the choice.
+    pub passive_wanted: bool,
+}
+
+impl DtlsState {
+    /// Whether keys come from DTLS.
+    pub fn in_use(&self) -> bool {
+        self.role.is_some()
+    }
+}
+
+/// SDES towards one party.
+#[derive(Clone, Debug, Default)]
+pub struct SdesState {
+    /// The lines we gave the party, with our keys.
+    pub local: Vec<CryptoAttribute>,
+    /// The line in use for what we send, once it is settled.
+    pub outbound: Option<CryptoAttribute>,
+    /// The line in use for what the party sends.
+    pub inbound: Option<CryptoAttribute>,
+}
+
+impl SdesState {
+    /// Whether keys come from SDES.
+    pub fn in_use(&self) -> bool {
+        self.outbound.is_some()
+    }
+}
+
+impl MediaSection {
+    /// A section of which nothing is known yet.
+    pub fn new(kind: &str, protocol: Protocol, ssrc: Ssrc) -> Self {
+        Self {
+            kind: kind.to_owned(),
+            state: SectionState::Live,
+            protocol,
+            remote: None,
+            rtp_endpoint: None,
+            rtcp_endpoint: None,
+            ports: SectionPorts::default(),
+            mid: None,
+            mux: MuxState::default(),
+            ice: IceState::default(),
+            dtls: DtlsState::default(),
+            sdes: SdesState::default(),
+            told: Vec::new(),
+            we_answered: false,
+            hidden: false,
+            ptime_ms: None,
+            ssrc,
+        }
+    }
+
+    /// Whether packets flow.
+    pub fn is_live(&self) -> bool {
+        self.state == SectionState::Live
+    }
+
+    /// Whether packets towards and from this party are SRTP.
+    pub fn is_secure(&self) -> bool {
+        self.protocol.is_secure()
+    }
+
+    /// Whether the party wants to receive: its direction attribute, and the old hold by address 0.0.0.0.
+    pub fn wants_media(&self) -> bool {
+        self.is_live()
+            && self
+                .remote
+                .as_ref()
+                .is_none_or(|r| r.direction.receives() && !r.is_held_by_address())
+    }
+
+    /// Whether the party said that it sends.
+    pub fn sends_media(&self) -> bool {
+        self.is_live() && self.remote.as_ref().is_some_and(|r| r.direction.sends())
+    }
+
+    /// Formats the party may send: what it was told, and, because many send by their own numbers, what it said itself.
+    /// What it was told stands last and so wins where numbers collide.
+    pub fn received_formats(&self) -> Vec<PayloadFormat> {
+        let own = self.remote.iter().flat_map(|r| &r.codecs);
+        own.chain(&self.told).cloned().collect()
+    }
+
+    /// Formats the party takes, in its numbers; the one in use stands first.
+    pub fn sent_formats(&self) -> Vec<PayloadFormat> {
+        let Some(remote) = &self.remote else {
+            return self.told.clone();
+        };
+        if self.told.is_empty() {
+            return remote.codecs.clone();
+        }
+        let both = |formats: &[PayloadFormat], others: &[PayloadFormat]| {
+            formats
+                .iter()
+                .filter(|f| others.iter().any(|o| o.same_encoding(f)))
+                .cloned()
+                .collect::<Vec<_>>()
+        };
+        let agreed = if self.we_answered {
+            both(&self.told, &remote.codecs)
+        } else {
+            both(&remote.codecs, &self.told)
+        };
+        if agreed.is_empty() {
+            remote.codecs.clone()
+        } else {
+            agreed
+        }
+    }
+}

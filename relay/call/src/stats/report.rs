@@ -1,0 +1,357 @@
+//! The dictionary that `query` and `delete` reply with: times, parties, media, streams, sources, totals.
+//!
+//! Keys and nesting are those of rtpengine, spaces and all, because controllers pick values out by name.
+
+use std::net::{IpAddr, SocketAddr};
+use std::time::{Duration, Instant};
+
+use ng_protocol::{Dictionary, Value};
+use relay_transport::dtls::DtlsRole;
+use relay_transport::rtp::ReceptionStats;
+use relay_transport::{LocalSocket, MediaTransport};
+
+use super::Counter;
+use crate::config::WallClock;
+use crate::leg::{Leg, LegId, Legs, SectionId};
+use crate::live::{Live, LiveSection, egress_ssrc};
+use crate::section::{MediaSection, SectionState};
+
+/// What a report is made of.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Reported<'a> {
+    pub(crate) legs: &'a Legs,
+    pub(crate) live: &'a Live,
+    pub(crate) clock: WallClock,
+    pub(crate) created: Instant,
+    pub(crate) last_signal: Instant,
+}
+
+impl Reported<'_> {
+    /// The whole report; `only` restricts the parties that are listed.
+    pub(crate) fn dictionary(&self, only: Option<&[LegId]>) -> Dictionary<'static> {
+        let created = self.clock.unix_at(self.created);
+        let mut tags = Dictionary::new();
+        let mut untagged = 0;
+        for leg in self.legs.iter() {
+            if leg.tag.is_none() {
+                untagged += 1;
+            }
+            if only.is_some_and(|only| !only.contains(&leg.id)) {
+                continue;
+            }
+            let key = match &leg.tag {
+                Some(tag) => tag.as_bytes().to_vec(),
+                None => format!("<untagged {untagged}>").into_bytes(),
+            };
+            tags.push(key, self.party(leg));
+        }
+        let metadata = self.legs.iter().find_map(|leg| leg.metadata.clone());
+        Dictionary::new()
+            .with("created", created.as_secs())
+            .with("created_us", created.subsec_micros())
+            .with("created_ts", micros(created))
+            .with("last signal", self.seconds(self.last_signal))
+            .with("last redis update", 0_i64)
+            .with_some("metadata", metadata)
+            .with("SSRC", self.sources())
+            .with("tags", tags)
+            .with("totals", self.totals())
+    }
+
+    fn seconds(&self, instant: Instant) -> u64 {
+        self.clock.unix_at(instant).as_secs()
+    }
+
+    /// Every source of every party, keyed by its number.
+    fn sources(&self) -> Dictionary<'static> {
+        let mut sources = Dictionary::new();
+        for live in &self.live.sections {
+            for (ssrc, stats) in live.ingress.sources() {
+                sources.push(ssrc.0.to_string().into_bytes(), source(stats));
+            }
+        }
+        sources
+    }
+
+    fn totals(&self) -> Dictionary<'static> {
+        let sum = |of: fn(&LiveSection) -> Counter| {
+            self.live
+                .sections
+                .iter()
+                .map(of)
+                .fold(Counter::default(), Counter::plus)
+        };
+        Dictionary::new()
+            .with("RTP", counter(sum(|live| live.rtp_in)))
+            .with("RTCP", counter(sum(|live| live.rtcp_in)))
+    }
+
+    fn party(&self, leg: &Leg) -> Dictionary<'static> {
+        let partners: Vec<Value<'static>> = self
+            .legs
+            .subscriptions
+            .partners(leg.id)
+            .into_iter()
+            .filter_map(|partner| self.legs.get(partner))
+            .map(|partner| {
+                Dictionary::new()
+                    .with("tag", tag_of(partner))
+                    .with("type", "offer/answer")
+                    .into()
+            })
+            .collect();
+        let aliases: Vec<Value<'static>> = leg
+            .aliases
+            .iter()
+            .map(|alias| alias.as_bytes().to_vec().into())
+            .collect();
+        let medias: Vec<Value<'static>> = leg
+            .sections
+            .iter()
+            .enumerate()
+            .map(|(index, section)| self.media(leg, index, section).into())
+            .collect();
+        let branch = leg.via_branch.as_ref().map(|b| b.as_bytes().to_vec());
+        Dictionary::new()
+            .with("tag", tag_of(leg))
+            .with_some("via-branch", branch)
+            .with_some("tag-aliases", (!aliases.is_empty()).then_some(aliases))
+            .with_some("label", leg.label.clone())
+            .with("created", self.seconds(leg.created))
+            .with_some("metadata", leg.metadata.clone())
+            .with("subscriptions", partners.clone())
+            .with("subscribers", partners)
+            .with("medias", medias)
+            .with("VSC", Value::List(Vec::new()))
+    }
+
+    fn media(&self, leg: &Leg, index: usize, section: &MediaSection) -> Dictionary<'static> {
+        let live = self.live.section(SectionId { leg: leg.id, index });
+        let codec = section
+            .sent_formats()
+            .into_iter()
+            .find(|f| f.is_speech())
+            .and_then(|f| f.mapping());
+        let ingress: Vec<Value<'static>> = live
+            .iter()
+            .flat_map(|live| live.ingress.sources())
+            .map(|(ssrc, stats)| {
+                let mut entry = Dictionary::new().with("SSRC", ssrc.0);
+                for (key, value) in source(stats).iter() {
+                    entry.push(key.to_vec(), value.clone().into_owned());
+                }
+                entry.into()
+            })
+            .collect();
+        let egress: Vec<Value<'static>> = live
+            .filter(|live| live.egress.stats().packets > 0)
+            .map(|live| {
+                let stats = live.egress.stats();
+                Dictionary::new()
+                    .with("SSRC", egress_ssrc(live).0)
+                    .with("bytes", stats.octets)
+                    .with("packets", stats.packets)
+                    .into()
+            })
+            .into_iter()
+            .collect();
+        Dictionary::new()
+            .with("index", index + 1)
+            .with("type", section.kind.clone())
+            .with("protocol", section.protocol.to_string())
+            .with_some("codec", codec)
+            .with("streams", self.streams(leg, section, live))
+            .with("flags", words(media_flags(section)))
+            .with("ingress SSRCs", ingress)
+            .with("egress SSRCs", egress)
+    }
+
+    fn streams(
+        &self,
+        leg: &Leg,
+        section: &MediaSection,
+        live: Option<&LiveSection>,
+    ) -> Vec<Value<'static>> {
+        if section.state != SectionState::Live {
+            return Vec::new();
+        }
+        let mux = section.mux.in_use;
+        let suite = section
+            .sdes
+            .outbound
+            .as_ref()
+            .or(section.sdes.local.first())
+            .map(|line| line.key.profile().sdes_name());
+        let rtcp_endpoint = if mux {
+            section.rtp_endpoint
+        } else {
+            section.rtcp_endpoint
+        };
+        let rtp = Stream {
+            port: section.ports.rtp.first(),
+            transport: live.map(|live| &live.rtp),
+            signalled: section.rtp_endpoint,
+            last: live.and_then(|live| live.last_rtp),
+            counters: live.map(|live| (live.rtp_in, live.rtp_out)),
+            flags: if mux { &["RTP", "RTCP"] } else { &["RTP"] },
+        };
+        let rtcp = Stream {
+            port: section.ports.rtcp.first(),
+            transport: live.and_then(|live| live.rtcp.as_ref()),
+            signalled: rtcp_endpoint,
+            last: live.and_then(|live| live.last_rtcp),
+            counters: live.map(|live| (live.rtcp_in, live.rtcp_out)),
+            flags: if mux {
+                &["RTCP", "fallback RTCP"]
+            } else {
+                &["RTCP"]
+            },
+        };
+        let ssrc = live
+            .and_then(|live| live.ingress.first())
+            .map(|ssrc| ssrc.0);
+        let primary = section.ports.primary().map(|local| local.address.ip());
+        vec![
+            self.stream(leg, section, &rtp, suite, primary, ssrc).into(),
+            self.stream(leg, section, &rtcp, suite, primary, None)
+                .into(),
+        ]
+    }
+
+    fn stream(
+        &self,
+        leg: &Leg,
+        section: &MediaSection,
+        stream: &Stream<'_>,
+        suite: Option<&'static str>,
+        local: Option<IpAddr>,
+        ssrc: Option<u32>,
+    ) -> Dictionary<'static> {
+        let status = stream.transport.map(MediaTransport::status);
+        let destination = status.as_ref().and_then(|s| s.destination);
+        let last = self.seconds(stream.last.unwrap_or(leg.created));
+        let (input, output) = stream.counters.unwrap_or_default();
+        let mut flags = stream.flags.to_vec();
+        if stream.signalled.is_some() {
+            flags.push("filled");
+        }
+        if section.ice.in_use {
+            flags.push("ICE");
+        }
+        if status.is_some_and(|s| s.dtls.is_some()) {
+            flags.push("DTLS fingerprint verified");
+        }
+        Dictionary::new()
+            .with_some("local port", stream.port.map(|p| p.address.port()))
+            .with_some("local address", local.map(|ip| ip.to_string()))
+            .with_some("family", local.map(family_name))
+            .with("endpoint", endpoint(destination.or(stream.signalled)))
+            .with("advertised endpoint", endpoint(stream.signalled))
+            .with_some("crypto suite", suite)
+            .with("last packet", last)
+            .with("last kernel packet", 0_i64)
+            .with("last user packet", last)
+            .with_some("SSRC", ssrc)
+            .with("flags", words(flags))
+            .with("stats", counter(input))
+            .with("stats_out", counter(output))
+    }
+}
+
+/// One of the two streams of a media section.
+struct Stream<'a> {
+    port: Option<&'a LocalSocket>,
+    transport: Option<&'a MediaTransport>,
+    signalled: Option<SocketAddr>,
+    last: Option<Instant>,
+    counters: Option<(Counter, Counter)>,
+    flags: &'a [&'static str],
+}
+
+fn tag_of(leg: &Leg) -> Vec<u8> {
+    leg.tag
+        .as_ref()
+        .map_or_else(Vec::new, |tag| tag.as_bytes().to_vec())
+}
+
+fn micros(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
+}
+
+fn words(flags: Vec<&'static str>) -> Vec<Value<'static>> {
+    flags.into_iter().map(Value::from).collect()
+}
+
+fn counter(counter: Counter) -> Dictionary<'static> {
+    Dictionary::new()
+        .with("packets", counter.packets)
+        .with("bytes", counter.bytes)
+        .with("errors", counter.errors)
+}
+
+fn source(stats: &ReceptionStats) -> Dictionary<'static> {
+    Dictionary::new()
+        .with("bytes", stats.octets())
+        .with("packets", stats.packets())
+        .with(
+            "last RTP timestamp",
+            stats.last_timestamp().map_or(0, |timestamp| timestamp.0),
+        )
+        .with("last RTP seq", u64::from(stats.extended_highest().report()))
+}
+
+fn family_name(ip: IpAddr) -> &'static str {
+    match ip {
+        IpAddr::V4(_) => "IPv4",
+        IpAddr::V6(_) => "IPv6",
+    }
+}
+
+fn endpoint(address: Option<SocketAddr>) -> Dictionary<'static> {
+    match address {
+        Some(address) => Dictionary::new()
+            .with("family", family_name(address.ip()))
+            .with("address", address.ip().to_string())
+            .with("port", address.port()),
+        None => Dictionary::new(),
+    }
+}
+
+fn media_flags(section: &MediaSection) -> Vec<&'static str> {
+    let remote = section.remote.as_ref();
+    let lite_peer = remote.and_then(|r| r.ice.as_ref()).is_some_and(|i| i.lite);
+    let mut flags = Vec::new();
+    let mut flag = |name, present: bool| {
+        if present {
+            flags.push(name);
+        }
+    };
+    flag("initialized", remote.is_some());
+    flag("send", section.wants_media());
+    flag("recv", remote.is_none() || section.sends_media());
+    flag("rtcp-mux", section.mux.in_use);
+    flag("DTLS-SRTP", section.dtls.in_use());
+    let undecided = section.dtls.offered && section.dtls.role.is_none();
+    let role = section.dtls.role;
+    flag(
+        "DTLS role active",
+        undecided || role == Some(DtlsRole::Client),
+    );
+    flag(
+        "DTLS role passive",
+        undecided || role == Some(DtlsRole::Server),
+    );
+    flag("SDES", !section.sdes.local.is_empty());
+    flag("ICE", section.ice.in_use);
+    flag(
+        "ICE controlling",
+        section.ice.offered && (lite_peer || section.ice.we_offered) && !section.ice.lite,
+    );
+    flag("ICE-lite peer", lite_peer && section.ice.in_use);
+    flag("ICE-lite self", section.ice.lite && section.ice.offered);
+    flag(
+        "RTCP feedback",
+        section.protocol.rtp().is_some_and(|p| p.feedback),
+    );
+    flags
+}

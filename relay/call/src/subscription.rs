@@ -1,0 +1,158 @@
+//! Who hears whom, at signalling level. Offer and answer make pairs: each hears the other.
+//!
+//! A caller whose INVITE was forked has several partners; from the first answer on it hears the one that answered last.
+
+use crate::leg::LegId;
+
+/// The pairs of a call.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Subscriptions {
+    pairs: Vec<Pair>,
+}
+
+/// Two parties that offer and answer brought together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Pair {
+    one: LegId,
+    other: LegId,
+    /// The order of the last exchange between them; the highest is current.
+    offered: u64,
+    answered: Option<u64>,
+}
+
+impl Pair {
+    fn partner_of(&self, leg: LegId) -> Option<LegId> {
+        if self.one == leg {
+            Some(self.other)
+        } else if self.other == leg {
+            Some(self.one)
+        } else {
+            None
+        }
+    }
+
+    fn is_of(&self, a: LegId, b: LegId) -> bool {
+        self.partner_of(a) == Some(b)
+    }
+}
+
+impl Subscriptions {
+    /// An offer went from one to the other.
+    pub fn offered(&mut self, from: LegId, to: LegId) {
+        let number = self.next_number();
+        match self.pairs.iter_mut().find(|p| p.is_of(from, to)) {
+            Some(pair) => pair.offered = number,
+            None => self.pairs.push(Pair {
+                one: from,
+                other: to,
+                offered: number,
+                answered: None,
+            }),
+        }
+    }
+
+    /// The offer between them was answered.
+    pub fn answered(&mut self, from: LegId, to: LegId) {
+        let number = self.next_number();
+        if let Some(pair) = self.pairs.iter_mut().find(|p| p.is_of(from, to)) {
+            pair.answered = Some(number);
+        }
+    }
+
+    fn next_number(&self) -> u64 {
+        let highest = self
+            .pairs
+            .iter()
+            .flat_map(|p| [Some(p.offered), p.answered])
+            .flatten()
+            .max();
+        highest.map_or(0, |n| n + 1)
+    }
+
+    /// Whether an offer between them was ever answered.
+    pub fn is_answered(&self, a: LegId, b: LegId) -> bool {
+        self.pairs
+            .iter()
+            .any(|p| p.is_of(a, b) && p.answered.is_some())
+    }
+
+    /// Whether anything was ever answered.
+    pub fn any_answered(&self) -> bool {
+        self.pairs.iter().any(|p| p.answered.is_some())
+    }
+
+    /// Everybody who was brought together with this party, in order.
+    pub fn partners(&self, leg: LegId) -> Vec<LegId> {
+        self.pairs
+            .iter()
+            .filter_map(|p| p.partner_of(leg))
+            .collect()
+    }
+
+    /// The partner of the last offer or answer.
+    pub fn current(&self, leg: LegId) -> Option<LegId> {
+        self.pairs
+            .iter()
+            .filter(|p| p.partner_of(leg).is_some())
+            .max_by_key(|p| p.answered.unwrap_or(0).max(p.offered))
+            .and_then(|p| p.partner_of(leg))
+    }
+
+    /// Whether `listener` hears `speaker`: they are a pair, and nobody else answered the listener later.
+    pub fn hears(&self, listener: LegId, speaker: LegId) -> bool {
+        let last_answer = self
+            .pairs
+            .iter()
+            .filter(|p| p.partner_of(listener).is_some())
+            .filter_map(|p| p.answered)
+            .max();
+        self.pairs.iter().any(|p| {
+            p.is_of(listener, speaker) && (last_answer.is_none() || p.answered == last_answer)
+        })
+    }
+
+    /// Forgets a party.
+    pub fn remove(&mut self, leg: LegId) {
+        self.pairs.retain(|p| p.partner_of(leg).is_none());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CALLER: LegId = LegId(1);
+    const DESK: LegId = LegId(2);
+    const MOBILE: LegId = LegId(3);
+
+    #[test]
+    fn a_forked_caller_hears_all_branches_until_one_answers() {
+        let mut subscriptions = Subscriptions::default();
+        subscriptions.offered(CALLER, DESK);
+        subscriptions.offered(CALLER, MOBILE);
+        assert!(subscriptions.hears(CALLER, DESK) && subscriptions.hears(CALLER, MOBILE));
+        assert_eq!(subscriptions.current(CALLER), Some(MOBILE));
+
+        subscriptions.answered(CALLER, DESK);
+        assert!(subscriptions.hears(CALLER, DESK));
+        assert!(!subscriptions.hears(CALLER, MOBILE));
+        assert!(
+            subscriptions.hears(MOBILE, CALLER),
+            "early media to the other branch is its own matter"
+        );
+        assert_eq!(subscriptions.current(CALLER), Some(DESK));
+    }
+
+    #[test]
+    fn a_later_answer_of_another_branch_takes_over() {
+        let mut subscriptions = Subscriptions::default();
+        subscriptions.offered(CALLER, DESK);
+        subscriptions.offered(CALLER, MOBILE);
+        subscriptions.answered(CALLER, DESK);
+        subscriptions.answered(CALLER, MOBILE);
+        assert!(!subscriptions.hears(CALLER, DESK));
+        assert!(subscriptions.hears(CALLER, MOBILE));
+        subscriptions.remove(MOBILE);
+        assert_eq!(subscriptions.partners(CALLER), [DESK]);
+    }
+}
