@@ -53,7 +53,7 @@ impl Bank {
             ipv4: self.address,
             ..config
         };
-        let meta = MetaMedia::new(config, seed).map_err(|error| error.0)?;
+        let meta = MetaMedia::new(config, seed)?;
         self.legs.push(Leg {
             meta,
             to_meta: Link::new(to_meta, seed),

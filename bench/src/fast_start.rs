@@ -10,13 +10,13 @@ use std::time::{Duration, Instant};
 
 use clap::Args;
 use serde_json::{Value, json};
-use simulator::media::config::Expectation;
+use simulator::media::config::{Codec, Expectation};
 use simulator::media::impairment::{DropRule, Impairment, PacketKind};
 use simulator::media::{CallDirection, MediaConfig};
 
 use crate::bank::Bank;
 use crate::figures::{cell, percentile};
-use crate::forward::{uic_answer_flags, uic_offer_flags};
+use crate::forward::{cheap_voice, uic_answer_flags, uic_offer_flags};
 use crate::ng::{NgClient, media_address};
 use crate::pbx::Pbx;
 use crate::relay_process::{Binaries, RelayKind, RelayProcess};
@@ -49,7 +49,20 @@ struct Row {
     loss: f64,
     /// Lost once, on the way to Meta (`true`) or from it.
     lost: Option<(bool, DropRule)>,
+    goal: Goal,
 }
+
+/// What the first relay must reach in a row.
+#[derive(Clone, Copy, Debug)]
+enum Goal {
+    /// 95 % of the calls within so many ms over the floor, and nothing clipped where less is missing than a relay may hold.
+    OverFloor(f64),
+    /// 95 % of the calls within this share of the last relay's time, and no call dead.
+    Share(f64),
+}
+
+/// Delay that may be left one second after the start, in ms.
+const LATE_AFTER_A_SECOND: f64 = 40.0;
 
 #[derive(Clone, Debug, Default)]
 struct Outcome {
@@ -80,9 +93,10 @@ pub(crate) fn run(
         "{:<44} {:<10} {:>8} {:>8} {:>8} {:>8} {:>8} {:>9} {:>5}",
         "row", "relay", "median", "p95", "max", "clip med", "clip max", "late 1 s", "dead"
     );
-    let mut p95 = vec![Vec::new(); relays.len()];
+    let mut all_missed = Vec::new();
     for row in &rows {
-        for (column, &kind) in p95.iter_mut().zip(relays) {
+        let mut outcomes = Vec::new();
+        for &kind in relays {
             let result = measure(row, options, kind, binaries)?;
             let over = |share| percentile(&result.over_floor, share);
             println!(
@@ -97,8 +111,24 @@ pub(crate) fn run(
                 cell(percentile(&result.late_after_a_second, 0.95)),
                 result.dead
             );
-            column.push((over(0.95), row));
+            outcomes.push(result);
         }
+        let missed = missed(row, &outcomes);
+        all_missed.extend(
+            missed
+                .into_iter()
+                .map(|what| format!("{}: {what}", row.name)),
+        );
+    }
+    println!(
+        "
+{} rows, goals missed by {}: {}",
+        rows.len(),
+        relays.first().map_or("-", |kind| kind.name()),
+        all_missed.len()
+    );
+    for what in &all_missed {
+        println!("  {what}");
     }
     Ok(())
 }
@@ -117,6 +147,7 @@ fn rows(options: &Options) -> Vec<Row> {
             round_trip_ms: 80,
             loss: 0.0,
             lost: None,
+            goal: Goal::OverFloor(40.0),
         };
         for loss in [0.0, 0.1] {
             for round_trip_ms in [0, 80] {
@@ -129,6 +160,7 @@ fn rows(options: &Options) -> Vec<Row> {
                         deafness_ms: vec![deafness; options.calls],
                         round_trip_ms,
                         loss,
+                        goal: goal_at(loss),
                         ..plain.clone()
                     });
                 }
@@ -138,6 +170,7 @@ fn rows(options: &Options) -> Vec<Row> {
                 name: format!("{word} D=50-2000 R=80 loss={:.0}%", loss * 100.0),
                 deafness_ms: (0..calls).map(|n| 50 + 1950 * n / (calls - 1)).collect(),
                 loss,
+                goal: goal_at(loss),
                 ..plain.clone()
             });
         }
@@ -169,6 +202,11 @@ fn rows(options: &Options) -> Vec<Row> {
             rows.push(Row {
                 name: format!("{word} D=300 R=80, lost once: {what}"),
                 lost: Some((to_meta, DropRule::nth(kind, 1))),
+                goal: Goal::OverFloor(if kind == PacketKind::CheckReply {
+                    80.0
+                } else {
+                    150.0
+                }),
                 ..plain.clone()
             });
         }
@@ -176,10 +214,65 @@ fn rows(options: &Options) -> Vec<Row> {
             name: format!("{word} D=0 R=80, lost once: check"),
             deafness_ms: vec![0; options.calls],
             lost: Some((true, DropRule::nth(PacketKind::Check, 1))),
+            goal: Goal::OverFloor(80.0),
             ..plain
         });
     }
     rows
+}
+
+fn goal_at(loss: f64) -> Goal {
+    if loss > 0.0 {
+        Goal::Share(0.35)
+    } else {
+        Goal::OverFloor(40.0)
+    }
+}
+
+/// What the first relay missed of a row's goals, in words; empty when it met them.
+fn missed(row: &Row, outcomes: &[Outcome]) -> Vec<String> {
+    let (Some(ours), Some(theirs)) = (outcomes.first(), outcomes.last()) else {
+        return Vec::new();
+    };
+    let mut missed = Vec::new();
+    let p95 = percentile(&ours.over_floor, 0.95);
+    match row.goal {
+        Goal::OverFloor(limit) => {
+            if p95.is_none_or(|p95| p95 > limit) {
+                missed.push(format!("p95 {} over the floor, goal {limit}", cell(p95)));
+            }
+        }
+        Goal::Share(share) => {
+            let their_p95 = percentile(&theirs.over_floor, 0.95);
+            if p95
+                .zip(their_p95)
+                .is_none_or(|(ours, theirs)| ours > share * theirs)
+            {
+                missed.push(format!(
+                    "p95 {} against {}, goal {share} of it",
+                    cell(p95),
+                    cell(their_p95)
+                ));
+            }
+        }
+    }
+    if ours.dead > 0 {
+        missed.push(format!("{} calls without media", ours.dead));
+    }
+    if row.loss == 0.0 {
+        let clipped = percentile(&ours.clipped, 1.0);
+        if row.deafness_ms.iter().all(|&ms| ms <= 300) && clipped.is_none_or(|ms| ms > 0.0) {
+            missed.push(format!("{} ms clipped, goal 0", cell(clipped)));
+        }
+        let late = percentile(&ours.late_after_a_second, 0.95);
+        if late.is_none_or(|ms| ms > LATE_AFTER_A_SECOND) {
+            missed.push(format!(
+                "{} ms late after a second, goal {LATE_AFTER_A_SECOND}",
+                cell(late)
+            ));
+        }
+    }
+    missed
 }
 
 fn measure(
@@ -253,7 +346,7 @@ fn start_call(
         direction: row.direction,
         deafness: Duration::from_millis(deafness_ms),
         expectation: Expectation::CountedPrompt,
-        ..MediaConfig::default()
+        ..cheap_voice()
     };
     let road = Impairment {
         loss: row.loss,
@@ -270,8 +363,7 @@ fn start_call(
         CallDirection::UserInitiated => {
             let offer = bank.meta(number).local_sdp_offer();
             let to_pbx = client.exchange("offer", &call_id, &offer, &uic_offer_flags())?;
-            let to_meta =
-                client.exchange("answer", &call_id, &pbx.sdp(true), &uic_answer_flags())?;
+            let to_meta = client.exchange("answer", &call_id, &pbx.sdp(), &uic_answer_flags())?;
             let now = Instant::now();
             bank.attach(number, &to_meta)?;
             bank.meta(number)
@@ -280,7 +372,7 @@ fn start_call(
             (to_pbx, now)
         }
         CallDirection::BusinessInitiated => {
-            let to_meta = client.exchange("offer", &call_id, &pbx.sdp(true), &bic_offer_flags())?;
+            let to_meta = client.exchange("offer", &call_id, &pbx.sdp(), &bic_offer_flags())?;
             bank.attach(number, &to_meta)?;
             let answer = bank
                 .meta(number)
@@ -296,7 +388,7 @@ fn start_call(
     };
     bank.meta(number).call_answered(answered);
     bank.meta(number).prompt_started(answered);
-    pbx.speak(media_address(&relay_for_pbx)?, true, answered);
+    pbx.speak(media_address(&relay_for_pbx)?, Codec::Opus, answered);
     Ok(answered)
 }
 

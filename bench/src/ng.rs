@@ -2,6 +2,7 @@
 
 use std::error::Error;
 use std::net::{SocketAddr, UdpSocket};
+use std::thread;
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
@@ -27,12 +28,15 @@ impl NgClient {
         request: &Value,
     ) -> Result<Map<String, Value>, Box<dyn Error>> {
         self.sent += 1;
-        let cookie = format!("bench_{}", self.sent);
+        // Some relays share their cache of cookies between clients.
+        let cookie = format!("{}_{}", self.socket.local_addr()?.port(), self.sent);
         let datagram = format!("{cookie} {request}");
         let mut buffer = vec![0; 65_536];
-        for _attempt in 0..5 {
+        for _attempt in 0..10 {
             self.socket.send(datagram.as_bytes())?;
             let Ok(length) = self.socket.recv(&mut buffer) else {
+                // Refused at once while the relay is still starting: give it time.
+                thread::sleep(Duration::from_millis(200));
                 continue;
             };
             let text = String::from_utf8_lossy(&buffer[..length]);
@@ -68,11 +72,6 @@ impl NgClient {
         let reply = self.request(&request)?;
         let sdp = reply.get("sdp").and_then(Value::as_str);
         Ok(sdp.ok_or("a reply without sdp")?.to_owned())
-    }
-
-    pub(crate) fn delete(&mut self, call_id: &str) -> Result<(), Box<dyn Error>> {
-        let request = json!({ "command": "delete", "call-id": call_id, "delete-delay": 0 });
-        self.request(&request).map(drop)
     }
 }
 

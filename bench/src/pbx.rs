@@ -1,10 +1,10 @@
 //! The PBX side of many calls on one socket: plain RTP, 50 packets a second a call, each payload a numbered piece of a prompt.
 
-use std::collections::HashMap;
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
 use std::time::{Duration, Instant};
 
+use simulator::media::config::Codec;
 use simulator::media::prompt::CountedPrompt;
 
 const PACKET_TIME: Duration = Duration::from_millis(20);
@@ -15,21 +15,16 @@ pub(crate) struct Pbx {
     socket: UdpSocket,
     address: SocketAddr,
     calls: Vec<Speaker>,
-    by_source: HashMap<SocketAddr, usize>,
     received: u64,
 }
 
 #[derive(Debug)]
 struct Speaker {
     relay: SocketAddr,
-    payload_type: u8,
-    clock_hz: u32,
+    codec: Codec,
     ssrc: u32,
-    sequence: u16,
-    timestamp: u32,
+    spoken: u32,
     next_at: Instant,
-    prompt: CountedPrompt,
-    heard: u64,
 }
 
 impl Pbx {
@@ -40,40 +35,30 @@ impl Pbx {
             socket,
             address,
             calls: Vec::new(),
-            by_source: HashMap::new(),
             received: 0,
         })
     }
 
-    /// What the PBX offers or answers: Opus and key presses, or PCMA.
-    pub(crate) fn sdp(&self, opus: bool) -> String {
+    /// What the PBX offers or answers: Opus, both laws of G.711, and key presses.
+    pub(crate) fn sdp(&self) -> String {
         let (ip, port) = (self.address.ip(), self.address.port());
-        let formats = if opus {
-            "111 126\r\na=rtpmap:111 opus/48000/2\r\na=fmtp:111 useinbandfec=1\r\na=rtpmap:126 telephone-event/8000"
-        } else {
-            "8\r\na=rtpmap:8 PCMA/8000"
-        };
         format!(
-            "v=0\r\no=- 1 1 IN IP4 {ip}\r\ns=-\r\nc=IN IP4 {ip}\r\nt=0 0\r\nm=audio {port} RTP/AVP {formats}\r\na=sendrecv\r\na=ptime:20\r\n"
+            "v=0\r\no=- 1 1 IN IP4 {ip}\r\ns=-\r\nc=IN IP4 {ip}\r\nt=0 0\r\n\
+             m=audio {port} RTP/AVP 111 0 8 126\r\na=rtpmap:111 opus/48000/2\r\na=fmtp:111 useinbandfec=1\r\n\
+             a=rtpmap:0 PCMU/8000\r\na=rtpmap:8 PCMA/8000\r\na=rtpmap:126 telephone-event/8000\r\na=sendrecv\r\na=ptime:20\r\n"
         )
     }
 
-    /// A leg begins to speak at `at` to the relay's port; returns its number.
-    pub(crate) fn speak(&mut self, relay: SocketAddr, opus: bool, at: Instant) -> usize {
-        let number = self.calls.len();
-        self.by_source.insert(relay, number);
+    /// A leg begins to speak at `at` to the relay's port.
+    pub(crate) fn speak(&mut self, relay: SocketAddr, codec: Codec, at: Instant) {
+        let number = self.calls.len() as u32;
         self.calls.push(Speaker {
             relay,
-            payload_type: if opus { 111 } else { 8 },
-            clock_hz: if opus { 48_000 } else { 8_000 },
-            ssrc: 0x5000_0000 + number as u32,
-            sequence: 1,
-            timestamp: 0,
+            codec,
+            ssrc: 0x5000_0000 + number,
+            spoken: 0,
             next_at: at,
-            prompt: CountedPrompt::new(),
-            heard: 0,
         });
-        number
     }
 
     /// Packets that arrived at any leg.
@@ -81,21 +66,13 @@ impl Pbx {
         self.received
     }
 
-    /// Packets that arrived at one leg.
-    pub(crate) fn heard(&self, number: usize) -> u64 {
-        self.calls[number].heard
-    }
-
     /// Sends what is due and takes in what has arrived; gives the number of packets sent.
     pub(crate) fn pump(&mut self, now: Instant) -> u64 {
         let mut buffer = [0; 2048];
-        while let Ok((length, source)) = self.socket.recv_from(&mut buffer) {
+        while let Ok(length) = self.socket.recv(&mut buffer) {
             // RTCP shares nothing with the count of media packets (RFC 5761 §4).
             if length >= 12 && !(192..=223).contains(&buffer[1]) {
                 self.received += 1;
-                if let Some(&number) = self.by_source.get(&source) {
-                    self.calls[number].heard += 1;
-                }
             }
         }
         let mut sent = 0;
@@ -111,17 +88,17 @@ impl Pbx {
 
 impl Speaker {
     fn next_packet(&mut self) -> Vec<u8> {
-        let mut packet = vec![0x80, self.payload_type];
-        packet.extend_from_slice(&self.sequence.to_be_bytes());
-        packet.extend_from_slice(&self.timestamp.to_be_bytes());
-        packet.extend_from_slice(&self.ssrc.to_be_bytes());
-        if self.payload_type == 8 {
-            packet.resize(12 + 160, 0x2a);
-        } else {
-            packet.extend_from_slice(&self.prompt.next_payload());
-        }
-        self.sequence = self.sequence.wrapping_add(1);
-        self.timestamp = self.timestamp.wrapping_add(self.clock_hz / 50);
+        let (payload_type, ticks) = match self.codec {
+            Codec::Opus => (111, 960),
+            Codec::Pcmu => (0, 160),
+            Codec::Pcma => (8, 160),
+        };
+        let mut packet = vec![0x80, payload_type];
+        packet.extend((self.spoken as u16).to_be_bytes());
+        packet.extend(self.spoken.wrapping_mul(ticks).to_be_bytes());
+        packet.extend(self.ssrc.to_be_bytes());
+        packet.extend(CountedPrompt::payload(self.codec, self.spoken));
+        self.spoken += 1;
         self.next_at += PACKET_TIME;
         packet
     }

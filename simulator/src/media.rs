@@ -11,6 +11,10 @@
 //! ```
 
 mod agreement;
+#[cfg(test)]
+mod business;
+#[cfg(test)]
+mod calls;
 pub mod config;
 mod credentials;
 pub mod driver;

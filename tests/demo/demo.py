@@ -102,35 +102,47 @@ def make_calls(options, run):
 def one_call(name, direction, number, meta_hangs_up, simulator, phone, relay):
     result = CallResult(name)
     phone.forget_events()
-    talk = TALK_SECONDS if meta_hangs_up else None
     if direction == "user-initiated":
-        call = simulator.place_call(number, WHATSAPP_USER, talk)
+        call = simulator.place_call(number, WHATSAPP_USER, TALK_SECONDS, meta_hangs_up)
     else:
-        call = simulator.await_call(number, talk)
+        call = simulator.await_call(number, TALK_SECONDS, meta_hangs_up)
         phone.dial(number, WHATSAPP_USER)
 
-    if not phone.wait_for("CALL_ESTABLISHED", 15):
+    if wait_for_phone(phone, call, 15) != "CALL_ESTABLISHED":
         result.problems.append("the phone never had a call")
-    elif not meta_hangs_up:
-        time.sleep(TALK_SECONDS)
-        phone.hang_up()
-    if not result.problems and not phone.wait_for("CALL_CLOSED", TALK_SECONDS + 10):
-        result.problems.append("the call did not end at the phone")
-        phone.hang_up()
+    else:
+        if not meta_hangs_up:
+            time.sleep(TALK_SECONDS)
+            phone.hang_up(number)
+        if not phone.wait_for(["CALL_CLOSED"], TALK_SECONDS + 10):
+            result.problems.append("the call did not end at the phone")
+            phone.hang_up(number)
 
-    report = call.report(seconds=20)
-    judge_meta(result, report)
+    report = call.report(seconds=20 if not result.problems else 2)
+    judge_meta(result, report, call.part.log, relay.known)
     judge_phone(result, phone)
     judge_end(result, report, relay, meta_hangs_up)
     return result
 
 
-def judge_meta(result, report):
+def wait_for_phone(phone, call, seconds):
+    """What happens first at the phone; nothing will, once the WhatsApp side has given up."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        event = phone.wait_for(["CALL_ESTABLISHED", "CALL_CLOSED"], 0.2)
+        if event or not call.part.is_running():
+            return event
+    return None
+
+
+def judge_meta(result, report, log, known):
     """What the WhatsApp side measured, and what it had to complain about."""
     if report is None:
-        result.problems.append("the simulator gave no report")
+        result.problems.append(f"the simulator gave no report, see {log}")
         return
-    result.problems += [f["text"] for f in report["findings"] if f["severity"] == "violation"]
+    violations = [finding["text"] for finding in report["findings"] if finding["severity"] == "violation"]
+    result.problems += [text for text in violations if text not in known]
+    result.notes += [known[text] for text in violations if text in known]
     if report["status"] != 200:
         result.problems.append(f"the INVITE ended with {report['status']} {report['reason']}")
     media = report.get("media")
@@ -144,7 +156,7 @@ def judge_meta(result, report):
     if received["audio_ms"]:
         result.tone_at_meta = received["tone_ms"] / received["audio_ms"]
     judge_stream(result, "WhatsApp", result.to_meta, result.tone_at_meta)
-    if not report["pass"] and not result.problems:
+    if not report["pass"] and not violations and not result.problems:
         result.problems.append("the simulator says that the call failed")
 
 

@@ -78,21 +78,22 @@ class Phone:
         self.command("uafind", self.account(from_number))
         self.command("dial", f"sip:+{to_number}@127.0.0.1:{self.ports.kamailio_udp}")
 
-    def hang_up(self):
+    def hang_up(self, number):
+        self.command("uafind", self.account(number))
         self.command("hangup")
 
     def command(self, name, parameters=""):
         payload = json.dumps({"command": name, "params": parameters, "token": name}).encode()
         self.control.sendall(b"%d:%s," % (len(payload), payload))
 
-    def wait_for(self, event, seconds):
-        """Wait for an event such as CALL_ESTABLISHED; returns it, or None in time."""
+    def wait_for(self, events, seconds):
+        """Wait for one of several events such as CALL_ESTABLISHED; its name, or None when none came."""
         deadline = time.monotonic() + seconds
         while True:
             for at, message in enumerate(self.events):
-                if message.get("type") == event:
+                if message.get("type") in events:
                     del self.events[:at + 1]
-                    return message
+                    return message["type"]
             left = deadline - time.monotonic()
             if left <= 0 or not self.receive(left):
                 return None

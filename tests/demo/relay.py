@@ -11,10 +11,18 @@ from processes import Part
 
 PORTS_PER_RELAY = 200
 
+# What Debian's rtpengine does that Meta would not like. With it in tandem's place the demo says so
+# and goes on: the calls are there to show that scripts and simulator are not made to fit us.
+KNOWN_OF_RTPENGINE = {
+    "the business acts as controlled ICE agent":
+        "rtpengine 10.5 begins a user-initiated call in the controlled role, and changes it after Meta's 487",
+}
+
 
 class Relay:
     def __init__(self, run, kind, binary, ports):
         self.kind = kind
+        self.known = KNOWN_OF_RTPENGINE if kind == "rtpengine" else {}
         self.ng = ("127.0.0.1", ports.relay_ng)
         first = ports.relay_media
         self.part = Part(

@@ -17,6 +17,7 @@ class CallResult:
     tone_at_phone: float | None = None
     hang_up: str = "-"
     problems: list = field(default_factory=list)
+    notes: list = field(default_factory=list)
 
     @property
     def is_good(self):
@@ -40,7 +41,9 @@ def print_table(results):
     print("media that WhatsApp's side could decrypt. Packets are counted where they arrive, with how many were lost.")
     for result in results:
         for problem in result.problems:
-            print(f"BAD  {result.name}: {problem}")
+            print(f"BAD   {result.name}: {problem}")
+        for note in result.notes:
+            print(f"note  {result.name}: {note}")
 
 
 def row(result):

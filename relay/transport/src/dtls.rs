@@ -11,7 +11,7 @@ mod record;
 mod retransmission;
 
 pub use certificate::DtlsIdentity;
-pub use engine::{DtlsConfig, DtlsEngine, DtlsEvent, DtlsRole, new_engine};
+pub use engine::{DtlsConfig, DtlsEngine, DtlsEvent, DtlsRole, DtlsVersions, new_engine};
 pub use fingerprint::{Fingerprint, FingerprintError, FingerprintHash};
 
 /// Why we have no DTLS to offer.

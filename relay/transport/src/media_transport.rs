@@ -434,12 +434,19 @@ impl MediaTransport {
         datagram: &[u8],
         out: &mut Outbox,
     ) -> Result<Kind, DropReason> {
+        let association = self.association.as_mut();
+        let association = association.ok_or(DropReason::DtlsUnexpected)?;
         let may_be_peer = match &self.ice {
             Some(agent) => agent.knows(source),
-            None => self.learner.may_be_peer(source),
+            None => {
+                // Behind a NAT the peer may be anywhere; but whoever has begun a handshake is not to be disturbed.
+                let is_other = association.peer().is_some_and(|peer| peer != source);
+                self.learner.knows(source) || (self.learner.is_open() && !is_other)
+            }
         };
-        let association = self.association.as_mut().filter(|_| may_be_peer);
-        let association = association.ok_or(DropReason::DtlsUnexpected)?;
+        if !may_be_peer {
+            return Err(DropReason::DtlsUnexpected);
+        }
         let result = association.handle_datagram(now, (socket, source), datagram);
         self.advance(now, out);
         result.map(|()| Kind::Dtls)
@@ -451,16 +458,7 @@ impl MediaTransport {
         protect: impl FnOnce(&mut SrtpContext, &mut PacketBuf) -> Result<(), DropReason>,
         out: &mut Outbox,
     ) -> Result<(), DropReason> {
-        let sealed = if self.requires_keys() {
-            match &mut self.outbound {
-                Some(context) => protect(context, &mut packet),
-                None => Err(DropReason::SrtpNoKeys),
-            }
-        } else {
-            Ok(())
-        };
-        let destination = self.destination().ok_or(DropReason::NoDestination);
-        match sealed.and(destination) {
+        match self.seal(&mut packet, protect) {
             Ok((socket, address)) => {
                 out.send(socket, address, packet);
                 Ok(())
@@ -471,6 +469,20 @@ impl MediaTransport {
                 Err(reason)
             }
         }
+    }
+
+    /// Where the packet goes, sealed. The address is looked up first: what goes nowhere must not use up an SRTP index.
+    fn seal(
+        &mut self,
+        packet: &mut PacketBuf,
+        protect: impl FnOnce(&mut SrtpContext, &mut PacketBuf) -> Result<(), DropReason>,
+    ) -> Result<(SocketId, SocketAddr), DropReason> {
+        let destination = self.destination().ok_or(DropReason::NoDestination)?;
+        if self.requires_keys() {
+            let context = self.outbound.as_mut().ok_or(DropReason::SrtpNoKeys)?;
+            protect(context, packet)?;
+        }
+        Ok(destination)
     }
 
     /// From which socket to which address media goes.
@@ -527,6 +539,9 @@ impl MediaTransport {
                 });
             }
             Some(Outcome::Failed { reason }) => self.tell(TransportEvent::DtlsFailed { reason }),
+            Some(Outcome::Stalled { role, heard, after }) => {
+                self.tell(TransportEvent::DtlsStalled { role, heard, after });
+            }
             None => {}
         }
         self.note_writable();

@@ -8,7 +8,7 @@ mod reception;
 mod sequence;
 
 pub use extension::{ExtensionElement, ExtensionElements};
-pub use header::{RtpHeader, RtpHeaderMut, is_rtcp};
+pub use header::{RtpHeader, RtpHeaderMut};
 pub use reception::{Reception, ReceptionStats};
 pub use sequence::{ExtendedSequence, RtpTimestamp, SequenceNumber};
 

@@ -6,6 +6,8 @@
 mod attribute;
 mod integrity;
 mod message;
+#[cfg(test)]
+mod tests;
 
 pub use attribute::{AttributeKind, ErrorCode};
 pub use integrity::IntegrityKey;

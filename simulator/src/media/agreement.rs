@@ -36,6 +36,8 @@ pub(crate) enum AgreedKeys {
         promised: (String, String),
     },
     Sdes {
+        /// The tag of the chosen line, which an answer repeats (RFC 4568 §5.1.2).
+        tag: u32,
         inbound: MasterKey,
     },
 }
@@ -215,7 +217,10 @@ fn sdes(config: &MediaConfig, remote: &RemoteDescription) -> Result<AgreedKeys, 
     let inbound = MasterKey::from_inline(&chosen.key_and_salt).ok_or_else(|| {
         SdpRejected::because("the key of the crypto line has not 30 octets in base64")
     })?;
-    Ok(AgreedKeys::Sdes { inbound })
+    Ok(AgreedKeys::Sdes {
+        tag: chosen.tag,
+        inbound,
+    })
 }
 
 fn note_what_is_wrong(

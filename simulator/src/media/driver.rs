@@ -293,3 +293,80 @@ fn canonical(ip: IpAddr) -> IpAddr {
         v4 @ IpAddr::V4(_) => v4,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::media::config::{KeyExchange, SrtpProfile};
+    use crate::media::prompt::CountedPrompt;
+    use crate::media::rtp::RtpPacket;
+    use crate::media::srtp::{MasterKey, SrtpSession};
+    use crate::sdp::{Codec, RemoteDescription};
+
+    /// The only test with real sockets and real time: a call with SDES over loopback.
+    #[tokio::test]
+    async fn a_call_over_real_sockets_is_answered_with_speech() {
+        let config = MediaConfig {
+            keys: KeyExchange::Sdes,
+            ipv4: "127.0.0.1:0".parse().expect("an address"),
+            ..MediaConfig::default()
+        };
+        let mut meta = MediaHandle::start(config, DriverConfig::default(), 7)
+            .await
+            .expect("started");
+        let offer = meta.local_sdp_offer().await.expect("running");
+        let offer = RemoteDescription::parse(&offer).expect("Meta's own SDP");
+        assert_eq!(offer.address, SocketAddr::V4(meta.ipv4()));
+
+        let socket = UdpSocket::bind("127.0.0.1:0").await.expect("a socket");
+        let key = MasterKey {
+            key: vec![1; 16],
+            salt: vec![2; 14],
+        };
+        let answer = format!(
+            "v=0\r\nc=IN IP4 127.0.0.1\r\nm=audio {} RTP/SAVP 111 126\r\n\
+             a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:{}\r\na=rtpmap:111 opus/48000/2\r\n",
+            socket.local_addr().expect("bound").port(),
+            key.to_inline()
+        );
+        meta.set_remote_sdp(&answer)
+            .await
+            .expect("running")
+            .expect("accepted");
+        meta.call_answered().await.expect("running");
+
+        let theirs = MasterKey::from_inline(&offer.crypto[0].key_and_salt).expect("Meta's key");
+        let mut srtp =
+            SrtpSession::new(SrtpProfile::Aes128CmSha1_80, &theirs, &key).expect("a session");
+        let payload = CountedPrompt::payload(Codec::Opus, 0);
+        let packet = RtpPacket {
+            payload_type: 111,
+            has_marker: true,
+            sequence: 1,
+            timestamp: 0,
+            ssrc: 9,
+            payload: &payload,
+        };
+        let sealed = srtp.protect_rtp(&packet.to_bytes()).expect("sealed");
+        socket.send_to(&sealed, offer.address).await.expect("sent");
+
+        let mut buffer = [0; LARGEST_DATAGRAM];
+        for _ in 0..3 {
+            let (length, _) = socket.recv_from(&mut buffer).await.expect("Meta speaks");
+            let plain = srtp.unprotect_rtp(&buffer[..length]).expect("authentic");
+            assert_eq!(
+                RtpPacket::parse(&plain).map(|packet| packet.payload_type),
+                Some(111)
+            );
+        }
+        assert!(matches!(
+            meta.next_event().await,
+            Some(MediaEvent::FirstPacket { .. })
+        ));
+        let report = meta.stop().await.expect("running");
+        assert_eq!(
+            (report.received.packets, report.violations),
+            (1, Vec::new())
+        );
+    }
+}

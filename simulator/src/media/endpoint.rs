@@ -3,6 +3,9 @@
 //! `handle_*` take the time and what happened, `poll_*` give what follows. A datagram is told by its first octet
 //! (RFC 7983 §7) and goes to ICE, DTLS or SRTP; while the endpoint is deaf, STUN and DTLS go nowhere.
 
+mod inbound;
+mod speaking;
+
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -10,27 +13,18 @@ use std::time::{Duration, Instant};
 use crate::media::agreement::{AgreedKeys, Agreement};
 use crate::media::config::{CallDirection, MediaConfig, SrtpProfile};
 use crate::media::credentials::Credentials;
-use crate::media::dtls::{DtlsAssociation, DtlsIdentity, DtlsOutcome, DtlsRole};
+use crate::media::dtls::{DtlsAssociation, DtlsIdentity, DtlsRole};
 use crate::media::event::{MediaEvent, MediaTimer};
-use crate::media::ice_lite::{Checked, IceLite};
-use crate::media::impairment::is_rtcp;
+use crate::media::ice_lite::IceLite;
 use crate::media::reception::Listener;
 use crate::media::report::{MediaReport, SentReport};
-use crate::media::rtcp::{self, OwnReport, Reception};
-use crate::media::rtp::RtpPacket;
 use crate::media::srtp::SrtpSession;
 use crate::media::violations::Violations;
 use crate::media::voice::Voice;
 use crate::sdp::{KeyExchange, LocalDescription, LocalKeys, PayloadTypes, SdpRejected, Setup};
 
-/// The length of a packet in time.
-const FRAME: Duration = Duration::from_millis(20);
-/// When the caller comes later than this, missed packets are skipped and not sent in a burst.
-const STALLED: Duration = Duration::from_secs(1);
 /// Datagrams and events that may wait to be polled.
 const QUEUE: usize = 4096;
-/// Seconds from the year 1900 to some moment: the wall clock of sender reports, which only have to be consistent.
-const NTP_EPOCH: u64 = 3_990_000_000;
 
 /// The endpoint could not be made: OpenSSL or Opus refused.
 #[derive(Debug, thiserror::Error)]
@@ -129,6 +123,7 @@ impl MetaMedia {
     pub fn local_sdp_offer(&self) -> String {
         self.describe(
             Setup::Actpass,
+            1,
             "audio".to_owned(),
             self.own_payload_types.clone(),
             false,
@@ -139,24 +134,25 @@ impl MetaMedia {
     pub fn local_sdp_answer(&self, remote_offer: &str) -> Result<String, SdpRejected> {
         // What is wrong with the offer is noted when it is set; here it only has to be understood.
         let agreement = Agreement::reach(&self.config, remote_offer, &mut Violations::default())?;
-        let (setup, mid) = match &agreement.keys {
+        let (setup, tag, mid) = match &agreement.keys {
             AgreedKeys::Dtls { role, .. } => {
                 let setup = match role {
                     Some(DtlsRole::Client) => Setup::Active,
                     Some(DtlsRole::Server) | None => Setup::Passive,
                 };
-                (setup, agreement.mid.clone())
+                (setup, 1, agreement.mid.clone())
             }
             // With SDES Meta writes its own mid.
-            AgreedKeys::Sdes { .. } => (Setup::Passive, None),
+            AgreedKeys::Sdes { tag, .. } => (Setup::Passive, *tag, None),
         };
         let mid = mid.unwrap_or_else(|| "audio".to_owned());
-        Ok(self.describe(setup, mid, agreement.payload_types, true))
+        Ok(self.describe(setup, tag, mid, agreement.payload_types, true))
     }
 
     fn describe(
         &self,
         setup: Setup,
+        tag: u32,
         mid: String,
         payload_types: PayloadTypes,
         is_answer: bool,
@@ -170,6 +166,7 @@ impl MetaMedia {
                 setup,
             },
             KeyExchange::Sdes => LocalKeys::Sdes {
+                tag,
                 inline: credentials.master_key.to_inline(),
             },
         };
@@ -225,7 +222,7 @@ impl MetaMedia {
                         SdpRejected::because(format!("DTLS cannot be set up: {error}"))
                     })?;
             }
-            AgreedKeys::Sdes { inbound } => {
+            AgreedKeys::Sdes { inbound, .. } => {
                 let profile = SrtpProfile::Aes128CmSha1_80;
                 self.srtp = SrtpSession::new(profile, inbound, &self.credentials.master_key);
                 self.counters.srtp_profile = Some("AES_CM_128_HMAC_SHA1_80".to_owned());
@@ -291,143 +288,6 @@ impl MetaMedia {
                 .is_none_or(|answer| now < answer + self.config.deafness)
     }
 
-    fn handle_stun(&mut self, now: Instant, source: SocketAddr, bytes: &[u8]) {
-        match self.ice.handle(source, bytes) {
-            Checked::Ignored => {}
-            Checked::Refused(reason) => {
-                self.counters.checks_refused += 1;
-                self.violations.note(format!("a check with {reason}"));
-            }
-            Checked::RoleConflict { reply } => {
-                self.counters.role_conflicts += 1;
-                self.violations
-                    .note("the business acts as controlled ICE agent");
-                self.transmit(source, reply);
-            }
-            Checked::Answered {
-                reply,
-                is_first,
-                selected_now,
-                shortcomings,
-            } => {
-                self.counters.checks_answered += 1;
-                self.transmit(source, reply);
-                for shortcoming in shortcomings {
-                    self.violations.note(shortcoming);
-                }
-                if is_first {
-                    self.moments.first_check = Some(now);
-                    let after = self.after_answer(now);
-                    self.push_event(MediaEvent::CheckAnswered { source, after });
-                }
-                if selected_now.is_some()
-                    && self.moments.dtls.is_none()
-                    && self.dtls_source.is_none()
-                {
-                    self.dtls_source = selected_now;
-                    let outcome = self.dtls.as_mut().map(|dtls| dtls.start(now));
-                    self.follow_dtls(now, outcome);
-                }
-            }
-        }
-    }
-
-    fn handle_dtls(&mut self, now: Instant, source: SocketAddr, bytes: &[u8]) {
-        // Before a check Meta drops DTLS, which is why early ClientHellos help nobody.
-        if !self.ice.has_passed(source) {
-            self.counters.dtls_before_check += 1;
-            return;
-        }
-        self.dtls_source = Some(source);
-        let outcome = self
-            .dtls
-            .as_mut()
-            .map(|dtls| dtls.handle_datagram(now, bytes));
-        self.follow_dtls(now, outcome);
-    }
-
-    fn follow_dtls(&mut self, now: Instant, outcome: Option<DtlsOutcome>) {
-        match outcome {
-            None | Some(DtlsOutcome::Nothing) => {}
-            Some(DtlsOutcome::Connected(keys)) => {
-                self.srtp = SrtpSession::new(keys.profile, &keys.inbound, &keys.outbound);
-                self.moments.dtls = Some(now);
-                self.counters.dtls_version = Some(keys.version.clone());
-                self.counters.dtls_cipher = Some(keys.cipher.clone());
-                self.counters.srtp_profile = Some(keys.profile_name.clone());
-                let after = self.after_answer(now);
-                self.push_event(MediaEvent::DtlsConnected {
-                    version: keys.version,
-                    cipher: keys.cipher,
-                    profile: keys.profile_name,
-                    after,
-                });
-            }
-            Some(DtlsOutcome::Failed(reason)) => {
-                self.violations.note(format!("DTLS failed: {reason}"));
-                self.push_event(MediaEvent::DtlsFailed { reason });
-            }
-            Some(DtlsOutcome::Closed) => self.push_event(MediaEvent::DtlsClosed),
-        }
-        let Some(destination) = self.dtls_source else {
-            return;
-        };
-        while let Some(datagram) = self.dtls.as_mut().and_then(DtlsAssociation::poll_datagram) {
-            self.transmit(destination, datagram);
-        }
-    }
-
-    fn handle_media(&mut self, now: Instant, source: SocketAddr, bytes: &[u8]) {
-        if self.moments.answered.is_none() {
-            self.moments.early.get_or_insert(now);
-        }
-        let is_rtcp = is_rtcp(bytes);
-        let plain = self.srtp.as_mut().and_then(|srtp| match is_rtcp {
-            true => srtp.unprotect_rtcp(bytes),
-            false => srtp.unprotect_rtp(bytes),
-        });
-        let Some(plain) = plain else {
-            self.counters.unauthenticated += 1;
-            return;
-        };
-        self.media_source = Some(source);
-        self.moments.last_media = Some(now);
-        if is_rtcp {
-            self.hear_rtcp(&plain);
-        } else if let Some(packet) = RtpPacket::parse(&plain) {
-            if self.moments.first_srtp.is_none() {
-                self.moments.first_srtp = Some(now);
-                let after = self.after_answer(now);
-                self.push_event(MediaEvent::FirstPacket { source, after });
-                if self.moments.answered.is_some() {
-                    self.begin_to_speak(now);
-                }
-            }
-            self.listener
-                .handle(now, &packet, &self.own_payload_types, &mut self.violations);
-        }
-    }
-
-    fn hear_rtcp(&mut self, plain: &[u8]) {
-        let heard = rtcp::read(plain, self.voice.ssrc());
-        if !heard.is_whole {
-            self.violations
-                .note("an RTCP packet of the business cannot be read");
-        }
-        if heard.byes > 0 {
-            self.push_event(MediaEvent::RtcpBye);
-        }
-        self.listener.handle_rtcp(&heard);
-    }
-
-    /// Meta's user is silent until the business was heard.
-    fn begin_to_speak(&mut self, now: Instant) {
-        self.next_frame.get_or_insert(now);
-        self.next_report
-            .get_or_insert(now + self.config.rtcp_interval);
-        self.handle_timeout(now);
-    }
-
     /// Does what is due.
     pub fn handle_timeout(&mut self, now: Instant) {
         if self
@@ -450,60 +310,6 @@ impl MetaMedia {
         {
             self.moments.timed_out = true;
             self.push_event(MediaEvent::TimedOut(timer));
-        }
-    }
-
-    fn speak(&mut self, now: Instant) {
-        while let Some(due) = self.next_frame.filter(|due| *due <= now) {
-            let is_stalled = now - due > STALLED;
-            self.next_frame = Some(if is_stalled { now } else { due + FRAME });
-            let was_playing_digits = self.voice.is_playing_digits();
-            for packet in self.voice.next_packets() {
-                self.send_sealed(&packet, SrtpSession::protect_rtp);
-            }
-            if was_playing_digits && !self.voice.is_playing_digits() {
-                self.push_event(MediaEvent::DigitsSent);
-            }
-        }
-    }
-
-    fn send_report(&mut self, now: Instant) {
-        let since_answer = self.after_answer(now);
-        let fraction = (u64::from(since_answer.subsec_nanos()) << 32) / 1_000_000_000;
-        let report = OwnReport {
-            ssrc: self.voice.ssrc(),
-            cname: &self.credentials.cname,
-            ntp_timestamp: ((NTP_EPOCH + since_answer.as_secs()) << 32) | fraction,
-            rtp_timestamp: self.voice.timestamp(),
-            packets: self.voice.packets as u32,
-            octets: self.voice.octets as u32,
-            about: self
-                .listener
-                .reception()
-                .map(|(ssrc, highest_sequence, lost)| Reception {
-                    ssrc,
-                    highest_sequence,
-                    lost,
-                }),
-        };
-        if let Some(bytes) = report.to_bytes() {
-            self.counters.sent.rtcp_packets += 1;
-            self.send_sealed(&bytes, SrtpSession::protect_rtcp);
-        }
-    }
-
-    fn send_sealed(&mut self, plain: &[u8], seal: fn(&mut SrtpSession, &[u8]) -> Option<Vec<u8>>) {
-        let sealed = self.srtp.as_mut().and_then(|srtp| seal(srtp, plain));
-        if let (Some(sealed), Some(destination)) = (sealed, self.media_destination()) {
-            self.transmit(destination, sealed);
-        }
-    }
-
-    fn media_destination(&self) -> Option<SocketAddr> {
-        match self.config.keys {
-            KeyExchange::Dtls => self.ice.selected(),
-            KeyExchange::Sdes if self.config.is_symmetric => self.media_source,
-            KeyExchange::Sdes => self.agreement.as_ref().map(|agreement| agreement.address),
         }
     }
 

@@ -461,4 +461,39 @@ mod tests {
             assert_eq!((report.audio_ms, report.ptime_ms), (400.0, Some(20.0)));
         }
     }
+
+    #[test]
+    fn a_stepped_prompt_survives_opus() {
+        let mut scene = scene(Expectation::SteppedPrompt);
+        scene.listener.prompt_started(scene.now);
+        let mut encoder = opus::Encoder::new(SAMPLE_RATE, Channels::Mono, opus::Application::Voip)
+            .expect("an encoder");
+        encoder
+            .set_bitrate(opus::Bitrate::Bits(20_000))
+            .expect("a bitrate");
+        let mut prompt = SteppedPrompt::default();
+        for number in 0..250u16 {
+            let payload = encoder
+                .encode_vec(&prompt.next_frame(), 400)
+                .expect("encoded");
+            // The first 400 ms never arrive.
+            if number >= 20 {
+                scene.hear(&RtpPacket {
+                    payload_type: 111,
+                    has_marker: false,
+                    sequence: number,
+                    timestamp: u32::from(number) * 960,
+                    ssrc: 1,
+                    payload: &payload,
+                });
+            }
+            scene.now += Duration::from_millis(20);
+        }
+        let prompt = scene.listener.report().prompt.expect("a prompt");
+        assert!((380.0..=440.0).contains(&prompt.clipped_ms), "{prompt:?}");
+        assert!(
+            prompt.lost_ms <= 60.0 && prompt.heard_ms >= 4500.0,
+            "{prompt:?}"
+        );
+    }
 }

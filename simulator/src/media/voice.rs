@@ -64,6 +64,8 @@ impl Voice {
         encoder.set_max_bandwidth(Bandwidth::Wideband)?;
         encoder.set_inband_fec(true)?;
         encoder.set_packet_loss_perc(5)?;
+        // Below five the encoder leaves out forward error correction; above it only costs benches time.
+        encoder.set_complexity(5)?;
         Ok(Self {
             config,
             encoder,
@@ -248,7 +250,7 @@ mod tests {
             }
         }
         assert!(
-            (1000..=3100).contains(&octets),
+            (1500..=2750).contains(&octets),
             "{octets} octets in one second"
         );
     }

@@ -6,6 +6,7 @@
 //!   moved to its next timer whenever our own schedule ([`Flight`]) says so.
 //! - **What comes in.** Every error of the library is the end of the association. It gets whole handshake messages in order, each
 //!   once ([`Reassembly`]), and nothing at all after the handshake: stray, late and repeated records cannot kill what is finished.
+//! - **A client that starts again.** A ClientHello with another random, in the middle of a handshake, begins a new one.
 //! - **The last flight.** As server we repeat it until the peer's first SRTP shows that it has arrived.
 //!
 //! ```text
@@ -27,8 +28,9 @@ use relay_packet::PacketBuf;
 
 use super::reassembly::{Message, Placed, Reassembly};
 use super::record::{
-    ALERT, CHANGE_CIPHER_SPEC, CLIENT_KEY_EXCHANGE, HANDSHAKE, Record, SERVER_HELLO, alert_name,
-    cipher_name, handshake_record, records, server_hello_cipher,
+    ALERT, CHANGE_CIPHER_SPEC, CLIENT_KEY_EXCHANGE, HANDSHAKE, HELLO_VERIFY_REQUEST, RANDOM_LEN,
+    Record, SERVER_HELLO, alert_name, cipher_name, client_hello_random, handshake_record, records,
+    server_hello_cipher,
 };
 use super::retransmission::Flight;
 use super::{DtlsError, DtlsIdentity};
@@ -111,15 +113,30 @@ pub trait DtlsEngine: fmt::Debug + Send {
     fn peer_authenticated(&mut self);
 }
 
+/// Which versions we speak.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DtlsVersions {
+    /// DTLS 1.2 in both roles, which every WebRTC stack speaks.
+    Only12,
+    /// The library negotiates 1.2 or 1.3. It then sees every datagram as it comes, without our care for repeated and stray ones.
+    UpTo13,
+}
+
 /// Settings that all associations of the process share.
 #[derive(Clone)]
 pub struct DtlsConfig {
     library: Arc<dimpl::Config>,
+    versions: DtlsVersions,
 }
 
 impl DtlsConfig {
-    /// DTLS 1.2 in both roles, which every WebRTC stack speaks.
+    /// DTLS 1.2 only.
     pub fn new() -> Result<Self, DtlsError> {
+        Self::with_versions(DtlsVersions::Only12)
+    }
+
+    /// Those versions.
+    pub fn with_versions(versions: DtlsVersions) -> Result<Self, DtlsError> {
         let library = dimpl::Config::builder()
             .mtu(MTU)
             // ICE has proved the address already; the cookie would cost a round trip.
@@ -132,13 +149,16 @@ impl DtlsConfig {
             .map_err(|error| DtlsError::Setup(error.to_string()))?;
         Ok(Self {
             library: Arc::new(library),
+            versions,
         })
     }
 }
 
 impl fmt::Debug for DtlsConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("DtlsConfig").finish_non_exhaustive()
+        f.debug_struct("DtlsConfig")
+            .field("versions", &self.versions)
+            .finish_non_exhaustive()
     }
 }
 
@@ -163,6 +183,8 @@ struct DimplEngine {
     /// The library's next timer, on its own clock; `None` when it waits for nothing.
     library_timer: Option<Instant>,
     reassembly: Reassembly,
+    /// The random of the ClientHello that the peer's handshake began with.
+    client_random: Option<[u8; RANDOM_LEN]>,
     change_cipher_spec_seen: bool,
     held: VecDeque<Vec<u8>>,
     flight: Option<Flight>,
@@ -170,6 +192,8 @@ struct DimplEngine {
     /// Since when a handshake has been under way.
     started_at: Option<Instant>,
     hello_attempts: u32,
+    /// It failed after the handshake, which costs nothing but its answers.
+    library_is_dead: bool,
     peer_authenticated: bool,
     refusal: Option<(u8, Instant)>,
     negotiated: Negotiated,
@@ -208,12 +232,14 @@ impl DimplEngine {
             library_clock: now,
             library_timer: None,
             reassembly: Reassembly::new(role.other()),
+            client_random: None,
             change_cipher_spec_seen: false,
             held: VecDeque::new(),
             flight: None,
             created_at: now,
             started_at: None,
             hello_attempts: 0,
+            library_is_dead: false,
             peer_authenticated: false,
             refusal: None,
             negotiated: Negotiated::default(),
@@ -233,6 +259,7 @@ impl DimplEngine {
         self.library_clock = now;
         self.library_timer = None;
         self.reassembly = Reassembly::new(self.role.other());
+        self.client_random = None;
         self.change_cipher_spec_seen = false;
         self.held.clear();
         self.flight = None;
@@ -331,6 +358,8 @@ impl DimplEngine {
     /// The library is of no more use. What it refused first may have been a stray datagram, so a server waits for another hello.
     fn library_failed(&mut self, now: Instant, error: &Error) {
         if self.phase != Phase::Handshaking {
+            self.library_is_dead = true;
+            self.library_timer = None;
             return;
         }
         self.hello_attempts += 1;
@@ -347,6 +376,14 @@ impl DimplEngine {
         match (record.content_type, record.epoch) {
             (HANDSHAKE, 0) => {
                 for fragment in record.handshake_fragments() {
+                    if self.role == DtlsRole::Server
+                        && let Some(random) = client_hello_random(&fragment)
+                        && *self.client_random.get_or_insert(random) != random
+                    {
+                        // RFC 6347 section 4.2.8: the client has lost its state and begins again.
+                        self.start_over(now);
+                        self.client_random = Some(random);
+                    }
                     repeated |= self.reassembly.add(&fragment) == Placed::FlightRepeated;
                 }
                 while let Some(message) = self.reassembly.next_message() {
@@ -385,6 +422,33 @@ impl DimplEngine {
         repeated
     }
 
+    /// With a choice of versions the library has to see what comes as it came.
+    fn handle_unfiltered(&mut self, now: Instant, datagram: &[u8]) {
+        let hello = records(datagram).any(|record| {
+            let mut fragments = record.handshake_fragments();
+            record.content_type == HANDSHAKE
+                && record.epoch == 0
+                && fragments.any(|fragment| {
+                    matches!(fragment.message_type, SERVER_HELLO | HELLO_VERIFY_REQUEST)
+                })
+        });
+        // Until the version is known, anything else ends a client of the library.
+        let undecided = self.role == DtlsRole::Client && self.library.protocol_version().is_none();
+        if self.phase == Phase::Failed || self.library_is_dead || undecided && !hello {
+            return;
+        }
+        if self.role == DtlsRole::Client && self.phase == Phase::Handshaking {
+            for record in records(datagram) {
+                note_server_hello(&mut self.negotiated, &record);
+            }
+        }
+        let result = self.library.handle_packet(datagram);
+        self.collect(now);
+        if let Err(error) = result {
+            self.library_failed(now, &error);
+        }
+    }
+
     /// Sends the last flight once more.
     fn repeat_flight(&mut self, now: Instant) {
         match self.phase {
@@ -401,6 +465,11 @@ impl DimplEngine {
                     self.fail(
                         "the peer stopped answering in the middle of the DTLS handshake".into(),
                     );
+                }
+            }
+            Phase::Connected if self.is_version_13() => {
+                if let Some(timer) = self.library_timer {
+                    self.move_library_clock(now, timer);
                 }
             }
             Phase::Connected if self.role == DtlsRole::Server => {
@@ -424,6 +493,8 @@ impl DimplEngine {
         let flight = self.flight.as_ref()?;
         let waiting = match self.phase {
             Phase::Handshaking => self.library_timer.is_some(),
+            // DTLS 1.3 acknowledges its last flight.
+            Phase::Connected if self.is_version_13() => self.library_timer.is_some(),
             Phase::Connected => {
                 self.role == DtlsRole::Server
                     && !self.peer_authenticated
@@ -446,6 +517,10 @@ impl DimplEngine {
             .filter(|_| unfinished)
     }
 
+    fn is_version_13(&self) -> bool {
+        self.library.protocol_version() == Some(dimpl::ProtocolVersion::DTLS1_3)
+    }
+
     fn awaits_start(&self) -> bool {
         self.role == DtlsRole::Client
             && self.started_at.is_none()
@@ -455,6 +530,10 @@ impl DimplEngine {
 
 impl DtlsEngine for DimplEngine {
     fn handle_datagram(&mut self, now: Instant, datagram: &[u8]) {
+        if self.config.versions == DtlsVersions::UpTo13 {
+            self.handle_unfiltered(now, datagram);
+            return;
+        }
         let mut repeated = false;
         for record in records(datagram) {
             repeated |= match self.phase {
@@ -574,7 +653,11 @@ fn new_library(config: &DtlsConfig, identity: &DtlsIdentity, role: DtlsRole, now
         certificate: identity.certificate_der().to_vec(),
         private_key: identity.private_key_der().to_vec(),
     };
-    let mut library = Dtls::new_12(Arc::clone(&config.library), certificate, now);
+    let settings = Arc::clone(&config.library);
+    let mut library = match config.versions {
+        DtlsVersions::Only12 => Dtls::new_12(settings, certificate, now),
+        DtlsVersions::UpTo13 => Dtls::new_auto(settings, certificate, now),
+    };
     library.set_active(role == DtlsRole::Client);
     library
 }

@@ -133,12 +133,22 @@ pub(super) fn handshake_record(
 
 /// The cipher suite in the body of a ServerHello (RFC 5246 section 7.4.1.3).
 pub(super) fn server_hello_cipher(body: &[u8]) -> Option<u16> {
-    const SESSION_ID_AT: usize = 2 + 32;
+    const SESSION_ID_AT: usize = 2 + RANDOM_LEN;
     let session_id_len = usize::from(*body.get(SESSION_ID_AT)?);
     let suite = body
         .get(SESSION_ID_AT + 1 + session_id_len..)?
         .first_chunk()?;
     Some(u16::from_be_bytes(*suite))
+}
+
+/// Length of the random in a hello (RFC 5246 section 7.4.1.2).
+pub(super) const RANDOM_LEN: usize = 32;
+
+/// The random of a ClientHello; `None` for other messages and for fragments that do not begin it.
+pub(super) fn client_hello_random(fragment: &HandshakeFragment<'_>) -> Option<[u8; RANDOM_LEN]> {
+    let begins = fragment.message_type == CLIENT_HELLO && fragment.offset == 0;
+    let random = fragment.body.get(2..)?.first_chunk()?;
+    begins.then_some(*random)
 }
 
 /// The name at IANA of the suites that our library knows.

@@ -21,6 +21,8 @@ use crate::dtls::{
 };
 use crate::srtp::SrtpKey;
 
+/// A handshake that takes longer has a reason that an operator should look for.
+const STALLED_AFTER: Duration = Duration::from_secs(5);
 /// A handshake that keeps failing is tried less and less often; at most so many times the first interval.
 const MAX_BACKOFF: u32 = 8;
 
@@ -41,6 +43,12 @@ pub(super) enum Outcome {
     },
     Failed {
         reason: String,
+    },
+    /// Too long without keys; told once.
+    Stalled {
+        role: DtlsRole,
+        heard: bool,
+        after: Duration,
     },
 }
 
@@ -78,6 +86,9 @@ pub(super) struct Association {
     /// Where the newest datagram came from; as server we answer there, whatever ICE thinks.
     peer: Option<Route>,
     is_peer_authenticated: bool,
+    /// Since when the roles and an address of the peer have been known.
+    possible_since: Option<Instant>,
+    told_stalled: bool,
 }
 
 impl Association {
@@ -99,6 +110,8 @@ impl Association {
             connected: None,
             peer: None,
             is_peer_authenticated: false,
+            possible_since: None,
+            told_stalled: false,
         }
     }
 
@@ -107,12 +120,11 @@ impl Association {
     pub(super) fn set_remote(&mut self, now: Instant, role: DtlsRole, fingerprint: Fingerprint) {
         match self.remote {
             Some((_, known)) if known != fingerprint => {
-                let fresh = Self::new(
+                *self = Self::new(
                     self.identity.clone(),
                     self.config.clone(),
                     self.restart_interval,
                 );
-                *self = fresh;
             }
             Some((known, _)) if known == role || self.connected.is_some() => return,
             _ => {}
@@ -174,7 +186,10 @@ impl Association {
             .as_ref()
             .and_then(|running| running.engine.poll_timeout());
         let ours = self.ready_at.filter(|_| can_verify || can_begin);
-        [engine, ours].into_iter().flatten().min()
+        [engine, ours, self.stalled_at()]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     /// Begins the handshake if it is ours to begin, sends what the engine has to send, and says what has become of it.
@@ -223,7 +238,15 @@ impl Association {
                 DtlsEvent::Failed { reason } => return self.failed(now, reason),
             }
         }
-        self.verify(now)
+        if destination.is_some() && self.remote.is_some() {
+            self.possible_since.get_or_insert(now);
+        }
+        self.verify(now).or_else(|| self.note_stalled(now))
+    }
+
+    /// Where the newest datagram of the handshake came from.
+    pub(super) fn peer(&self) -> Option<SocketAddr> {
+        self.peer.map(|(_, address)| address)
     }
 
     /// An SRTP or SRTCP packet of the peer was authentic: it has the keys and needs no flight of ours again.
@@ -291,6 +314,22 @@ impl Association {
             outbound: unverified.outbound,
             handshake: unverified.handshake,
             peer: self.peer,
+        })
+    }
+
+    fn stalled_at(&self) -> Option<Instant> {
+        let since = self.possible_since?;
+        (!self.told_stalled && self.connected.is_none()).then(|| since + STALLED_AFTER)
+    }
+
+    fn note_stalled(&mut self, now: Instant) -> Option<Outcome> {
+        let (role, _) = self.remote?;
+        self.stalled_at().filter(|at| *at <= now)?;
+        self.told_stalled = true;
+        Some(Outcome::Stalled {
+            role,
+            heard: self.peer.is_some(),
+            after: now.saturating_duration_since(self.possible_since?),
         })
     }
 

@@ -34,6 +34,13 @@ pub enum TransportEvent {
         /// From the first datagram of the handshake.
         handshake: Duration,
     },
+    /// Five seconds after the handshake could have begun there are no keys. It goes on.
+    DtlsStalled {
+        role: DtlsRole,
+        /// Whether the peer has sent any DTLS: if not, and we are the server, both sides wait for the other's ClientHello.
+        heard: bool,
+        after: Duration,
+    },
     /// A handshake came to nothing; another may be tried.
     DtlsFailed { reason: String },
     /// From now on packets can be sent.

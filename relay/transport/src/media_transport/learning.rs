@@ -125,12 +125,14 @@ impl SourceLearner {
         }
     }
 
-    /// Whether an unauthenticated handshake from there deserves a look.
-    pub(super) fn may_be_peer(&self, source: SocketAddr) -> bool {
-        let is_known = self.signalled == Some(source)
-            || self.learned.is_some_and(|(_, learned)| learned == source);
-        let is_open = self.settings.mode != LearningMode::Off && !self.is_fixed;
-        is_known || (self.signalled.is_some() && is_open)
+    /// Whether the far end is expected there.
+    pub(super) fn knows(&self, source: SocketAddr) -> bool {
+        self.signalled == Some(source) || self.learned.is_some_and(|(_, learned)| learned == source)
+    }
+
+    /// Whether the far end may turn out to be elsewhere.
+    pub(super) fn is_open(&self) -> bool {
+        self.signalled.is_some() && self.settings.mode != LearningMode::Off && !self.is_fixed
     }
 
     /// Whether a packet that teaches nothing (RTCP on the RTP port) may come from there.

@@ -483,6 +483,41 @@ fn the_same_signalling_again_changes_nothing() {
 }
 
 #[test]
+fn a_handshake_that_nobody_begins_is_told_after_five_seconds() {
+    // The far end answered `passive` to our `passive`, in effect: both wait.
+    let mut ends = Ends::new(Link::perfect(ms(20)), 1).with_ice_and_dtls(DtlsRole::Server);
+    ends.them().disable_dtls();
+    ends.run(ms(20_000), |_| false);
+    let stalled: Vec<_> = ends.ends[US]
+        .events
+        .iter()
+        .filter_map(|event| match event {
+            TransportEvent::DtlsStalled { role, heard, after } => Some((*role, *heard, *after)),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(stalled, [(DtlsRole::Server, false, ms(5000))]);
+}
+
+#[test]
+fn without_ice_a_stranger_cannot_disturb_a_handshake() {
+    let mut ends = Ends::new(Link::perfect(ms(20)), 1).with_addresses();
+    let now = ends.network.now;
+    for (end, role) in [(US, DtlsRole::Server), (THEM, DtlsRole::Client)] {
+        let transport = &mut ends.ends[end].transport;
+        transport.enable_dtls(identity(end));
+        transport.set_remote_dtls(now, role, fingerprint(1 - end));
+    }
+    ends.run(ms(15), |_| false);
+    let hello = [22, 254, 253, 0, 0, 0, 0, 0, 0, 0, 0, 0, 5, 1, 0, 0, 0, 0];
+    assert!(matches!(
+        ends.inject("203.0.113.1:666", &hello),
+        Incoming::Dropped(DropReason::DtlsUnexpected)
+    ));
+    assert!(ends.run(ms(2000), |ends| ends.iter().all(End::has_keys)));
+}
+
+#[test]
 fn a_failed_handshake_is_begun_again_at_a_limited_rate() {
     let mut ends = Ends::new(Link::perfect(ms(2)), 1).with_ice_and_dtls(DtlsRole::Client);
     let now = ends.network.now;

@@ -14,14 +14,6 @@ pub(crate) const FIXED_LEN: usize = 12;
 /// RFC 3550 section 5.1: the version, in the upper two bits of the first byte.
 const VERSION: u8 = 2 << 6;
 
-/// Whether the second byte says that this is RTCP, where RTP and RTCP share a port (RFC 5761 section 4: 64 to 95 without
-/// the marker bit, 192 to 223 as a whole byte). False for packets of fewer than two bytes.
-pub fn is_rtcp(packet: &[u8]) -> bool {
-    packet
-        .get(1)
-        .is_some_and(|second| (192..=223).contains(second))
-}
-
 /// What a header says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RtpHeader {
@@ -265,15 +257,6 @@ mod tests {
         }
         let empty = RtpHeader::parse(&FULL[..28]).unwrap();
         assert_eq!(empty.payload(&FULL[..28]), None);
-    }
-
-    #[test]
-    fn rtcp_is_told_from_rtp_by_the_second_byte() {
-        assert!(is_rtcp(&[0x80, 200]));
-        assert!(is_rtcp(&[0x81, 207]));
-        assert!(!is_rtcp(&[0x80, 111]));
-        assert!(!is_rtcp(&[0x80, 111 | 0x80]));
-        assert!(!is_rtcp(&[0x80]));
     }
 
     proptest! {

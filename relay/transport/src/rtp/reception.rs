@@ -286,11 +286,7 @@ mod tests {
 
     impl Stream {
         fn new() -> Self {
-            #[expect(
-                clippy::disallowed_methods,
-                reason = "tests need an instant to start from"
-            )]
-            let start = Instant::now();
+            let start = crate::testing::epoch();
             Self {
                 start,
                 stats: ReceptionStats::new(8000),

@@ -108,3 +108,31 @@ impl Gcm {
         self.0.open_in_place(nonce, Aad::from(aad), data).is_ok()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::hex;
+    use super::*;
+
+    /// RFC 3711 appendix B.2.
+    #[test]
+    fn the_keystream_is_that_of_rfc_3711() {
+        let cipher = CounterMode::new(&hex("2B7E151628AED2A6ABF7158809CF4F3C"));
+        let start = hex("F0F1F2F3F4F5F6F7F8F9FAFBFCFD0000");
+        let mut stream = [0; 48];
+        cipher.apply(start.as_slice().try_into().unwrap(), &mut stream);
+        let expected = "E03EAD0935C95E80E166B16DD92B4EB4 D23513162B02D0F72A43A2FE4A5F97AB \
+                        41E95B3BB0A2E8DD477901E4FCA894C0";
+        assert_eq!(stream[..], hex(expected));
+    }
+
+    /// RFC 2202 section 3, test case 2.
+    #[test]
+    fn the_tag_is_that_of_hmac_sha1() {
+        let mac = HmacSha1::new(b"Jefe");
+        let expected = hex("effcdf6ae5eb2fa2d27416d5f184df9c259a7c79");
+        assert_eq!(mac.tag(b"what do ya want ", b"for nothing?")[..], expected);
+        assert!(mac.verify(b"what do ya want ", b"for nothing?", &expected[..10]));
+        assert!(!mac.verify(b"what do ya want ", b"for nothing!", &expected[..10]));
+    }
+}

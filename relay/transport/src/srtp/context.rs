@@ -61,7 +61,7 @@ impl SrtpContext {
         Self {
             profile: key.profile(),
             mki: key.mki(),
-            transform: Transform::new(key),
+            transform: Transform::new(key.profile(), SessionKeys::derive(key)),
             state: *state,
         }
     }
@@ -183,15 +183,16 @@ impl SrtpContext {
                 if end < clear_len + GCM_TAG_LEN {
                     return Err(DropReason::Malformed);
                 }
-                // A failed attempt spoils the bytes; a copy is needed for the next one.
-                let mut copy = [0; CAPACITY];
-                if !last {
+                // A failed attempt spoils the bytes; only then, and only for another attempt, is a copy needed.
+                let copy = (!last).then(|| {
+                    let mut copy = [0; CAPACITY];
                     copy[..packet.len()].copy_from_slice(packet);
-                }
+                    copy
+                });
                 let nonce = rtp.rtp_nonce(header.ssrc, index);
                 let (clear, sealed) = packet[..end].split_at_mut(clear_len);
                 if !rtp.cipher.open(nonce, clear, sealed) {
-                    if !last {
+                    if let Some(copy) = copy {
                         let len = packet.len();
                         packet.copy_from_slice(&copy[..len]);
                     }
@@ -320,10 +321,9 @@ impl fmt::Debug for SrtpContext {
 }
 
 impl Transform {
-    fn new(key: &SrtpKey) -> Self {
-        let SessionKeys { rtp, rtcp } = SessionKeys::derive(key);
-        let key_len = key.profile().key_len();
-        if key.profile().is_aead() {
+    fn new(profile: SrtpProfile, SessionKeys { rtp, rtcp }: SessionKeys) -> Self {
+        let key_len = profile.key_len();
+        if profile.is_aead() {
             Self::Gcm {
                 rtp: Box::new(GcmKeys::new(&rtp, key_len)),
                 rtcp: Box::new(GcmKeys::new(&rtcp, key_len)),
@@ -423,3 +423,6 @@ fn rtcp_aad(clear: &[u8], word: [u8; RTCP_WORD_LEN]) -> [u8; RTCP_CLEAR_LEN + RT
 fn append_mki(packet: &mut PacketBuf, mki: Option<Mki>) -> bool {
     mki.is_none_or(|mki| packet.extend_from_slice(&mki.to_bytes()[..mki.wire_len()]))
 }
+
+#[cfg(test)]
+mod tests;

@@ -9,17 +9,10 @@ use proptest::prelude::*;
 use super::super::record::{CERTIFICATE, CLIENT_HELLO};
 use super::*;
 use crate::dtls::FingerprintHash;
+use crate::testing::epoch;
 
 /// One way of the path.
 const DELAY: Duration = Duration::from_millis(40);
-
-fn epoch() -> Instant {
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "tests need an instant to start from"
-    )]
-    Instant::now()
-}
 
 fn identity() -> Arc<DtlsIdentity> {
     let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_795_000_000);
@@ -73,12 +66,21 @@ struct Pair {
 
 impl Pair {
     fn new() -> Self {
+        Self::with_versions([DtlsVersions::Only12; 2])
+    }
+
+    fn with_versions([client, server]: [DtlsVersions; 2]) -> Self {
         let start = epoch();
-        let config = DtlsConfig::new().unwrap();
-        let ends = [DtlsRole::Client, DtlsRole::Server].map(|role| End {
-            engine: new_engine(&config, &identity(), role, start),
-            event: None,
-        });
+        let ends =
+            [(DtlsRole::Client, client), (DtlsRole::Server, server)].map(|(role, versions)| End {
+                engine: new_engine(
+                    &DtlsConfig::with_versions(versions).unwrap(),
+                    &identity(),
+                    role,
+                    start,
+                ),
+                event: None,
+            });
         Self {
             start,
             now: start,
@@ -253,6 +255,34 @@ fn lossy_paths_of_two_hundred_seeds_all_connect() {
     assert!(slowest < Duration::from_secs(5), "{slowest:?}");
 }
 
+#[test]
+fn ten_percent_loss_delays_few_handshakes_by_much() {
+    let mut delays: Vec<Duration> = (0..200)
+        .map(|seed| {
+            let mut dice = Dice(1000 + seed);
+            let mut pair = Pair::new();
+            pair.run(Duration::from_secs(20), |_, _| {
+                if dice.roll() < 0.1 {
+                    Fate::Lost
+                } else {
+                    Fate::Delivered
+                }
+            });
+            pair.connected_after().unwrap() - DELAY * 4
+        })
+        .collect();
+    delays.sort_unstable();
+    println!(
+        "median {:?}, p95 {:?}, max {:?}",
+        delays[100], delays[190], delays[199]
+    );
+    assert!(
+        delays[190] <= Duration::from_millis(150),
+        "{:?}",
+        &delays[180..]
+    );
+}
+
 /// Loses the first datagram of one flight and says how much later than on a clean path both ends had keys.
 fn delay_after_losing(sender: usize, mark: (u8, u8)) -> Duration {
     let mut pair = Pair::new();
@@ -334,9 +364,15 @@ fn a_peer_that_never_answers_is_given_up() {
 #[test]
 fn a_peer_that_vanishes_in_the_middle_is_given_up() {
     let mut pair = Pair::new();
+    let mut hellos = 0;
     pair.run(Duration::from_secs(90), |from, datagram| {
         let hello = from == 0 && flight_mark(datagram).1 == CLIENT_HELLO;
-        if hello { Fate::Delivered } else { Fate::Lost }
+        hellos += u32::from(hello);
+        if hello && hellos <= 3 {
+            Fate::Delivered
+        } else {
+            Fate::Lost
+        }
     });
     let Some((at, DtlsEvent::Failed { reason })) = &pair.ends[1].event else {
         panic!("{:?}", pair.ends[1].event);
@@ -439,6 +475,83 @@ fn strays_and_repetitions_kill_neither_end() {
     }
     pair.run(Duration::from_secs(100), |_, _| Fate::Delivered);
     assert!(pair.connected_after().is_some());
+}
+
+#[test]
+fn a_client_that_starts_again_is_heard() {
+    let mut pair = Pair::new();
+    // The first client gets as far as the server's flight, and is gone.
+    pair.run(Duration::from_millis(70), |_, _| Fate::Delivered);
+    assert!(pair.sent[1] > 0);
+    pair.path.clear();
+    pair.ends[0].engine = new_engine(
+        &DtlsConfig::new().unwrap(),
+        &identity(),
+        DtlsRole::Client,
+        pair.now,
+    );
+    pair.run(Duration::from_millis(70) + DELAY * 4, |_, _| {
+        Fate::Delivered
+    });
+    assert!(
+        pair.connected_after().is_some(),
+        "{:?}",
+        pair.ends.each_ref().map(|end| &end.event)
+    );
+}
+
+fn version(end: &End) -> &str {
+    match &end.event {
+        Some((_, DtlsEvent::Connected { version, .. })) => version,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn the_version_is_the_highest_that_both_speak() {
+    use DtlsVersions::{Only12, UpTo13};
+    for (versions, expected) in [
+        ([Only12, UpTo13], "DTLS 1.2"),
+        ([UpTo13, Only12], "DTLS 1.2"),
+        ([UpTo13, UpTo13], "DTLS 1.3"),
+    ] {
+        let mut pair = Pair::with_versions(versions);
+        pair.run(Duration::from_secs(5), |_, _| Fate::Delivered);
+        assert!(pair.connected_after().is_some(), "{versions:?}");
+        assert!(
+            pair.ends.iter().all(|end| version(end) == expected),
+            "{versions:?}"
+        );
+        let Some((_, DtlsEvent::Connected { cipher, .. })) = &pair.ends[0].event else {
+            panic!()
+        };
+        assert!(cipher.starts_with("TLS_"), "{cipher}");
+        assert!(
+            pair.ends
+                .iter()
+                .all(|end| end.engine.poll_timeout().is_none())
+        );
+    }
+}
+
+#[test]
+fn version_13_gets_through_loss_too() {
+    for seed in 0..50 {
+        let mut dice = Dice(seed);
+        let mut pair = Pair::with_versions([DtlsVersions::UpTo13; 2]);
+        pair.run(Duration::from_secs(20), |_, _| {
+            if dice.roll() < 0.2 {
+                Fate::Lost
+            } else {
+                Fate::Delivered
+            }
+        });
+        assert!(
+            pair.connected_after().is_some(),
+            "seed {seed}: {:?}",
+            pair.ends.each_ref().map(|end| &end.event)
+        );
+    }
 }
 
 #[test]

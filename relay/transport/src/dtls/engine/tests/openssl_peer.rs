@@ -11,13 +11,14 @@ use openssl::nid::Nid;
 use openssl::pkey::{PKey, Private};
 use openssl::rsa::Rsa;
 use openssl::ssl::{
-    ErrorCode, HandshakeError, MidHandshakeSslStream, Ssl, SslContext, SslMethod, SslStream,
-    SslVerifyMode,
+    ErrorCode, HandshakeError, MidHandshakeSslStream, Ssl, SslContext, SslMethod, SslOptions,
+    SslStream, SslVerifyMode,
 };
 use openssl::x509::{X509, X509Name};
 
 use super::super::*;
-use super::{epoch, identity};
+use super::identity;
+use crate::testing::epoch;
 
 /// The queues of both directions, one entry a datagram.
 #[derive(Clone, Debug, Default)]
@@ -102,8 +103,15 @@ struct Peer {
     progress: Option<Progress>,
 }
 
+/// A secret that OpenSSL's server puts into its cookies.
+const COOKIE: &[u8] = b"0123456789abcdef0123456789abcdef";
+
 impl Peer {
     fn new(role: DtlsRole, key: Key, srtp: Option<&str>) -> Self {
+        Self::with_mtu(role, key, srtp, 1200, false)
+    }
+
+    fn with_mtu(role: DtlsRole, key: Key, srtp: Option<&str>, mtu: u32, cookie: bool) -> Self {
         let (private_key, certificate) = key_and_certificate(key);
         let mut context = SslContext::builder(SslMethod::dtls()).unwrap();
         context.set_private_key(&private_key).unwrap();
@@ -113,8 +121,17 @@ impl Peer {
         if let Some(profiles) = srtp {
             context.set_tlsext_use_srtp(profiles).unwrap();
         }
+        context.set_options(SslOptions::NO_QUERY_MTU);
+        if cookie {
+            context.set_options(SslOptions::COOKIE_EXCHANGE);
+            context.set_cookie_generate_cb(|_, buffer| {
+                buffer[..COOKIE.len()].copy_from_slice(COOKIE);
+                Ok(COOKIE.len())
+            });
+            context.set_cookie_verify_cb(|_, cookie| cookie == COOKIE);
+        }
         let mut ssl = Ssl::new(&context.build()).unwrap();
-        ssl.set_mtu(1200).unwrap();
+        ssl.set_mtu(mtu).unwrap();
         let wire = Wire::default();
         let result = match role {
             DtlsRole::Client => ssl.connect(wire.clone()),
@@ -155,10 +172,18 @@ fn handshake(
     peer_key: Key,
     srtp: Option<&str>,
 ) -> (Box<dyn DtlsEngine>, Peer, Option<DtlsEvent>) {
+    let peer = Peer::new(role.other(), peer_key, srtp);
+    handshake_with(DtlsVersions::Only12, role, peer)
+}
+
+fn handshake_with(
+    versions: DtlsVersions,
+    role: DtlsRole,
+    mut peer: Peer,
+) -> (Box<dyn DtlsEngine>, Peer, Option<DtlsEvent>) {
     let mut now = epoch();
-    let config = DtlsConfig::new().unwrap();
+    let config = DtlsConfig::with_versions(versions).unwrap();
     let mut engine = new_engine(&config, &identity(), role, now);
-    let mut peer = Peer::new(role.other(), peer_key, srtp);
     let mut event = None;
     for _ in 0..400 {
         if engine.poll_timeout().is_some_and(|at| at <= now) {
@@ -252,6 +277,52 @@ fn keys_agree_as_server_of_openssl() {
         "SRTP_AEAD_AES_256_GCM",
         SrtpProfile::AeadAes256Gcm,
     );
+}
+
+#[test]
+fn openssl_may_ask_for_a_cookie() {
+    let peer = Peer::with_mtu(DtlsRole::Server, Key::Ecdsa, Some(BOTH), 1200, true);
+    let (_, peer, event) = handshake_with(DtlsVersions::Only12, DtlsRole::Client, peer);
+    assert!(
+        matches!(event, Some(DtlsEvent::Connected { .. })),
+        "{event:?}"
+    );
+    peer.stream();
+}
+
+#[test]
+fn openssl_may_cut_its_messages_into_pieces() {
+    for role in [DtlsRole::Client, DtlsRole::Server] {
+        let peer = Peer::with_mtu(role.other(), Key::Ecdsa, Some(BOTH), 256, false);
+        let (_, peer, event) = handshake_with(DtlsVersions::Only12, role, peer);
+        assert!(
+            matches!(event, Some(DtlsEvent::Connected { .. })),
+            "{event:?}"
+        );
+        peer.stream();
+    }
+}
+
+#[test]
+fn openssl_agrees_on_version_12_when_more_are_offered() {
+    for role in [DtlsRole::Client, DtlsRole::Server] {
+        let peer = Peer::new(role.other(), Key::Ecdsa, Some(BOTH));
+        let (_, peer, event) = handshake_with(DtlsVersions::UpTo13, role, peer);
+        let Some(DtlsEvent::Connected {
+            version, cipher, ..
+        }) = event
+        else {
+            panic!("{event:?}")
+        };
+        assert_eq!(version, "DTLS 1.2");
+        let theirs = peer
+            .stream()
+            .ssl()
+            .current_cipher()
+            .unwrap()
+            .standard_name();
+        assert_eq!(theirs, Some(cipher.as_str()));
+    }
 }
 
 #[test]
