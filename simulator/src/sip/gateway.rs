@@ -226,6 +226,10 @@ async fn admit(stream: TcpStream, peer: SocketAddr, server: Server, shared: Arc<
             ));
             return;
         }
+        Ok(Err(TlsError::NoHello)) => {
+            tracing::debug!(%peer, "connection closed before TLS began");
+            return;
+        }
         Ok(Err(error)) => {
             shared.violation(format!(
                 "the TLS handshake of a client ({peer}) failed: {error}; does it trust the \

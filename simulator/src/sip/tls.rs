@@ -5,6 +5,7 @@
 //! business' chain and host name, sends SNI and no ALPN; when a server asks for a client
 //! certificate all the same, Meta sends one with an internal name that no business can verify.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -36,6 +37,8 @@ pub enum TlsError {
     Unusable(rustls::Error),
     #[error("no throw-away certificate could be made: {0}")]
     Generation(#[from] rcgen::Error),
+    #[error("the client closed the connection without a ClientHello")]
+    NoHello,
     #[error("TLS: {0}")]
     Handshake(#[from] std::io::Error),
 }
@@ -135,7 +138,13 @@ impl Server {
         stream: TcpStream,
         facts: &mut TlsFacts,
     ) -> Result<TlsStream<TcpStream>, TlsError> {
-        let start = LazyConfigAcceptor::new(Acceptor::default(), stream).await?;
+        let start = LazyConfigAcceptor::new(Acceptor::default(), stream)
+            .await
+            .map_err(|error| match error.kind() {
+                // Somebody who only looks whether the port is open.
+                ErrorKind::UnexpectedEof | ErrorKind::ConnectionReset => TlsError::NoHello,
+                _ => TlsError::Handshake(error),
+            })?;
         let hello = start.client_hello();
         facts.server_name = hello.server_name().map(str::to_owned);
         facts.alpn = hello

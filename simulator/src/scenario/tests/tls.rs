@@ -55,6 +55,15 @@ async fn a_client_that_offers_alpn_sip_gets_alert_120() {
 }
 
 #[tokio::test]
+async fn a_look_whether_the_port_is_open_is_no_violation() {
+    let stage = Stage::set().await;
+    drop(tokio::net::TcpStream::connect(stage.gateway.local()).await);
+    // A whole handshake afterwards shows that the first connection was dealt with.
+    stage.connect().await;
+    assert_eq!(stage.gateway.findings(), []);
+}
+
+#[tokio::test]
 async fn a_certificate_for_another_name_stops_the_call_before_the_invite() {
     let stage = Stage::set().await;
     let mut call = stage.user_call();
