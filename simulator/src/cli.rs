@@ -17,7 +17,7 @@ use crate::sip::uas::{Challenging, Refusal};
 /// Exit status: 0 when every call went as expected and nothing was violated, 1 when not, 2 when
 /// the simulator could not run.
 #[derive(Debug, Parser)]
-#[command(name = "simulator", version, after_help = EXAMPLES)]
+#[command(name = "simulator", version, after_help = EXAMPLES, args_override_self = true)]
 pub struct Arguments {
     /// Show messages and stages while they happen (twice: whole messages). SIMULATOR_LOG
     /// overrides this with a filter such as simulator=trace.
