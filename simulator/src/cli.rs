@@ -325,9 +325,13 @@ pub struct MediaArguments {
     /// The IPv4 address to write into the description when it is another (address translation).
     #[arg(long, value_name = "ADDRESS")]
     pub advertise_ip: Option<Ipv4Addr>,
-    /// An IPv6 address for the second candidate.
+    /// Meta's IPv6 address for media. Without it an IPv6 candidate is listed all the same, as
+    /// Meta does, with nothing behind it.
     #[arg(long, value_name = "ADDRESS")]
     pub media_ipv6: Option<Ipv6Addr>,
+    /// List no IPv6 candidate at all.
+    #[arg(long, conflicts_with = "media_ipv6")]
+    pub no_ipv6: bool,
     /// Ignore STUN and DTLS for this long after the answer, as Meta does (50 to 1500).
     #[arg(long, value_name = "MS", default_value_t = 50)]
     pub setup_delay_ms: u64,

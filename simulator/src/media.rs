@@ -40,3 +40,4 @@ pub use driver::{DriverConfig, MediaHandle};
 pub use endpoint::MetaMedia;
 pub use event::{MediaEvent, MediaTimer};
 pub use report::MediaReport;
+pub(crate) use violations::CONTROLLED;

@@ -164,6 +164,8 @@ pub struct CallReport {
     pub clean_end: bool,
     /// What TLS looked like.
     pub tls: TlsFacts,
+    /// The tone the user had to hear.
+    pub expected_tone_hz: Option<f64>,
     /// The media measurements, when media was played and the call got that far.
     pub media: Option<MediaReport>,
     /// What was found, in words.
@@ -240,7 +242,7 @@ const TITLES: [&str; 13] = [
 
 fn row(at: usize, call: &CallReport) -> Vec<String> {
     let milliseconds = |value: Option<f64>| value.map_or("-".to_owned(), |ms| format!("{ms:.0}"));
-    let media = call.media.as_ref();
+    let media = call.media.as_ref().filter(|_| call.status == 200);
     let number = |value: Option<u64>| value.map_or("-".to_owned(), |value| value.to_string());
     vec![
         (at + 1).to_string(),
@@ -258,6 +260,7 @@ fn row(at: usize, call: &CallReport) -> Vec<String> {
         number(media.map(|media| media.received.lost)),
         number(media.map(|media| media.sent.packets)),
         match media {
+            _ if call.expected_tone_hz.is_none() => "-",
             None => "-",
             Some(media) if media.received.is_tone_found => "found",
             Some(_) => "no",
@@ -305,6 +308,7 @@ mod tests {
             ended_by: Some(Ender::Meta),
             clean_end: true,
             tls: TlsFacts::default(),
+            expected_tone_hz: None,
             media: None,
             findings,
             pass,

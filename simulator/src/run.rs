@@ -18,7 +18,7 @@ use crate::media::config::{Codec, Expectation};
 use crate::media::impairment::Impairment;
 use crate::report::{CallReport, Ender, Finding, RunReport};
 use crate::scenario::business_initiated::{self, BusinessCalls};
-use crate::scenario::media_leg::MediaSettings;
+use crate::scenario::media_leg::{Ipv6Candidate, MediaSettings};
 use crate::scenario::user_initiated::{self, UserCall};
 use crate::scenario::{CallSettings, Patience};
 use crate::sip::gateway::{Gateway, Invitation};
@@ -75,7 +75,7 @@ async fn uic(arguments: &UicArguments) -> Result<bool, RunError> {
         &arguments.talk,
         &arguments.media,
         arguments.expect.unwrap_or(200),
-        Some(&route),
+        Some(route.address),
     )?;
     let call = user_call(&arguments.business, &arguments.caller, &route, settings)?;
     let (gateway, _invitations) = start(&arguments.tls, arguments.listen).await?;
@@ -98,12 +98,17 @@ async fn bic(arguments: &BicArguments) -> Result<bool, RunError> {
         Some(sbc) => Some(Route::find(sbc, &arguments.business).await?),
         None => None,
     };
+    // Where the business is, or at least in which network it is expected.
+    let neighbour = route
+        .as_ref()
+        .map(|route| route.address)
+        .or(Some(arguments.listen).filter(|listen| !listen.ip().is_unspecified()));
     let refusal_status = arguments.callee.refuse.map(|refusal| refusal.status().0);
     let settings = call_settings(
         &arguments.talk,
         &arguments.media,
         arguments.expect.or(refusal_status).unwrap_or(200),
-        route.as_ref(),
+        neighbour,
     )?;
     let calls = business_calls(
         &arguments.business,
@@ -139,7 +144,7 @@ async fn bic(arguments: &BicArguments) -> Result<bool, RunError> {
 
 async fn serve(arguments: &ServeArguments) -> Result<bool, RunError> {
     let route = Route::find(&arguments.sbc, &arguments.business).await?;
-    let settings = call_settings(&arguments.talk, &arguments.media, 200, Some(&route))?;
+    let settings = call_settings(&arguments.talk, &arguments.media, 200, Some(route.address))?;
     let call = user_call(
         &arguments.business,
         &arguments.caller,
@@ -386,10 +391,10 @@ fn call_settings(
     talk: &TalkArguments,
     media: &MediaArguments,
     expected_status: u16,
-    route: Option<&Route>,
+    neighbour: Option<SocketAddr>,
 ) -> Result<CallSettings, RunError> {
     Ok(CallSettings {
-        media: media_settings(media, route)?,
+        media: media_settings(media, neighbour)?,
         hang_up: match talk.hangup {
             HangUp::Meta => Ender::Meta,
             HangUp::Business => Ender::Business,
@@ -407,7 +412,7 @@ fn call_settings(
 
 fn media_settings(
     media: &MediaArguments,
-    route: Option<&Route>,
+    neighbour: Option<SocketAddr>,
 ) -> Result<MediaSettings, RunError> {
     let codec = match media.voice {
         Voice::Opus => Codec::Opus,
@@ -428,9 +433,7 @@ fn media_settings(
             )))
         }
     };
-    let ipv4 = media
-        .media_ip
-        .unwrap_or_else(|| own_address(route.map(|route| route.address)));
+    let ipv4 = media.media_ip.unwrap_or_else(|| own_address(neighbour));
     let written = media.advertise_ip.unwrap_or(ipv4);
     Ok(MediaSettings {
         keys: match media.mode {
@@ -439,7 +442,11 @@ fn media_settings(
         },
         ipv4,
         advertised_ipv4: media.advertise_ip,
-        ipv6: media.media_ipv6,
+        ipv6: match media.media_ipv6 {
+            _ if media.no_ipv6 => Ipv6Candidate::Absent,
+            Some(address) => Ipv6Candidate::At(address),
+            None => Ipv6Candidate::Unreachable,
+        },
         setup_delay: Duration::from_millis(media.setup_delay_ms),
         tone_hz: media.tone,
         expectation: media
@@ -466,7 +473,8 @@ fn media_settings(
 /// The address this machine uses towards another; nothing is sent to find out.
 fn own_address(other: Option<SocketAddr>) -> Ipv4Addr {
     // A documentation address stands for the Internet (RFC 5737).
-    let other = other.unwrap_or(SocketAddr::from(([192, 0, 2, 1], 9)));
+    let internet = SocketAddr::from(([192, 0, 2, 1], 9));
+    let other = other.filter(SocketAddr::is_ipv4).unwrap_or(internet);
     let found = UdpSocket::bind("0.0.0.0:0")
         .and_then(|socket| socket.connect(other).and_then(|()| socket.local_addr()));
     match found {

@@ -23,6 +23,8 @@ use crate::sdp::SdpRejected;
 pub struct DriverConfig {
     /// The address written into the description if it is not the bound one.
     pub advertised_ipv4: Option<std::net::Ipv4Addr>,
+    /// Whether the IPv6 candidate is only written: what a business without IPv6 makes of it.
+    pub is_ipv6_unreachable: bool,
     /// From the business to Meta.
     pub inbound: Impairment,
     /// From Meta to the business.
@@ -81,6 +83,7 @@ impl MediaHandle {
         }
         let ipv6 = match config.ipv6 {
             None => None,
+            Some(_) if driver.is_ipv6_unreachable => None,
             Some(address) => {
                 let socket = UdpSocket::bind(address).await?;
                 if let SocketAddr::V6(bound) = socket.local_addr()? {

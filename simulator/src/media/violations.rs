@@ -1,5 +1,9 @@
 //! What the business did wrong, in words, each kind once.
 
+/// Towards an ICE-lite peer a full agent controls (RFC 8445 §6.1.1). Its own name, because a business that
+/// mends its role after the 487 has only lost time.
+pub(crate) const CONTROLLED: &str = "the business acts as controlled ICE agent";
+
 /// More than this many kinds are not kept: the call is beyond repair by then.
 const KEPT: usize = 64;
 

@@ -9,7 +9,7 @@ use crate::media::config::{
 };
 use crate::media::driver::{DriverConfig, DriverError, MediaHandle};
 use crate::media::impairment::Impairment;
-use crate::media::{MediaEvent, MediaReport};
+use crate::media::{CONTROLLED, MediaEvent, MediaReport};
 use crate::report::Findings;
 use crate::sip::random;
 use crate::sip::sdp_check::Keys;
@@ -23,8 +23,8 @@ pub struct MediaSettings {
     pub ipv4: Ipv4Addr,
     /// The address written into the description, when it is another.
     pub advertised_ipv4: Option<Ipv4Addr>,
-    /// The IPv6 candidate's address.
-    pub ipv6: Option<Ipv6Addr>,
+    /// The IPv6 candidate.
+    pub ipv6: Ipv6Candidate,
     /// How long after the answer STUN and DTLS are ignored.
     pub setup_delay: Duration,
     /// The tone Meta's user makes.
@@ -49,13 +49,28 @@ pub struct MediaSettings {
     pub is_judged: bool,
 }
 
+/// Meta always lists an IPv6 candidate, and ranks it above the IPv4 one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ipv6Candidate {
+    /// Listed, with nothing behind it: what a business without IPv6 sees.
+    Unreachable,
+    /// A socket at this address.
+    At(Ipv6Addr),
+    /// Not listed.
+    Absent,
+}
+
+/// In the shape of Meta's own addresses, from the range for documentation (RFC 3849).
+const UNREACHABLE_IPV6: Ipv6Addr =
+    Ipv6Addr::new(0x2001, 0xdb8, 0xf312, 0x131, 0xface, 0xb00c, 0, 0x699c);
+
 impl Default for MediaSettings {
     fn default() -> Self {
         Self {
             keys: Keys::Dtls,
             ipv4: Ipv4Addr::LOCALHOST,
             advertised_ipv4: None,
-            ipv6: None,
+            ipv6: Ipv6Candidate::Unreachable,
             setup_delay: Duration::from_millis(50),
             tone_hz: 700.0,
             expectation: Expectation::Nothing,
@@ -81,7 +96,11 @@ impl MediaSettings {
                 Keys::Sdes => KeyExchange::Sdes,
             },
             ipv4: SocketAddrV4::new(self.ipv4, 0),
-            ipv6: self.ipv6.map(|address| SocketAddrV6::new(address, 0, 0, 0)),
+            ipv6: match self.ipv6 {
+                Ipv6Candidate::At(address) => Some(SocketAddrV6::new(address, 0, 0, 0)),
+                Ipv6Candidate::Unreachable => Some(SocketAddrV6::new(UNREACHABLE_IPV6, 3480, 0, 0)),
+                Ipv6Candidate::Absent => None,
+            },
             deafness: self.setup_delay,
             dtls: DtlsConfig {
                 answer_setup: if self.passive_answer {
@@ -107,10 +126,19 @@ impl MediaSettings {
         };
         let driver = DriverConfig {
             advertised_ipv4: self.advertised_ipv4,
+            is_ipv6_unreachable: self.ipv6 == Ipv6Candidate::Unreachable,
             inbound: self.road.clone(),
             outbound: self.road.clone(),
         };
         MediaHandle::start(config, driver, random::seed()).await
+    }
+
+    /// The tone that must be heard.
+    pub fn expected_tone_hz(&self) -> Option<f64> {
+        match self.expectation {
+            Expectation::Tone(hz) => Some(hz),
+            _ => None,
+        }
     }
 
     /// The word for the key agreement in reports.
@@ -148,7 +176,15 @@ pub(super) async fn conclude(
         return None;
     }
     for violation in &report.violations {
-        findings.violation(violation.clone());
+        if violation == CONTROLLED && report.ice_ms.is_some() {
+            findings.note(format!(
+                "{violation} at first and mended its role after Meta's 487 ({} time(s)), which cost the \
+                 beginning of the call",
+                report.role_conflicts
+            ));
+        } else {
+            findings.violation(violation.clone());
+        }
     }
     if report.accepted_early {
         findings.violation(
@@ -176,9 +212,7 @@ fn judge_answered(report: &MediaReport, settings: &MediaSettings, findings: &mut
             "no valid SRTP packet arrived: the business must send the first packet, Meta stays \
              silent until then",
         );
-    } else if settings.expectation != Expectation::Nothing
-        && matches!(settings.expectation, Expectation::Tone(_))
-        && !report.received.is_tone_found
+    } else if matches!(settings.expectation, Expectation::Tone(_)) && !report.received.is_tone_found
     {
         findings.violation("media arrived but the expected tone was not heard");
     }

@@ -118,6 +118,7 @@ impl Record {
             ended_by: self.ended_by,
             clean_end: self.clean_end,
             tls: self.tls,
+            expected_tone_hz: settings.media.expected_tone_hz(),
             media,
             findings: self.findings.into_list(),
             pass,

@@ -11,6 +11,7 @@ use crate::media::impairment::is_rtcp;
 use crate::media::rtcp;
 use crate::media::rtp::RtpPacket;
 use crate::media::srtp::SrtpSession;
+use crate::media::violations::CONTROLLED;
 
 impl MetaMedia {
     pub(super) fn handle_stun(&mut self, now: Instant, source: SocketAddr, bytes: &[u8]) {
@@ -22,8 +23,7 @@ impl MetaMedia {
             }
             Checked::RoleConflict { reply } => {
                 self.counters.role_conflicts += 1;
-                self.violations
-                    .note("the business acts as controlled ICE agent");
+                self.violations.note(CONTROLLED);
                 self.transmit(source, reply);
             }
             Checked::Answered {
