@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use relay_packet::{DropReason, Outbox, SocketId};
 use relay_transport::ice::Component;
+use relay_transport::rtcp::NtpTime;
 use relay_transport::rtp::Ssrc;
 use relay_transport::{Learning, LocalSocket, MediaTransport};
 
@@ -56,6 +57,11 @@ pub(crate) struct LiveSection {
     pub(crate) answered_at: Option<Instant>,
     told_first_out: bool,
     report_at: Option<Instant>,
+    /// Silence is filled, with audio and with reports.
+    fills: bool,
+    /// The peer's last sender report: whose, when by its clock, when by ours.
+    last_sender_report: Option<(Ssrc, NtpTime, Instant)>,
+    cname: String,
     pub(crate) ingress: Ingress,
     pub(crate) rtp_in: Counter,
     pub(crate) rtp_out: Counter,
@@ -125,6 +131,10 @@ impl LiveSection {
             answered_at: None,
             told_first_out: false,
             report_at: None,
+            fills: egress.fill,
+            last_sender_report: None,
+            // RFC 7022 §4.2: a name for this session alone.
+            cname: format!("{:016x}", seed.rotate_left(17) ^ u64::from(section.ssrc.0)),
             ingress: Ingress::default(),
             rtp_in: Counter::default(),
             rtp_out: Counter::default(),

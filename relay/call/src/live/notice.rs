@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use relay_packet::Outbox;
 use relay_transport::TransportEvent;
+use relay_transport::dtls::DtlsRole;
 use relay_transport::ice::CheckCounts;
 
 use super::{Live, LiveSection};
@@ -186,6 +187,9 @@ fn told(event: TransportEvent, name: &impl Fn() -> String) -> Option<CallEvent> 
             profile: profile.to_string(),
             after,
         }),
+        TransportEvent::DtlsStalled { role, heard, after } => {
+            failure(Failure::Dtls, handshake_stalled(role, heard, after))
+        }
         TransportEvent::DtlsFailed { reason } => {
             let kind = if reason.contains("certificate is") {
                 Failure::Fingerprint
@@ -205,6 +209,23 @@ fn told(event: TransportEvent, name: &impl Fn() -> String) -> Option<CallEvent> 
             to,
         }),
     }
+}
+
+/// Why there are no keys, as far as what came from the peer tells.
+fn handshake_stalled(role: DtlsRole, heard: bool, after: Duration) -> String {
+    let why = match (role, heard) {
+        (_, true) => {
+            "the peer sends DTLS and the handshake does not come to an end: flights are lost, or it refuses ours"
+        }
+        (DtlsRole::Client, false) => {
+            "our ClientHello is not answered: the peer is no DTLS server here (was its description a=setup:active?)"
+        }
+        (DtlsRole::Server, false) => {
+            "the peer sends no ClientHello, and we wait for it: both sides are passive (a=setup), never use DTLS=passive \
+             towards WhatsApp"
+        }
+    };
+    format!("no DTLS keys after {} s: {why}", after.as_secs())
 }
 
 /// Why no pair works, as far as the numbers tell.

@@ -1,30 +1,206 @@
-//! RTCP of a section: what passes from one party to the other, and what we add of our own.
+//! RTCP of a section: what passes from one party to the other, and what we add of our own (RFC 3550 §6).
+//!
+//! Reports pass translated, because the streams they speak of have other numbers on the other side. A leg that must never
+//! fall silent gets reports of ours whenever no other passed for a while.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use relay_packet::{DropReason, Outbox, PacketBuf};
+use relay_transport::rtcp::{
+    Compound, NtpTime, ReportBlock, ReportedStream, SenderInfo, SentStream, Translation, translate,
+    write_report,
+};
+use relay_transport::rtp::Ssrc;
 
 use super::{Live, LiveSection};
 use crate::config::CallConfig;
+use crate::egress::Egress;
+
+/// Silence with RTCP in it keeps a WhatsApp call alive; RFC 3550 §6.2 wants a report every five seconds anyway.
+const INTERVAL: Duration = Duration::from_secs(5);
+/// RFC 3550 §6.2: the first one comes after half the interval.
+const FIRST: Duration = Duration::from_millis(2500);
+/// While nothing can be sent, look again soon.
+const RETRY: Duration = Duration::from_millis(500);
 
 impl Live {
     /// Passes RTCP on to those who hear the section.
     pub(super) fn forward_rtcp(
         &mut self,
-        _now: Instant,
+        now: Instant,
         position: usize,
         packet: PacketBuf,
         out: &mut Outbox,
     ) {
-        let targets: Vec<usize> = self.sections[position].paths.iter().map(|p| p.to).collect();
-        let _ = targets;
-        self.sections[position].count_drop(DropReason::RtcpFiltered);
+        let speaker = &mut self.sections[position];
+        speaker.note_reports(now, &packet);
+        let listeners: Vec<usize> = speaker.paths.iter().map(|path| path.to).collect();
+        for listener in listeners {
+            let Ok([speaker, listener]) = self.sections.get_disjoint_mut([position, listener])
+            else {
+                continue;
+            };
+            let mut copy = out.copy_of(&packet);
+            let allowed = listener
+                .may_report()
+                .and_then(|()| translated(&mut copy, speaker, listener));
+            let result = match allowed {
+                Ok(()) => listener.send_rtcp(now, copy, out),
+                Err(reason) => {
+                    out.recycle(copy);
+                    Err(reason)
+                }
+            };
+            if let Err(reason) = result {
+                self.sections[position].count_drop(reason);
+            }
+        }
         out.recycle(packet);
     }
 }
 
-impl LiveSection {
-    pub(super) fn schedule_reports(&mut self, _now: Instant) {}
+/// Rewrites RTCP of the speaker for the listener.
+fn translated(
+    packet: &mut PacketBuf,
+    speaker: &LiveSection,
+    listener: &LiveSection,
+) -> Result<(), DropReason> {
+    translate(
+        packet,
+        &Translation {
+            sent: &|ssrc| sent(&listener.egress, ssrc),
+            reported: &|ssrc| reported(&speaker.egress, ssrc),
+            feedback: listener.feedback,
+        },
+    )
+}
 
-    pub(super) fn report(&mut self, _now: Instant, _config: &CallConfig, _out: &mut Outbox) {}
+/// How the listener knows a stream of the speaker. A speaker that has sent no RTP yet is known by the SSRC it will have.
+fn sent(egress: &Egress, ssrc: Ssrc) -> Option<SentStream> {
+    if egress.is_transparent() {
+        return Some(SentStream {
+            ssrc,
+            timestamp_offset: 0,
+        });
+    }
+    match egress.translation() {
+        Some(translation) if translation.source == ssrc => Some(SentStream {
+            ssrc: translation.ssrc,
+            timestamp_offset: translation.timestamp_offset,
+        }),
+        Some(_) => None,
+        None => Some(SentStream {
+            ssrc: egress.ssrc(),
+            timestamp_offset: 0,
+        }),
+    }
+}
+
+/// Which stream of the listener the speaker hears under an SSRC of ours.
+fn reported(egress: &Egress, ssrc: Ssrc) -> Option<ReportedStream> {
+    if egress.is_transparent() {
+        return Some(ReportedStream {
+            ssrc,
+            sequence_offset: 0,
+        });
+    }
+    let translation = egress.translation().filter(|t| t.ssrc == ssrc)?;
+    Some(ReportedStream {
+        ssrc: translation.source,
+        sequence_offset: translation.sequence_offset.into(),
+    })
+}
+
+impl LiveSection {
+    /// Remembers the peer's sender report: our next report refers to it.
+    fn note_reports(&mut self, now: Instant, packet: &PacketBuf) {
+        let reports = Compound::parse(packet);
+        if let Some(report) = reports.and_then(|r| r.sender_reports().last()) {
+            self.last_sender_report = Some((report.sender, report.info.ntp, now));
+        }
+    }
+
+    /// Whether RTCP may leave for the party: not before it was answered.
+    fn may_report(&self) -> Result<(), DropReason> {
+        if self.egress.is_open() {
+            Ok(())
+        } else {
+            Err(DropReason::GateClosed)
+        }
+    }
+
+    fn send_rtcp(
+        &mut self,
+        now: Instant,
+        packet: PacketBuf,
+        out: &mut Outbox,
+    ) -> Result<(), DropReason> {
+        let len = packet.len();
+        let transport = match &mut self.rtcp {
+            Some(transport) if !self.mux => transport,
+            _ if self.mux => &mut self.rtp,
+            _ => {
+                out.recycle(packet);
+                return Err(DropReason::NoDestination);
+            }
+        };
+        transport.send_rtcp(packet, out)?;
+        self.rtcp_out.add(len);
+        if self.report_at.is_some() {
+            self.report_at = Some(now + INTERVAL);
+        }
+        Ok(())
+    }
+
+    /// The leg was answered: our own reports begin, if it is one that must not fall silent.
+    pub(super) fn schedule_reports(&mut self, now: Instant) {
+        if self.fills && self.wants {
+            self.report_at.get_or_insert(now + FIRST);
+        } else {
+            self.report_at = None;
+        }
+    }
+
+    /// Sends a report of our own when none has passed for a while.
+    pub(super) fn report(&mut self, now: Instant, config: &CallConfig, out: &mut Outbox) {
+        if self.report_at.is_none_or(|at| at > now) {
+            return;
+        }
+        self.report_at = Some(now + RETRY);
+        if self.may_report().is_err() {
+            return;
+        }
+        let ntp = NtpTime::from_unix(config.clock.unix_at(now));
+        let stats = self.egress.stats();
+        let info = self
+            .egress
+            .timestamp_at(now)
+            .map(|rtp_timestamp| SenderInfo {
+                ntp,
+                rtp_timestamp,
+                // RFC 3550 §6.4.1: counts of 32 bits, which may wrap.
+                packets: stats.packets as u32,
+                octets: stats.octets as u32,
+            });
+        let last = self.last_sender_report;
+        let blocks: Vec<ReportBlock> = self
+            .ingress
+            .latest_mut()
+            .map(|(ssrc, stats)| {
+                let last = last
+                    .filter(|(sender, _, _)| *sender == ssrc)
+                    .map(|(_, ntp, at)| (ntp, now.saturating_duration_since(at)));
+                ReportBlock::about(ssrc, stats, last)
+            })
+            .into_iter()
+            .collect();
+        let mut packet = out.take();
+        let ssrc = self.egress.ssrc();
+        if write_report(&mut packet, ssrc, info.as_ref(), &blocks, &self.cname) {
+            // What cannot be sent now is tried again at the time set above.
+            let _counted_by_the_transport = self.send_rtcp(now, packet, out);
+        } else {
+            out.recycle(packet);
+        }
+    }
 }

@@ -43,6 +43,14 @@ impl Ingress {
         self.sources.iter().map(|(ssrc, stats)| (*ssrc, stats))
     }
 
+    /// The source that spoke last, to be reported on.
+    pub(crate) fn latest_mut(&mut self) -> Option<(Ssrc, &mut ReceptionStats)> {
+        self.sources
+            .iter_mut()
+            .max_by_key(|(_, stats)| stats.last_arrival())
+            .map(|(ssrc, stats)| (*ssrc, stats))
+    }
+
     /// The first source: the one that `query` names beside the stream.
     pub(crate) fn first(&self) -> Option<Ssrc> {
         self.sources.first().map(|(ssrc, _)| *ssrc)
