@@ -4,7 +4,7 @@
 #   make demo RELAY=rtpengine  the same with Debian's rtpengine in place of tandem
 #   make test                  everything that can be tested, the demo's calls included
 #   make lint                  formatting, clippy, documentation, and the house rules
-#   make fuzz                  the fuzz targets, a minute each
+#   make fuzz                  what the network can reach, fed with damaged input, a minute each
 #   make bench                 side by side with rtpengine, as ratios
 
 RELAY ?= tandem
