@@ -1,9 +1,11 @@
 //! DTLS-SRTP (RFC 5763, RFC 5764): the handshake that gives both ends the keys of SRTP.
 //!
-//! The library that speaks DTLS is named in `engine.rs` alone. Whether the peer's certificate is the one its SDP announced is
-//! for the caller to check with [`Fingerprint::matches`], because the SDP may come after the handshake.
+//! The library that speaks DTLS is named in `dimpl_engine.rs` and its folder alone; others see the trait [`DtlsEngine`].
+//! Whether the peer's certificate is the one its SDP announced is for the caller to check with [`Fingerprint::matches`],
+//! because the SDP may come after the handshake.
 
 mod certificate;
+mod dimpl_engine;
 mod engine;
 mod fingerprint;
 mod reassembly;
@@ -11,7 +13,8 @@ mod record;
 mod retransmission;
 
 pub use certificate::DtlsIdentity;
-pub use engine::{DtlsConfig, DtlsEngine, DtlsEvent, DtlsRole, DtlsVersions, new_engine};
+pub use dimpl_engine::{DtlsConfig, DtlsVersions, new_engine};
+pub use engine::{DtlsEngine, DtlsEvent, DtlsRole};
 pub use fingerprint::{Fingerprint, FingerprintError, FingerprintHash};
 
 /// Why we have no DTLS to offer.

@@ -16,8 +16,10 @@ use openssl::ssl::{
 };
 use openssl::x509::{X509, X509Name};
 
+use super::super::outcome::split_material;
 use super::super::*;
 use super::identity;
+use crate::srtp::SrtpProfile;
 use crate::testing::epoch;
 
 /// The queues of both directions, one entry a datagram.

@@ -7,8 +7,10 @@ use std::time::SystemTime;
 use proptest::prelude::*;
 
 use super::super::record::{CERTIFICATE, CLIENT_HELLO};
+use super::settings::MTU;
 use super::*;
 use crate::dtls::FingerprintHash;
+use crate::srtp::SrtpProfile;
 use crate::testing::epoch;
 
 /// One way of the path.

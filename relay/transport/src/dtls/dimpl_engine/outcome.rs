@@ -1,0 +1,117 @@
+//! What a handshake came to: the keys, or a sentence for the operator.
+
+use dimpl::{CertificateError, CryptoError, Dtls, Error, SecurityError};
+
+use super::super::record::{alert_name, cipher_name};
+use super::super::{DtlsEvent, DtlsRole};
+use crate::srtp::{SrtpKey, SrtpProfile};
+
+/// What the library and the messages in the clear have told.
+#[derive(Default)]
+pub(super) struct Negotiated {
+    pub(super) cipher: Option<u16>,
+    pub(super) peer_certificate_der: Vec<u8>,
+    pub(super) material: Option<(Vec<u8>, dimpl::SrtpProfile)>,
+}
+
+impl Negotiated {
+    /// The event of a finished handshake, or why its keys are of no use.
+    pub(super) fn event(&mut self, role: DtlsRole, library: &Dtls) -> Result<DtlsEvent, String> {
+        let (material, profile) = self.material.take().ok_or(
+            "the DTLS handshake was finished, but the peer offered no SRTP protection profile that the relay knows \
+             (SRTP_AEAD_AES_256_GCM, SRTP_AEAD_AES_128_GCM, SRTP_AES128_CM_HMAC_SHA1_80)",
+        )?;
+        let profile = match profile {
+            dimpl::SrtpProfile::AES128_CM_SHA1_80 => SrtpProfile::Aes128CmSha1_80,
+            dimpl::SrtpProfile::AEAD_AES_128_GCM => SrtpProfile::AeadAes128Gcm,
+            dimpl::SrtpProfile::AEAD_AES_256_GCM => SrtpProfile::AeadAes256Gcm,
+            other => {
+                return Err(format!(
+                    "the SRTP protection profile {other} is not supported"
+                ));
+            }
+        };
+        let [client, server] = split_material(profile, &material)
+            .ok_or("the DTLS library gave keys of a wrong length")?;
+        let (inbound, outbound) = match role {
+            DtlsRole::Client => (server, client),
+            DtlsRole::Server => (client, server),
+        };
+        let version = match library.protocol_version() {
+            Some(dimpl::ProtocolVersion::DTLS1_3) => "DTLS 1.3",
+            _ => "DTLS 1.2",
+        };
+        Ok(DtlsEvent::Connected {
+            version: version.into(),
+            cipher: cipher_name(self.cipher),
+            profile,
+            inbound,
+            outbound,
+            peer_certificate_der: std::mem::take(&mut self.peer_certificate_der),
+        })
+    }
+}
+
+/// RFC 5764 section 4.2: the client's key, the server's key, the client's salt, the server's salt.
+pub(super) fn split_material(profile: SrtpProfile, material: &[u8]) -> Option<[SrtpKey; 2]> {
+    let (keys, salts) = material.split_at_checked(2 * profile.key_len())?;
+    let (client_key, server_key) = keys.split_at(profile.key_len());
+    let (client_salt, server_salt) = salts.split_at_checked(profile.salt_len())?;
+    let join =
+        |key: &[u8], salt: &[u8]| SrtpKey::from_material(profile, &[key, salt].concat()).ok();
+    Some([
+        join(client_key, client_salt)?,
+        join(server_key, server_salt)?,
+    ])
+}
+
+/// What an alert of the peer means for the operator.
+pub(super) fn refused(description: u8, role: DtlsRole) -> String {
+    let name = alert_name(description);
+    let mut reason =
+        format!("the peer refused the DTLS handshake with the alert {name} ({description})");
+    if description == 40 && role == DtlsRole::Client {
+        reason.push_str(
+            "; if its certificate is RSA, the relay cannot use it: only ECDSA is supported",
+        );
+    }
+    reason
+}
+
+/// What an error of the library means for the operator.
+pub(super) fn explain(error: &Error, role: DtlsRole) -> String {
+    match error {
+        Error::SecurityError(SecurityError::NoMutuallyAcceptableCipherSuite) => {
+            "the peer offers no DTLS cipher suite that the relay knows (ECDHE with ECDSA and AES-GCM or ChaCha20)".into()
+        }
+        Error::SecurityError(SecurityError::ExtendedMasterSecretNotNegotiated) => {
+            "the peer does not support the extended master secret (RFC 7627), without which the relay makes no keys".into()
+        }
+        Error::SecurityError(
+            SecurityError::UnsupportedClientVersion(_) | SecurityError::UnsupportedServerVersion(_),
+        ) => "the peer does not speak DTLS 1.2".into(),
+        Error::SecurityError(SecurityError::FatalAlert { description }) => refused(*description, role),
+        Error::CertificateError(
+            CertificateError::NoClientCertificateReceived | CertificateError::NoServerCertificateReceived,
+        ) => "the peer sent no certificate that the relay could use; it may have an RSA one, and only ECDSA is supported".into(),
+        Error::CertificateError(
+            CertificateError::MissingEcCurveParameter
+            | CertificateError::InvalidEcCurveParameter
+            | CertificateError::UnsupportedEcCurve
+            | CertificateError::InvalidSubjectPublicKey,
+        )
+        | Error::CryptoError(
+            CryptoError::UnsupportedPublicKeyAlgorithm
+            | CryptoError::UnsupportedEcCurve
+            | CryptoError::MissingEcCurveParameter
+            | CryptoError::InvalidEcCurveParameter
+            | CryptoError::UnsupportedSignatureAlgorithm(_)
+            | CryptoError::SignatureAlgorithmMismatch { .. }
+            | CryptoError::UnsupportedSignaturePair { .. }
+            | CryptoError::UnsupportedSignatureVerification { .. },
+        ) => format!(
+            "the peer's certificate is not supported: the relay wants ECDSA on P-256 or P-384, not RSA ({error})"
+        ),
+        other => format!("the DTLS handshake failed: {other}"),
+    }
+}
