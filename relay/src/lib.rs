@@ -14,6 +14,7 @@ pub mod config;
 pub mod control;
 pub mod logging;
 pub mod metrics;
+pub mod service_manager;
 pub mod signals;
 pub mod worker;
 
@@ -27,7 +28,7 @@ use relay_call::{CallConfig, DtlsIdentity, InterfaceAddress, Timeouts, WallClock
 use relay_net::{ControlSocket, SocketOptions};
 use thiserror::Error;
 use tokio::sync::{mpsc, oneshot};
-use tracing::{error, info};
+use tracing::{error, info, warn};
 
 pub use config::Config;
 use control::dispatch::Dispatch;
@@ -67,6 +68,8 @@ pub enum StartError {
 /// A running relay. Dropping it ends it.
 #[derive(Debug)]
 pub struct Relay {
+    /// The limit of descriptors, if there is one.
+    open_files: Option<u64>,
     control_addresses: Vec<SocketAddr>,
     dispatch: Arc<Dispatch>,
     stop: Option<oneshot::Sender<()>>,
@@ -76,6 +79,7 @@ pub struct Relay {
 impl Relay {
     /// Starts workers and control; on return the relay answers.
     pub fn start(config: Config) -> Result<Self, StartError> {
+        let open_files = relay_net::open_files::raise_limit();
         try_media_addresses(&config)?;
         let mut sockets = Vec::new();
         for &address in &config.listen_ng {
@@ -114,6 +118,7 @@ impl Relay {
         let (stop, stopped) = oneshot::channel();
         let control = start_control(Arc::clone(&dispatch), sockets, gone, stopped)?;
         Ok(Self {
+            open_files,
             control_addresses,
             dispatch,
             stop: Some(stop),
@@ -277,6 +282,20 @@ pub fn describe(config: &Config, relay: &Relay) {
     }
     for address in relay.control_addresses() {
         info!("control (NG) on udp {address}");
+    }
+    let addresses = config
+        .interfaces
+        .iter()
+        .map(|i| i.addresses.len())
+        .sum::<usize>();
+    let wanted = config.ports.len() * addresses;
+    if let Some(limit) = relay.open_files
+        && limit < wanted as u64
+    {
+        warn!(
+            "the limit of open files is {limit}, and all ports together are {wanted}: \
+             calls will fail with `Ran out of ports` before the ports are used up; raise it (LimitNOFILE, ulimit -n)"
+        );
     }
     info!(
         "ready: {} workers, ports {} to {}",

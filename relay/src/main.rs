@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use relay::config::{self, Config};
-use relay::{Relay, logging, signals};
+use relay::{Relay, logging, service_manager, signals};
 use relay_net::background::{Detached, detach};
 use tracing::{error, info, warn};
 
@@ -25,11 +25,16 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
+    let mut last_word = None;
     if !config.process.foreground {
         // Before any thread: a fork copies only the one that calls it.
         match detach() {
-            Ok(Detached::Starter) => return ExitCode::SUCCESS,
-            Ok(Detached::Daemon) => {}
+            Ok(Detached::Starter(Ok(()))) => return ExitCode::SUCCESS,
+            Ok(Detached::Starter(Err(reason))) => {
+                eprintln!("tandem: {reason}");
+                return ExitCode::FAILURE;
+            }
+            Ok(Detached::Daemon(word)) => last_word = Some(word),
             Err(error) => eprintln!("tandem: stays in the foreground: {error}"),
         }
     }
@@ -38,30 +43,50 @@ fn main() -> ExitCode {
     for remark in remarks {
         info!("{remark}");
     }
-    match run(config, level) {
-        Ok(()) => ExitCode::SUCCESS,
+    match start(&config) {
+        Ok(relay) => {
+            if let Some(word) = last_word {
+                word.ready();
+            }
+            service_manager::tell("READY=1");
+            match run(&config, relay, level) {
+                Ok(()) => ExitCode::SUCCESS,
+                Err(error) => {
+                    error!("cannot wait for signals: {error}");
+                    ExitCode::FAILURE
+                }
+            }
+        }
         Err(problem) => {
             error!("{problem}");
-            // In the background the log is syslog, and in the foreground this says it once more where it is looked for.
+            if let Some(word) = last_word {
+                word.failed(&problem);
+            }
             ExitCode::FAILURE
         }
     }
 }
 
-fn run(config: Config, level: logging::LogLevel) -> Result<(), Box<dyn std::error::Error>> {
-    let pidfile = config.process.pidfile.clone();
-    let relay = Relay::start(config.clone())?;
-    if let Some(path) = &pidfile {
+/// Everything that can go wrong at the start, in words for the operator.
+fn start(config: &Config) -> Result<Relay, String> {
+    let relay = Relay::start(config.clone()).map_err(|error| error.to_string())?;
+    if let Some(path) = &config.process.pidfile {
         std::fs::write(path, format!("{}\n", std::process::id()))
             .map_err(|error| format!("option pidfile: {}: {error}", path.display()))?;
     }
-    relay::describe(&config, &relay);
+    relay::describe(config, &relay);
+    Ok(relay)
+}
+
+/// Waits for the signal to end, and ends.
+fn run(config: &Config, relay: Relay, level: logging::LogLevel) -> std::io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
     let signal = runtime.block_on(signals::until_stopped(level))?;
     let begun = Instant::now();
     info!("signal {signal}: ending {} calls", relay.sessions());
+    service_manager::tell("STOPPING=1");
     // If a thread hangs, the process must end all the same: whoever stopped us is waiting.
     std::thread::spawn(|| {
         std::thread::sleep(LONGEST_END);
@@ -69,7 +94,7 @@ fn run(config: Config, level: logging::LogLevel) -> Result<(), Box<dyn std::erro
         std::process::exit(0);
     });
     relay.shutdown();
-    if let Some(path) = &pidfile {
+    if let Some(path) = &config.process.pidfile {
         // Somebody may have removed it already.
         let _ = std::fs::remove_file(path);
     }

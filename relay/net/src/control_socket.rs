@@ -12,6 +12,9 @@ use std::os::fd::{AsFd, AsRawFd};
 
 use socket2::{Domain, Protocol, SockAddr, SockAddrStorage, Socket, Type};
 
+/// What may wait in the kernel while we are busy.
+const RECEIVE_BUFFER: usize = 1 << 20;
+
 /// Room for one control message of either family, aligned as the kernel wants it.
 #[repr(C, align(8))]
 struct Control([u8; 64]);
@@ -61,6 +64,8 @@ impl ControlSocket {
             SocketAddr::V6(_) => (libc::IPPROTO_IPV6, libc::IPV6_RECVPKTINFO),
         };
         switch_on(&socket, level, option)?;
+        // A proxy that restarts asks about all its calls at once. The kernel cuts this to what it allows.
+        socket.set_recv_buffer_size(RECEIVE_BUFFER)?;
         socket.bind(&address.into())?;
         let bound = socket.local_addr()?.as_socket().unwrap_or(address);
         Ok(Self {

@@ -6,7 +6,7 @@
 //! - [`Backend`] is the shape; [`PerPort`] the implementation that works anywhere: one bound, unconnected socket per media port,
 //!   epoll, a bounded drain, and a nap that lets packets gather while the worker is busy ([`Coalescer`]).
 //! - [`ControlSocket`] answers from the address that was asked.
-//! - [`Wake`], [`affinity`], [`interfaces`] and [`background`] are what a worker thread and a daemon need besides.
+//! - [`Wake`], [`affinity`], [`interfaces`], [`open_files`] and [`background`] are what a worker thread and a daemon need besides.
 
 pub mod affinity;
 mod backend;
@@ -14,6 +14,7 @@ pub mod background;
 mod coalesce;
 mod control_socket;
 pub mod interfaces;
+pub mod open_files;
 mod per_port;
 mod socket;
 mod wake;

@@ -1,0 +1,63 @@
+//! What happens when there is no more: ports, sessions.
+
+use ng_protocol::{Outcome, Value};
+use tests::ng_client::{command, offer, words};
+use tests::{RtpPeer, TestRelay, sdp};
+
+#[test]
+fn the_text_for_no_more_ports_is_the_one_that_proxies_know() {
+    // Four ports are one call: a pair towards each side.
+    let relay = TestRelay::start_with("127.11.0.1", |config| config.ports = 30_000..=30_003);
+    let mut proxy = relay.client();
+    let peer = RtpPeer::new(relay.address, 1);
+    let sdp = sdp::phone(peer.address());
+    proxy.sdp_of(&offer("first", "a", &sdp));
+    let refused = proxy.ask(&offer("second", "a", &sdp));
+    assert_eq!(refused.error_reason(), Some("Ran out of ports"));
+    assert_eq!(
+        relay.relay().sessions(),
+        1,
+        "a refused offer leaves no call"
+    );
+    assert_eq!(relay.media_sockets(), 4);
+
+    let delete = command("delete", "first").with("delete-delay", 0i64);
+    assert_eq!(proxy.ask(&delete).outcome(), Outcome::Ok);
+    proxy.sdp_of(&offer("third", "a", &sdp));
+}
+
+#[test]
+fn sessions_beyond_the_limit_are_refused_in_the_form_the_proxy_understands() {
+    let relay = TestRelay::start_with("127.11.0.2", |config| config.max_sessions = Some(1));
+    let mut proxy = relay.client();
+    let peer = RtpPeer::new(relay.address, 1);
+    let sdp = sdp::phone(peer.address());
+    proxy.sdp_of(&offer("first", "a", &sdp));
+    let text = "Parallel session limit reached";
+
+    let opensips = proxy.ask(&offer("second", "a", &sdp));
+    assert_eq!(opensips.error_reason(), Some(text));
+
+    let kamailio = offer("second", "a", &sdp).with("supports", words(&["load limit"]));
+    let kamailio = proxy.ask(&kamailio);
+    assert_eq!(kamailio.outcome(), Outcome::LoadLimit);
+    assert_eq!(
+        kamailio.body().get("message").and_then(Value::as_str),
+        Some(text)
+    );
+
+    // A call that is known already is never refused.
+    proxy.sdp_of(&offer("first", "a", &sdp));
+}
+
+#[test]
+fn a_limit_of_zero_drains() {
+    let relay = TestRelay::start_with("127.11.0.3", |config| config.max_sessions = Some(0));
+    let mut proxy = relay.client();
+    let peer = RtpPeer::new(relay.address, 1);
+    let sdp = sdp::phone(peer.address());
+    let refused = proxy.ask(&offer("first", "a", &sdp));
+    assert_eq!(refused.outcome(), Outcome::Error);
+    let ping = ng_protocol::Dictionary::new().with("command", "ping");
+    assert_eq!(proxy.ask(&ping).outcome(), Outcome::Pong);
+}

@@ -1,0 +1,8 @@
+//! The real daemon in this process, real UDP on loopback addresses.
+//!
+//! Each test has a loopback address of its own, so that tests can run side by side and can count the kernel's sockets.
+
+mod control;
+mod hygiene;
+mod limits;
+mod media;

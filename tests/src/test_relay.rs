@@ -1,0 +1,88 @@
+//! A relay in this process, on a loopback address of its own.
+
+use std::net::{IpAddr, SocketAddr};
+use std::time::{Duration, Instant};
+
+use relay::{Config, Relay};
+
+use crate::NgClient;
+
+/// A running relay and where it is.
+#[derive(Debug)]
+pub struct TestRelay {
+    /// Its only media address, which no other test uses.
+    pub address: IpAddr,
+    relay: Option<Relay>,
+}
+
+impl TestRelay {
+    /// A relay with one worker on `address`, such as `127.0.7.1`.
+    pub fn start(address: &str) -> Self {
+        Self::start_with(address, |_| {})
+    }
+
+    /// The same with some options changed.
+    pub fn start_with(address: &str, change: impl FnOnce(&mut Config)) -> Self {
+        let address: IpAddr = address.parse().expect("an address");
+        let mut config = Config::on(address);
+        config.workers = 1;
+        change(&mut config);
+        let relay = Relay::start(config).expect("a relay that starts");
+        Self {
+            address,
+            relay: Some(relay),
+        }
+    }
+
+    /// The relay itself.
+    pub fn relay(&self) -> &Relay {
+        self.relay.as_ref().expect("a relay that runs")
+    }
+
+    /// Where it listens for proxies.
+    pub fn control(&self) -> SocketAddr {
+        self.relay().control_addresses()[0]
+    }
+
+    /// A proxy on the same address.
+    pub fn client(&self) -> NgClient {
+        NgClient::new(self.address, self.control())
+    }
+
+    /// How many UDP sockets of the media range the kernel has bound on the relay's address.
+    pub fn media_sockets(&self) -> usize {
+        udp_sockets(self.address, 30_000..=39_999)
+    }
+
+    /// Waits until `condition` holds; says so when it never does.
+    pub fn eventually(&self, what: &str, mut condition: impl FnMut(&Self) -> bool) {
+        let end = Instant::now() + Duration::from_secs(5);
+        while !condition(self) {
+            assert!(Instant::now() < end, "never: {what}");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    /// Ends it.
+    pub fn shutdown(mut self) {
+        if let Some(relay) = self.relay.take() {
+            relay.shutdown();
+        }
+    }
+}
+
+/// Bound UDP sockets as the kernel lists them: `sl local_address ...`, the address in hexadecimal, little endian.
+fn udp_sockets(address: IpAddr, ports: std::ops::RangeInclusive<u16>) -> usize {
+    let IpAddr::V4(address) = address else {
+        panic!("these tests are for IPv4");
+    };
+    let wanted = format!("{:08X}", u32::from_le_bytes(address.octets()));
+    let table = std::fs::read_to_string("/proc/net/udp").expect("the kernel's table of sockets");
+    let locals = table.lines().skip(1).filter_map(|line| {
+        let (ip, port) = line.split_whitespace().nth(1)?.split_once(':')?;
+        Some((ip.to_owned(), u16::from_str_radix(port, 16).ok()?))
+    });
+    locals
+        .filter(|(ip, port)| *ip == wanted && ports.contains(port))
+        .count()
+}
