@@ -10,6 +10,7 @@
 //!            directory                <-queue--
 //! ```
 
+mod call_config;
 pub mod config;
 pub mod control;
 pub mod logging;
@@ -22,9 +23,8 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::thread::JoinHandle;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use relay_call::{CallConfig, DtlsIdentity, InterfaceAddress, Timeouts, WallClock};
+use relay_call::CallConfig;
 use relay_net::{ControlSocket, SocketOptions};
 use thiserror::Error;
 use tokio::sync::{mpsc, oneshot};
@@ -60,6 +60,9 @@ pub enum StartError {
         /// The kernel's reason.
         error: io::Error,
     },
+    /// No certificate could be made.
+    #[error("cannot make a DTLS certificate: {0}")]
+    Certificate(String),
     /// Threads or descriptors ran out.
     #[error("cannot start: {0}")]
     Resources(#[from] io::Error),
@@ -92,7 +95,7 @@ impl Relay {
         }
         let control_addresses = sockets.iter().map(ControlSocket::address).collect();
         let (gone_sender, gone) = mpsc::channel(FAREWELLS);
-        let calls = Arc::new(call_config(&config)?);
+        let calls = Arc::new(call_config::make(&config)?);
         let mut workers = Vec::new();
         for number in 0..config.workers.max(1) {
             let settings = WorkerSettings {
@@ -116,7 +119,7 @@ impl Relay {
             config.max_sessions,
         ));
         let (stop, stopped) = oneshot::channel();
-        let control = start_control(Arc::clone(&dispatch), sockets, gone, stopped)?;
+        let control = start_control(Arc::clone(&dispatch), calls, sockets, gone, stopped)?;
         Ok(Self {
             open_files,
             control_addresses,
@@ -166,6 +169,7 @@ impl Drop for Relay {
 
 fn start_control(
     dispatch: Arc<Dispatch>,
+    calls: Arc<CallConfig>,
     sockets: Vec<ControlSocket>,
     mut gone: mpsc::Receiver<worker::CallGone>,
     stopped: oneshot::Receiver<()>,
@@ -185,6 +189,7 @@ fn start_control(
                     }
                 });
             }
+            tokio::spawn(call_config::keep_fresh(calls, Arc::clone(&dispatch)));
             tokio::spawn(async move {
                 while let Some(gone) = gone.recv().await {
                     dispatch.call_gone(&gone);
@@ -220,46 +225,6 @@ fn is_missing_ipv6(address: SocketAddr, error: &io::Error) -> bool {
             || error.kind() == io::ErrorKind::Unsupported
             // EAFNOSUPPORT has no name in the library.
             || error.raw_os_error() == Some(97))
-}
-
-fn call_config(config: &Config) -> io::Result<CallConfig> {
-    let interfaces = config.interfaces.iter().map(|interface| {
-        let addresses = interface.addresses.iter().map(|address| InterfaceAddress {
-            address: address.bound,
-            advertised: address.advertised,
-        });
-        relay_call::Interface {
-            name: interface.name.clone(),
-            aliases: interface.aliases.clone(),
-            addresses: addresses.collect(),
-        }
-    });
-    let unix = SystemTime::now().duration_since(UNIX_EPOCH);
-    let identity = DtlsIdentity::generate(SystemTime::now()).map_err(io::Error::other)?;
-    let instance = worker::seeds::Seeds::new(config.seed, 0)?.draw();
-    Ok(CallConfig {
-        interfaces: interfaces.collect(),
-        timeouts: Timeouts {
-            media: config.timeout,
-            silent: config.silent_timeout,
-            offer: config.offer_timeout,
-            last: config.final_timeout.unwrap_or_default(),
-            delete_delay: config.delete_delay,
-        },
-        sip_source: config.sip_source,
-        dtls_passive: config.dtls_passive,
-        endpoint_learning: config.endpoint_learning,
-        hold: config.hold,
-        fill: config.silence_fill,
-        instance: format!("{:012x}", instance & 0xffff_ffff_ffff),
-        software: config.software_id.clone(),
-        clock: WallClock {
-            at: Instant::now(),
-            unix: unix.unwrap_or_default(),
-        },
-        identity: Arc::new(identity),
-        transport: Arc::default(),
-    })
 }
 
 /// Says in the log what was started with what.

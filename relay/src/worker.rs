@@ -81,6 +81,8 @@ pub enum WorkerCommand {
         /// Who waits for the reply.
         reply: oneshot::Sender<Handled>,
     },
+    /// Make calls with this from now on.
+    Configure(Arc<CallConfig>),
     /// End all calls and the thread.
     Stop,
 }
@@ -222,6 +224,19 @@ struct Worker {
 struct LiveCall {
     call: Call,
     ticket: Ticket,
+    /// Its dropped packets that are in the worker's counters already.
+    counted_drops: [u64; DropReason::ALL.len()],
+}
+
+impl LiveCall {
+    /// Adds the packets that the call dropped since this was last asked.
+    fn count_drops(&mut self, counters: &mut WorkerCounters) {
+        for (reason, count) in self.call.drops() {
+            let counted = &mut self.counted_drops[reason as usize];
+            counters.drops[reason as usize] += count.saturating_sub(*counted);
+            *counted = count;
+        }
+    }
 }
 
 /// Whether the loop goes on.
@@ -347,6 +362,7 @@ impl Worker {
                     // Whoever asked may have given up.
                     let _ = reply.send(handled);
                 }
+                Ok(WorkerCommand::Configure(config)) => self.config = config,
                 Ok(WorkerCommand::Stop) | Err(TryRecvError::Disconnected) => return Next::Stop,
                 Err(TryRecvError::Empty) => return Next::Wait,
             }
@@ -399,7 +415,8 @@ impl Worker {
             let gone = self.remove(number);
             self.gone_later.extend(gone);
         } else {
-            self.deadlines.set(number, live.call.poll_timeout());
+            let deadline = live.call.poll_timeout();
+            self.deadlines.set(number, deadline, now);
         }
     }
 
@@ -417,7 +434,14 @@ impl Worker {
             None if request.command == Command::Offer => {
                 let seed = self.seeds.draw();
                 let call = Call::new(call_id.clone(), Arc::clone(&self.config), now, seed);
-                self.insert(call_id.clone(), LiveCall { call, ticket })
+                self.insert(
+                    call_id.clone(),
+                    LiveCall {
+                        call,
+                        ticket,
+                        counted_drops: [0; DropReason::ALL.len()],
+                    },
+                )
             }
             None => {
                 return Handled {
@@ -484,13 +508,14 @@ impl Worker {
 
     /// Forgets a call and closes whatever it has not given back itself.
     fn remove(&mut self, number: u32) -> Option<CallGone> {
-        let live = self.calls.get_mut(number as usize)?.take()?;
+        let mut live = self.calls.get_mut(number as usize)?.take()?;
+        live.count_drops(&mut self.counters);
         for socket in self.sockets.of(number).to_vec() {
             self.ports
                 .of_call(number, &mut self.backend, &mut self.sockets)
                 .release(socket);
         }
-        self.deadlines.set(number, None);
+        self.deadlines.set(number, None, self.published_at);
         self.by_id.remove(live.call.id());
         self.unused.push(number);
         self.counters.calls -= 1;
@@ -523,6 +548,9 @@ impl Worker {
         let seconds = (now - self.published_at).as_secs_f64().max(0.001);
         let failed_before = self.counters.net.send_failed;
         self.counters.net = self.backend.counters().clone();
+        for live in self.calls.iter_mut().flatten() {
+            live.count_drops(&mut self.counters);
+        }
         let rate = |count: u64| (count as f64 / seconds).round() as u64;
         self.counters.packet_rate = rate(self.counters.net.received - before.0);
         self.counters.byte_rate = rate(self.counters.net.received_bytes - before.1);

@@ -7,7 +7,7 @@ use tests::{RtpPeer, TestRelay, sdp};
 #[test]
 fn the_text_for_no_more_ports_is_the_one_that_proxies_know() {
     // Four ports are one call: a pair towards each side.
-    let relay = TestRelay::start_with("127.11.0.1", |config| config.ports = 30_000..=30_003);
+    let relay = TestRelay::start_with("127.11.0.1", |config| config.ports = 20_000..=20_003);
     let mut proxy = relay.client();
     let peer = RtpPeer::new(relay.address, 1);
     let sdp = sdp::phone(peer.address());

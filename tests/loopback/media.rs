@@ -129,10 +129,13 @@ fn nothing_is_forwarded_after_delete() {
 fn rubbish_on_a_media_port_does_not_disturb_the_call() {
     let relay = TestRelay::start("127.12.0.5");
     let mut a = RtpPeer::new(relay.address, 0xaaaa);
-    let b = RtpPeer::new(relay.address, 0xbbbb);
+    let mut b = RtpPeer::new(relay.address, 0xbbbb);
     let (for_a, for_b) = plain_call(&mut relay.client(), "call", &a, &b);
+    // Both have spoken from where they said they are, so nobody else can be taken for them.
     a.speak(for_a, b"first");
     b.hear(b"first", PATIENCE).expect("b hears a");
+    b.speak(for_b, b"second");
+    a.hear(b"second", PATIENCE).expect("a hears b");
 
     let stranger = RtpPeer::new(relay.address, 0xcccc);
     for datagram in tests::rtp_peer::rubbish(10_000, 7) {

@@ -1,11 +1,15 @@
 //! A relay in this process, on a loopback address of its own.
 
 use std::net::{IpAddr, SocketAddr};
+use std::ops::RangeInclusive;
 use std::time::{Duration, Instant};
 
 use relay::{Config, Relay};
 
 use crate::NgClient;
+
+/// The ports for media.
+const MEDIA_PORTS: RangeInclusive<u16> = 20_000..=29_999;
 
 /// A running relay and where it is.
 #[derive(Debug)]
@@ -26,6 +30,8 @@ impl TestRelay {
         let address: IpAddr = address.parse().expect("an address");
         let mut config = Config::on(address);
         config.workers = 1;
+        // Below the ports that the kernel gives to the peers of the tests.
+        config.ports = MEDIA_PORTS;
         change(&mut config);
         let relay = Relay::start(config).expect("a relay that starts");
         Self {
@@ -51,7 +57,7 @@ impl TestRelay {
 
     /// How many UDP sockets of the media range the kernel has bound on the relay's address.
     pub fn media_sockets(&self) -> usize {
-        udp_sockets(self.address, 30_000..=39_999)
+        udp_sockets(self.address, MEDIA_PORTS)
     }
 
     /// Waits until `condition` holds; says so when it never does.
@@ -72,7 +78,7 @@ impl TestRelay {
 }
 
 /// Bound UDP sockets as the kernel lists them: `sl local_address ...`, the address in hexadecimal, little endian.
-fn udp_sockets(address: IpAddr, ports: std::ops::RangeInclusive<u16>) -> usize {
+fn udp_sockets(address: IpAddr, ports: RangeInclusive<u16>) -> usize {
     let IpAddr::V4(address) = address else {
         panic!("these tests are for IPv4");
     };

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use ng_protocol::{CallId, Command, Request, Response, Value, Word, reason};
+use relay_call::CallConfig;
 use tokio::sync::oneshot;
 use tracing::{debug, info, warn};
 
@@ -237,6 +238,14 @@ impl Dispatch {
             sum.add(&worker.counters());
         }
         sum
+    }
+
+    /// Calls from now on are made with `config`.
+    pub fn configure(&self, config: &Arc<CallConfig>) {
+        for worker in &self.workers {
+            // A worker whose queue is full keeps what it has until the next time.
+            let _ = worker.send(WorkerCommand::Configure(Arc::clone(config)));
+        }
     }
 
     /// Ends all workers and waits for them.

@@ -27,9 +27,16 @@ impl Deadlines {
         }
     }
 
-    /// Call number `call` wants to be called at `deadline`, or not at all.
-    pub fn set(&mut self, call: u32, deadline: Option<Instant>) {
-        let tick = deadline.map(|deadline| self.tick(deadline));
+    /// Call number `call` wants to be called at `deadline`, or not at all. What is due at `now` already is due in this round, not
+    /// a millisecond later.
+    pub fn set(&mut self, call: u32, deadline: Option<Instant>, now: Instant) {
+        let tick = deadline.map(|deadline| {
+            if deadline <= now {
+                self.tick(now).saturating_sub(1)
+            } else {
+                self.tick(deadline)
+            }
+        });
         let index = call as usize;
         if index >= self.queued.len() {
             self.queued.resize(index + 1, None);
@@ -87,9 +94,9 @@ mod tests {
     fn calls_come_up_in_the_order_of_their_deadlines() {
         let epoch = Instant::now();
         let mut deadlines = Deadlines::new(epoch);
-        deadlines.set(1, Some(at(epoch, 5000)));
-        deadlines.set(2, Some(at(epoch, 3000)));
-        deadlines.set(3, None);
+        deadlines.set(1, Some(at(epoch, 5000)), epoch);
+        deadlines.set(2, Some(at(epoch, 3000)), epoch);
+        deadlines.set(3, None, epoch);
         assert_eq!(deadlines.next(), Some(at(epoch, 3000)));
         assert_eq!(deadlines.pop_due(at(epoch, 2999)), None);
         assert_eq!(deadlines.pop_due(at(epoch, 9000)), Some(2));
@@ -102,8 +109,8 @@ mod tests {
     fn neighbours_fall_together_and_nobody_is_called_early() {
         let epoch = Instant::now();
         let mut deadlines = Deadlines::new(epoch);
-        deadlines.set(1, Some(at(epoch, 2100)));
-        deadlines.set(2, Some(at(epoch, 2900)));
+        deadlines.set(1, Some(at(epoch, 2100)), epoch);
+        deadlines.set(2, Some(at(epoch, 2900)), epoch);
         assert_eq!(deadlines.pop_due(at(epoch, 2950)), None);
         assert_eq!(deadlines.pop_due(at(epoch, 3000)), Some(1));
         assert_eq!(deadlines.pop_due(at(epoch, 3000)), Some(2));
@@ -113,21 +120,32 @@ mod tests {
     fn a_nearer_deadline_counts_at_once_and_a_farther_one_when_the_old_comes_up() {
         let epoch = Instant::now();
         let mut deadlines = Deadlines::new(epoch);
-        deadlines.set(1, Some(at(epoch, 9000)));
-        deadlines.set(1, Some(at(epoch, 4000)));
+        deadlines.set(1, Some(at(epoch, 9000)), epoch);
+        deadlines.set(1, Some(at(epoch, 4000)), epoch);
         assert_eq!(deadlines.next(), Some(at(epoch, 4000)));
-        deadlines.set(1, Some(at(epoch, 8000)));
+        deadlines.set(1, Some(at(epoch, 8000)), epoch);
         assert_eq!(deadlines.pop_due(at(epoch, 4000)), Some(1));
-        deadlines.set(1, Some(at(epoch, 8000)));
+        deadlines.set(1, Some(at(epoch, 8000)), epoch);
         assert_eq!(deadlines.next(), Some(at(epoch, 8000)));
+    }
+
+    #[test]
+    fn what_is_due_already_is_served_in_the_same_round() {
+        let epoch = Instant::now();
+        let mut deadlines = Deadlines::new(epoch);
+        for micros in [0, 5000, 5300] {
+            let now = at(epoch, micros);
+            deadlines.set(1, Some(now), now);
+            assert_eq!(deadlines.pop_due(now), Some(1), "{micros}");
+        }
     }
 
     #[test]
     fn a_call_that_is_gone_wants_nothing() {
         let epoch = Instant::now();
         let mut deadlines = Deadlines::new(epoch);
-        deadlines.set(7, Some(at(epoch, 1000)));
-        deadlines.set(7, None);
+        deadlines.set(7, Some(at(epoch, 1000)), epoch);
+        deadlines.set(7, None, epoch);
         assert_eq!(deadlines.next(), None);
         assert_eq!(deadlines.pop_due(at(epoch, 5000)), None);
     }

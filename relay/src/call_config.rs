@@ -1,0 +1,89 @@
+//! What calls are made with: the options, a certificate, and the time of day.
+//!
+//! Certificate and clock go stale in a process that runs for months, so new calls get fresh ones; a call keeps what it began with.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use relay_call::{
+    CallConfig, DtlsIdentity, Interface, InterfaceAddress, Timeouts, TransportConfig, WallClock,
+};
+use tracing::{error, info};
+
+use crate::StartError;
+use crate::config::Config;
+use crate::control::dispatch::Dispatch;
+use crate::worker::seeds::Seeds;
+
+/// How often the time of day is looked up again: the system's clock may be set while we run.
+const CLOCK: Duration = Duration::from_secs(3600);
+/// A certificate is valid for thirty days; when half of them are over new calls get a new one.
+const CERTIFICATE: Duration = Duration::from_secs(15 * 24 * 3600);
+
+/// The value that all calls share.
+pub(crate) fn make(config: &Config) -> Result<CallConfig, StartError> {
+    let interfaces = config.interfaces.iter().map(|interface| {
+        let addresses = interface.addresses.iter().map(|address| InterfaceAddress {
+            address: address.bound,
+            advertised: address.advertised,
+        });
+        Interface {
+            name: interface.name.clone(),
+            aliases: interface.aliases.clone(),
+            addresses: addresses.collect(),
+        }
+    });
+    let identity = DtlsIdentity::generate(SystemTime::now())
+        .map_err(|error| StartError::Certificate(error.to_string()))?;
+    let instance = Seeds::new(config.seed, 0)?.draw();
+    Ok(CallConfig {
+        interfaces: interfaces.collect(),
+        timeouts: Timeouts {
+            media: config.timeout,
+            silent: config.silent_timeout,
+            offer: config.offer_timeout,
+            last: config.final_timeout.unwrap_or_default(),
+            delete_delay: config.delete_delay,
+        },
+        sip_source: config.sip_source,
+        dtls_passive: config.dtls_passive,
+        endpoint_learning: config.endpoint_learning,
+        hold: config.hold,
+        fill: config.silence_fill,
+        instance: format!("{:012x}", instance & 0xffff_ffff_ffff),
+        software: config.software_id.clone(),
+        clock: clock(),
+        identity: Arc::new(identity),
+        transport: Arc::new(TransportConfig::default()),
+    })
+}
+
+fn clock() -> WallClock {
+    let unix = SystemTime::now().duration_since(UNIX_EPOCH);
+    WallClock {
+        at: Instant::now(),
+        unix: unix.unwrap_or_default(),
+    }
+}
+
+/// Hands fresh values to the workers for as long as the relay runs.
+pub(crate) async fn keep_fresh(current: Arc<CallConfig>, dispatch: Arc<Dispatch>) {
+    let mut certificate_from = Instant::now();
+    let mut current = (*current).clone();
+    loop {
+        tokio::time::sleep(CLOCK).await;
+        current.clock = clock();
+        if certificate_from.elapsed() >= CERTIFICATE {
+            match DtlsIdentity::generate(SystemTime::now()) {
+                Ok(identity) => {
+                    current.identity = Arc::new(identity);
+                    certificate_from = Instant::now();
+                    info!("new calls get a new DTLS certificate");
+                }
+                // The old one is good for another two weeks, and this is tried again in an hour.
+                Err(error) => error!("cannot make a DTLS certificate: {error}"),
+            }
+        }
+        dispatch.configure(&Arc::new(current.clone()));
+    }
+}
