@@ -5,6 +5,7 @@
 //!   business_initiated  challenge, ring, answer, talk, hang up        the business begins
 //!   session             an established call, the same for both
 //!   media_leg           Meta's media endpoint beside it
+//!   record              what is noted down, and the report it becomes
 //! ```
 
 use std::time::Duration;
@@ -13,6 +14,7 @@ use crate::report::Ender;
 
 pub mod business_initiated;
 pub mod media_leg;
+mod record;
 mod session;
 #[cfg(test)]
 mod tests;

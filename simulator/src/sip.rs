@@ -18,6 +18,8 @@ pub mod digest;
 pub mod framing;
 pub mod gateway;
 pub mod headers;
+#[cfg(test)]
+mod hostile;
 pub mod identity;
 pub mod inspection;
 pub mod message;

@@ -23,7 +23,7 @@ use crate::sip::connection::Connection;
 use crate::sip::dialog::Dialog;
 use crate::sip::gateway::{Arrived, Gateway, Inbox, Invitation};
 use crate::sip::identity::SDP_LIMIT;
-use crate::sip::inspection::inspect;
+use crate::sip::inspection::{inspect, inspect_topology};
 use crate::sip::message::{Message, Method, Request};
 use crate::sip::random;
 use crate::sip::reply::{reply, reply_because};
@@ -32,7 +32,8 @@ use crate::sip::uas::{self, Business, Challenging, Decision, Reception, Refusal}
 
 use super::CallSettings;
 use super::media_leg::next_event;
-use super::session::{Destination, Record, Session, Unacknowledged};
+use super::record::Record;
+use super::session::{Destination, Session, Unacknowledged};
 
 /// How calls of a business are received.
 #[derive(Debug, Clone)]
@@ -390,6 +391,10 @@ impl Entry<'_> {
         let (response, dialog, remarks) =
             uas::accept(&invite, connection.peer(), &self.to_tag, answer);
         self.record.findings.extend(remarks);
+        if !self.calls.settings.media.allow_private {
+            let remarks = inspect_topology("INVITE", &invite.headers);
+            self.record.findings.extend(remarks);
+        }
         let Some(dialog) = dialog else {
             return;
         };

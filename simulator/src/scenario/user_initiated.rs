@@ -22,7 +22,7 @@ use crate::report::{CallReport, Ender};
 use crate::sip::connection::Connection;
 use crate::sip::dialog::{Dialog, vias};
 use crate::sip::gateway::{Arrived, Gateway, Inbox};
-use crate::sip::inspection::{inspect, inspect_echo};
+use crate::sip::inspection::{inspect, inspect_echo, inspect_topology};
 use crate::sip::message::{Message, Method, Response};
 use crate::sip::random;
 use crate::sip::reply::reply;
@@ -31,7 +31,8 @@ use crate::sip::uac::{Caller, Invite};
 
 use super::CallSettings;
 use super::media_leg::next_event;
-use super::session::{Destination, Record, Session};
+use super::record::Record;
+use super::session::{Destination, Session};
 
 /// One call of a WhatsApp user.
 #[derive(Debug, Clone)]
@@ -415,6 +416,10 @@ impl Setup<'_> {
             }
             // The media task only ends with the call.
             let _ = media.call_answered().await;
+        }
+        if !media_settings.allow_private {
+            let remarks = inspect_topology("200 OK", &response.headers);
+            self.record.findings.extend(remarks);
         }
         let (dialog, remarks) = self.invite.establish(response);
         self.record.findings.extend(remarks);

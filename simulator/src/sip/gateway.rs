@@ -150,15 +150,10 @@ impl Gateway {
                 .await
                 .map_err(limit)??;
         let id = shared.connections.fetch_add(1, Ordering::Relaxed);
-        shared.open.fetch_add(1, Ordering::Relaxed);
         let arrivals = shared.arrivals.clone();
-        Ok(Connection::start(
-            id,
-            stream,
-            Opener::Meta,
-            facts.clone(),
-            arrivals,
-        )?)
+        let connection = Connection::start(id, stream, Opener::Meta, facts.clone(), arrivals)?;
+        shared.open.fetch_add(1, Ordering::Relaxed);
+        Ok(connection)
     }
 
     /// Announces a call that Meta begins.

@@ -7,6 +7,7 @@ use crate::report::Remark;
 
 use super::headers::Headers;
 use super::message::{Message, Request, Response};
+use super::sdp_check::is_private;
 use super::uri::NameAddress;
 
 /// Headers of Meta's own that may come back.
@@ -114,6 +115,25 @@ pub fn inspect_echo(request: &Request, response: &Response) -> Vec<Remark> {
     remarks
 }
 
+/// Looks for addresses of the inside of a network in the headers Meta stores for a call. They do
+/// not harm the call, they tell strangers about the network.
+pub fn inspect_topology(what: &str, headers: &Headers) -> Vec<Remark> {
+    let mut remarks = Vec::new();
+    for name in ["Contact", "Record-Route"] {
+        for entry in headers.elements(name) {
+            let address = NameAddress::parse(&entry)
+                .and_then(|entry| entry.uri())
+                .and_then(|uri| uri.address());
+            if address.is_some_and(is_private) {
+                remarks.push(Remark::note(format!(
+                    "{what} shows an address from inside the business' network in {name}: {entry}"
+                )));
+            }
+        }
+    }
+    remarks
+}
+
 fn is_same_via(sent: &str, received: &str) -> bool {
     let strip = |text: &str| -> Vec<String> {
         text.split(';')
@@ -198,6 +218,19 @@ mod tests {
         );
         assert_eq!(texts("Require: precondition\r\n", &[]).len(), 1);
         assert!(texts("Supported: replaces, outbound\r\n", &[]).is_empty());
+    }
+
+    #[test]
+    fn addresses_from_inside_are_noted_and_names_are_not() {
+        let mut headers = Headers::default();
+        headers.push("Contact", "<sip:pbx@10.0.0.9:5060>");
+        headers.push(
+            "Record-Route",
+            "<sip:sbc.example.com;lr>, <sip:192.168.1.1;lr>",
+        );
+        let remarks = inspect_topology("200 OK", &headers);
+        assert_eq!(remarks.len(), 2, "{remarks:?}");
+        assert!(remarks[0].text.contains("10.0.0.9"));
     }
 
     #[test]
