@@ -53,7 +53,8 @@ pub fn note_answer(answerer: &mut MuxState, remote: &RemoteMedia) {
 
 /// Decides about the offerer, whose partner has just answered.
 pub fn answer(offerer: &mut MuxState, answerer_accepted: bool, flags: RtcpMux) -> bool {
-    let wanted = if flags.demux || flags.reject {
+    // `demux` in an answer says nothing new: it is about what the receiver of an *offer* sees.
+    let wanted = if flags.reject {
         false
     } else if flags.accept {
         true
