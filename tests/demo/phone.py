@@ -8,6 +8,7 @@ import glob
 import json
 import os
 import re
+import signal
 import socket
 import time
 
@@ -67,7 +68,8 @@ class Phone:
                 file.write(f"<{self.account(number)};transport=udp>;regint=0;answermode=auto;"
                            "audio_codecs=opus/48000/2\n")
         open(os.path.join(folder, "contacts"), "w").close()
-        self.part = Part("baresip", ["baresip", "-f", folder], run)
+        # On SIGTERM baresip waits for answers to its BYE, which no longer come when all else has ended.
+        self.part = Part("baresip", ["baresip", "-f", folder], run, signal_when_orphaned=signal.SIGKILL)
         self.part.wait_until(tcp_answers(ports.phone_control))
         self.control = socket.create_connection(("127.0.0.1", ports.phone_control), 2)
 

@@ -1,7 +1,7 @@
 """The parts of the demo as processes: started in their own group, logged, and always ended.
 
 Nothing may be left running, however the demo ends: each part is killed with its whole process
-group when the demo exits, and the kernel sends it SIGTERM should the demo itself be killed.
+group when the demo exits, and the kernel sends it a signal should the demo itself be killed.
 """
 
 import atexit
@@ -25,9 +25,9 @@ class PartFailed(Exception):
 class Part:
     """One process of the demo, with its log file."""
 
-    def __init__(self, name, command, folder, log_name=None, environment=None):
+    def __init__(self, name, command, folder, signal_when_orphaned=signal.SIGTERM):
         self.name = name
-        self.log = os.path.join(folder, (log_name or name) + ".log")
+        self.log = os.path.join(folder, name + ".log")
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen(
                 command,
@@ -35,9 +35,8 @@ class Part:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 cwd=folder,
-                env={**os.environ, **(environment or {})},
                 start_new_session=True,
-                preexec_fn=end_with_parent,
+                preexec_fn=lambda: LIBC.prctl(PR_SET_PDEATHSIG, signal_when_orphaned),
             )
         running.append(self)
 
@@ -70,10 +69,6 @@ class Part:
             pass
         signal_group(self.process.pid, signal.SIGKILL)
         self.process.wait()
-
-
-def end_with_parent():
-    LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def signal_group(group, number):
