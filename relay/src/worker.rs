@@ -8,29 +8,31 @@
 
 pub mod counters;
 pub mod deadlines;
+pub mod handle;
+mod live_call;
 pub mod ports;
 pub mod seeds;
 pub mod sockets;
 
 use std::collections::{HashMap, VecDeque};
 use std::io;
-use std::ops::RangeInclusive;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, TrySendError, sync_channel};
+use std::sync::mpsc::{Receiver, TryRecvError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use ng_protocol::{CallId, Command, Request, Response};
 use relay_call::{Call, CallConfig, CallEvent, EndReason, PortLeaser};
-use relay_net::{Backend, PerPort, SocketOptions, Waker, affinity};
+use relay_net::{Backend, PerPort, affinity};
 use relay_packet::{DropReason, Outbox, Received};
-use tokio::sync::{mpsc, oneshot};
-use tracing::{debug, error, info, warn};
+use tokio::sync::mpsc;
+use tracing::{error, warn};
 
 use crate::control::directory::Ticket;
 use counters::WorkerCounters;
 use deadlines::Deadlines;
+pub use handle::{CallGone, Handled, Undelivered, WorkerCommand, WorkerHandle, WorkerSettings};
+use live_call::LiveCall;
 use ports::WorkerPorts;
 use seeds::Seeds;
 use sockets::Sockets;
@@ -47,129 +49,6 @@ const BUFFERS: usize = 512;
 const COMMAND_QUEUE: usize = 1024;
 /// How often counters are published.
 const PUBLISH: Duration = Duration::from_secs(1);
-
-/// What a worker is started with.
-#[derive(Clone, Debug)]
-pub struct WorkerSettings {
-    /// Which of the workers it is, from 0.
-    pub number: usize,
-    /// How many there are.
-    pub workers: usize,
-    /// The port range of all of them.
-    pub ports: RangeInclusive<u16>,
-    /// What sockets are bound with.
-    pub sockets: SocketOptions,
-    /// The longest nap.
-    pub coalesce: Duration,
-    /// Stay on one processor.
-    pub pin: bool,
-    /// What calls are made with.
-    pub calls: Arc<CallConfig>,
-    /// Where randomness comes from; the system's when `None`.
-    pub seed: Option<u64>,
-}
-
-/// What a worker is told.
-#[derive(Debug)]
-pub enum WorkerCommand {
-    /// Carry out a request about a call of this worker.
-    Request {
-        /// The request; it has a call-id.
-        request: Box<Request>,
-        /// Its number, for the directory.
-        ticket: Ticket,
-        /// Who waits for the reply.
-        reply: oneshot::Sender<Handled>,
-    },
-    /// Make calls with this from now on.
-    Configure(Arc<CallConfig>),
-    /// End all calls and the thread.
-    Stop,
-}
-
-/// What became of a request.
-#[derive(Debug)]
-pub struct Handled {
-    /// The reply.
-    pub response: Response,
-    /// Whether the worker has a call of that name now.
-    pub exists: bool,
-}
-
-/// A call is gone without a request having said so.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CallGone {
-    /// Its name.
-    pub call_id: CallId,
-    /// The newest request about it.
-    pub ticket: Ticket,
-}
-
-/// A command could not be handed over.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Undelivered {
-    /// The worker is behind.
-    QueueFull,
-    /// The worker has ended.
-    Stopped,
-}
-
-/// The control side's end of a worker.
-#[derive(Debug)]
-pub struct WorkerHandle {
-    commands: SyncSender<WorkerCommand>,
-    waker: Waker,
-    published: Arc<Mutex<WorkerCounters>>,
-    thread: Mutex<Option<JoinHandle<()>>>,
-}
-
-impl WorkerHandle {
-    /// Hands a command over.
-    pub fn send(&self, command: WorkerCommand) -> Result<(), Undelivered> {
-        self.commands
-            .try_send(command)
-            .map_err(|error| match error {
-                TrySendError::Full(_) => Undelivered::QueueFull,
-                TrySendError::Disconnected(_) => Undelivered::Stopped,
-            })?;
-        self.waker.wake();
-        Ok(())
-    }
-
-    /// The counters as last published.
-    pub fn counters(&self) -> WorkerCounters {
-        // A poisoned lock still holds whole counters: they are replaced in one assignment.
-        self.published
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
-    }
-
-    /// Ends the thread and waits for it.
-    pub fn stop(&self) {
-        let thread = self
-            .thread
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
-        let Some(thread) = thread else {
-            return;
-        };
-        // A full queue is emptied by the worker within milliseconds; a stopped one needs no command.
-        while self.send(WorkerCommand::Stop) == Err(Undelivered::QueueFull) {
-            std::thread::sleep(Duration::from_millis(1));
-        }
-        if thread.join().is_err() {
-            error!("a media worker ended in a panic");
-        }
-    }
-}
-
-impl Drop for WorkerHandle {
-    fn drop(&mut self) {
-        self.stop();
-    }
-}
 
 /// Starts a worker thread. Calls that end by themselves are told through `gone`.
 pub fn start(settings: WorkerSettings, gone: mpsc::Sender<CallGone>) -> io::Result<WorkerHandle> {
@@ -219,24 +98,6 @@ struct Worker {
     published_at: Instant,
     /// Something happened since the counters were published.
     active: bool,
-}
-
-struct LiveCall {
-    call: Call,
-    ticket: Ticket,
-    /// Its dropped packets that are in the worker's counters already.
-    counted_drops: [u64; DropReason::ALL.len()],
-}
-
-impl LiveCall {
-    /// Adds the packets that the call dropped since this was last asked.
-    fn count_drops(&mut self, counters: &mut WorkerCounters) {
-        for (reason, count) in self.call.drops() {
-            let counted = &mut self.counted_drops[reason as usize];
-            counters.drops[reason as usize] += count.saturating_sub(*counted);
-            *counted = count;
-        }
-    }
 }
 
 /// Whether the loop goes on.
@@ -400,7 +261,6 @@ impl Worker {
             return;
         };
         while let Some(event) = live.call.poll_event() {
-            self.counters.note(&event, now, live.call.created());
             if let CallEvent::PortsReleased(released) = &event {
                 let mut ports = self
                     .ports
@@ -409,7 +269,7 @@ impl Worker {
                     ports.release(socket);
                 }
             }
-            tell(live.call.id(), &event);
+            live.tell(&event, now, &mut self.counters);
         }
         if live.call.is_finished() {
             let gone = self.remove(number);
@@ -434,14 +294,7 @@ impl Worker {
             None if request.command == Command::Offer => {
                 let seed = self.seeds.draw();
                 let call = Call::new(call_id.clone(), Arc::clone(&self.config), now, seed);
-                self.insert(
-                    call_id.clone(),
-                    LiveCall {
-                        call,
-                        ticket,
-                        counted_drops: [0; DropReason::ALL.len()],
-                    },
-                )
+                self.insert(call_id.clone(), LiveCall::new(call, ticket))
             }
             None => {
                 return Handled {
@@ -458,6 +311,10 @@ impl Worker {
             };
         };
         live.ticket = ticket;
+        if request.command == Command::Delete {
+            // The last look at what it has moved.
+            live.look(&mut self.counters);
+        }
         let mut ports = self
             .ports
             .of_call(number, &mut self.backend, &mut self.sockets);
@@ -508,8 +365,7 @@ impl Worker {
 
     /// Forgets a call and closes whatever it has not given back itself.
     fn remove(&mut self, number: u32) -> Option<CallGone> {
-        let mut live = self.calls.get_mut(number as usize)?.take()?;
-        live.count_drops(&mut self.counters);
+        let live = self.calls.get_mut(number as usize)?.take()?;
         for socket in self.sockets.of(number).to_vec() {
             self.ports
                 .of_call(number, &mut self.backend, &mut self.sockets)
@@ -549,7 +405,7 @@ impl Worker {
         let failed_before = self.counters.net.send_failed;
         self.counters.net = self.backend.counters().clone();
         for live in self.calls.iter_mut().flatten() {
-            live.count_drops(&mut self.counters);
+            live.look(&mut self.counters);
         }
         let rate = |count: u64| (count as f64 / seconds).round() as u64;
         self.counters.packet_rate = rate(self.counters.net.received - before.0);
@@ -578,6 +434,9 @@ impl Worker {
 
     fn end(&mut self) {
         let now = Instant::now();
+        for live in self.calls.iter_mut().flatten() {
+            live.look(&mut self.counters);
+        }
         for number in 0..self.calls.len() as u32 {
             self.with_call(number, now, |call, _| {
                 call.terminate(EndReason::ForceTerminated);
@@ -585,16 +444,5 @@ impl Worker {
         }
         self.backend.flush(&mut self.out);
         self.publish(now);
-    }
-}
-
-/// One line for one stage of a call.
-fn tell(call: &CallId, event: &CallEvent) {
-    match event {
-        CallEvent::PortsReleased(_) | CallEvent::Ended(EndReason::Refused) => {
-            debug!(call = %call, "{event}");
-        }
-        CallEvent::Warning(_) | CallEvent::Failure { .. } => warn!(call = %call, "{event}"),
-        _ => info!(call = %call, "{event}"),
     }
 }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use ng_protocol::{CallId, Command, Request, Response, Value, Word, reason};
 use relay_call::CallConfig;
 use tokio::sync::oneshot;
-use tracing::{debug, info, warn};
+use tracing::{debug, warn};
 
 use super::directory::{Directory, Ticket};
 use crate::config::Interface;
@@ -194,8 +194,6 @@ impl Dispatch {
         let call = call_id.map(ToString::to_string).unwrap_or_default();
         if let Some(reason) = response.error_reason() {
             warn!(call = %call, "{name} from {client} refused: {reason}");
-        } else if command == Command::Delete && response.body().get("warning").is_none() {
-            info!(call = %call, "delete from {client}");
         } else {
             debug!(call = %call, "{name} from {client} answered in {} us", took.as_micros());
         }

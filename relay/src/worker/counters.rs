@@ -19,6 +19,10 @@ pub struct WorkerCounters {
     pub abandoned: u64,
     /// Calls that ended, by reason.
     pub ended: HashMap<EndReason, u64>,
+    /// Ended calls in which nobody was heard.
+    pub unheard: u64,
+    /// Ended calls in which only one side was heard.
+    pub heard_one_way: u64,
     /// Sum of the lengths of ended calls in seconds.
     pub call_seconds: f64,
     /// Sum of their squares.
@@ -66,6 +70,8 @@ impl WorkerCounters {
         self.calls += other.calls;
         self.calls_created += other.calls_created;
         self.abandoned += other.abandoned;
+        self.unheard += other.unheard;
+        self.heard_one_way += other.heard_one_way;
         self.call_seconds += other.call_seconds;
         self.call_seconds_squared += other.call_seconds_squared;
         self.packet_rate += other.packet_rate;

@@ -1,0 +1,139 @@
+//! The control side's end of a worker: what it is started with, what it is told, what it answers.
+
+use std::ops::RangeInclusive;
+use std::sync::mpsc::{SyncSender, TrySendError};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use ng_protocol::{CallId, Request, Response};
+use relay_call::CallConfig;
+use relay_net::{SocketOptions, Waker};
+use tokio::sync::oneshot;
+use tracing::error;
+
+use super::counters::WorkerCounters;
+use crate::control::directory::Ticket;
+
+/// What a worker is started with.
+#[derive(Clone, Debug)]
+pub struct WorkerSettings {
+    /// Which of the workers it is, from 0.
+    pub number: usize,
+    /// How many there are.
+    pub workers: usize,
+    /// The port range of all of them.
+    pub ports: RangeInclusive<u16>,
+    /// What sockets are bound with.
+    pub sockets: SocketOptions,
+    /// The longest nap.
+    pub coalesce: Duration,
+    /// Stay on one processor.
+    pub pin: bool,
+    /// What calls are made with.
+    pub calls: Arc<CallConfig>,
+    /// Where randomness comes from; the system's when `None`.
+    pub seed: Option<u64>,
+}
+
+/// What a worker is told.
+#[derive(Debug)]
+pub enum WorkerCommand {
+    /// Carry out a request about a call of this worker.
+    Request {
+        /// The request; it has a call-id.
+        request: Box<Request>,
+        /// Its number, for the directory.
+        ticket: Ticket,
+        /// Who waits for the reply.
+        reply: oneshot::Sender<Handled>,
+    },
+    /// Make calls with this from now on.
+    Configure(Arc<CallConfig>),
+    /// End all calls and the thread.
+    Stop,
+}
+
+/// What became of a request.
+#[derive(Debug)]
+pub struct Handled {
+    /// The reply.
+    pub response: Response,
+    /// Whether the worker has a call of that name now.
+    pub exists: bool,
+}
+
+/// A call is gone without a request having said so.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CallGone {
+    /// Its name.
+    pub call_id: CallId,
+    /// The newest request about it.
+    pub ticket: Ticket,
+}
+
+/// A command could not be handed over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Undelivered {
+    /// The worker is behind.
+    QueueFull,
+    /// The worker has ended.
+    Stopped,
+}
+
+/// The control side's end of a worker.
+#[derive(Debug)]
+pub struct WorkerHandle {
+    pub(super) commands: SyncSender<WorkerCommand>,
+    pub(super) waker: Waker,
+    pub(super) published: Arc<Mutex<WorkerCounters>>,
+    pub(super) thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl WorkerHandle {
+    /// Hands a command over.
+    pub fn send(&self, command: WorkerCommand) -> Result<(), Undelivered> {
+        self.commands
+            .try_send(command)
+            .map_err(|error| match error {
+                TrySendError::Full(_) => Undelivered::QueueFull,
+                TrySendError::Disconnected(_) => Undelivered::Stopped,
+            })?;
+        self.waker.wake();
+        Ok(())
+    }
+
+    /// The counters as last published.
+    pub fn counters(&self) -> WorkerCounters {
+        // A poisoned lock still holds whole counters: they are replaced in one assignment.
+        self.published
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    /// Ends the thread and waits for it.
+    pub fn stop(&self) {
+        let thread = self
+            .thread
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        let Some(thread) = thread else {
+            return;
+        };
+        // A full queue is emptied by the worker within milliseconds; a stopped one needs no command.
+        while self.send(WorkerCommand::Stop) == Err(Undelivered::QueueFull) {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        if thread.join().is_err() {
+            error!("a media worker ended in a panic");
+        }
+    }
+}
+
+impl Drop for WorkerHandle {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
