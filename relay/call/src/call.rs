@@ -15,7 +15,7 @@ use relay_packet::{DropReason, Outbox, Received, SocketId};
 use relay_transport::{Learning, LearningMode};
 
 use crate::command::delete::Target;
-use crate::command::{answer, delete, offer, query};
+use crate::command::{answer, delete, inert, offer, query};
 use crate::config::CallConfig;
 use crate::deadline::Deadlines;
 use crate::draft::{Draft, Exchange};
@@ -73,6 +73,7 @@ impl Call {
         ports: &mut dyn PortLeaser,
     ) -> Response {
         match request.command {
+            Command::Offer if request.flags.ice.fragment => self.fragment(),
             Command::Offer | Command::Answer => match self.exchange(now, request, ports) {
                 Ok(body) => Response::sdp(body),
                 Err(error) => {
@@ -84,7 +85,12 @@ impl Call {
             },
             Command::Delete => self.delete(now, request, ports),
             Command::Query => query::query(&self.reported(), request),
-            other => RequestError::Unsupported(format!("{other:?}")).into(),
+            _ if self.legs.is_empty() => RequestError::UnknownCall.into(),
+            other => {
+                let (response, warning) = inert::reply(other);
+                self.events.extend(warning.map(CallEvent::Warning));
+                response
+            }
         }
     }
 
@@ -95,8 +101,10 @@ impl Call {
                 self.deadlines.media(now);
                 self.settle(now, position, out);
                 // What came in here may have been the first packet that left there.
-                for listener in self.live.listeners(position) {
+                let mut at = 0;
+                while let Some(listener) = self.live.listener(position, at) {
                     self.settle(now, listener, out);
+                    at += 1;
                 }
             }
             Arrival::Other(position) => self.settle(now, position, out),
@@ -114,11 +122,9 @@ impl Call {
         }
         self.live.note_silence(now, &self.legs, &mut self.events);
         self.delete_due(now);
-        self.deadlines.note_ice(&self.live);
-        if let Some(reason) =
-            self.deadlines
-                .expired(now, &self.config.timeouts, &self.legs, &self.live)
-        {
+        let timeouts = &self.config.timeouts;
+        let deadlines = &mut self.deadlines;
+        if let Some(reason) = deadlines.expired(now, timeouts, &self.legs, &self.live) {
             self.terminate(reason);
         }
     }
@@ -268,6 +274,18 @@ impl Call {
         self.wake_at = Some(now);
         self.tell(answers, &exchange);
         Ok(exchange.body)
+    }
+
+    /// Trickled candidates (RFC 8840) are not looked at: where a peer can reach us its checks show where it is.
+    fn fragment(&mut self) -> Response {
+        if self.legs.is_empty() {
+            self.finish(EndReason::Refused, &mut Vec::new());
+            return RequestError::UnknownCall.into();
+        }
+        let text =
+            "a trickle-ICE fragment is not used; the peer's own checks show its further addresses";
+        self.events.push_back(CallEvent::Warning(text.into()));
+        Response::ok()
     }
 
     fn note_learning(&mut self, request: &Request) {

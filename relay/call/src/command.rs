@@ -3,5 +3,6 @@
 pub(crate) mod answer;
 pub(crate) mod delete;
 pub(crate) mod describe;
+pub(crate) mod inert;
 pub(crate) mod offer;
 pub(crate) mod query;

@@ -41,13 +41,6 @@ impl Deadlines {
         self.last_life = now;
     }
 
-    /// A peer that answers ICE checks is alive, whatever it sends.
-    pub(crate) fn note_ice(&mut self, live: &Live) {
-        if let Some(activity) = live.last_ice_activity() {
-            self.last_life = self.last_life.max(activity);
-        }
-    }
-
     /// The timeout that comes first, and what it means.
     fn nearest(
         &self,
@@ -74,16 +67,25 @@ impl Deadlines {
         self.nearest(timeouts, legs, live).map(|(at, _)| at)
     }
 
-    /// Whether the call is over, and why.
+    /// Whether the call is over, and why. A peer that answers ICE checks is alive, whatever it sends; that is looked up only
+    /// when it decides.
     pub(crate) fn expired(
-        &self,
+        &mut self,
         now: Instant,
         timeouts: &Timeouts,
         legs: &Legs,
         live: &Live,
     ) -> Option<EndReason> {
-        self.nearest(timeouts, legs, live)
-            .filter(|(at, _)| *at <= now)
-            .map(|(_, reason)| reason)
+        let due = |deadlines: &Self| {
+            deadlines
+                .nearest(timeouts, legs, live)
+                .filter(|(at, _)| *at <= now)
+                .map(|(_, reason)| reason)
+        };
+        due(self)?;
+        if let Some(activity) = live.last_ice_activity() {
+            self.last_life = self.last_life.max(activity);
+        }
+        due(self)
     }
 }

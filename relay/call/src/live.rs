@@ -57,6 +57,7 @@ pub(crate) struct LiveSection {
     pub(crate) answered_at: Option<Instant>,
     told_first_out: bool,
     report_at: Option<Instant>,
+    stream: Stream,
     /// Silence is filled, with audio and with reports.
     fills: bool,
     /// The peer's last sender report: whose, when by its clock, when by ours.
@@ -103,19 +104,7 @@ struct Applied {
 
 impl LiveSection {
     fn new(id: SectionId, section: &MediaSection, config: &CallConfig, seed: u64) -> Self {
-        let own = speaks_with_own_ssrc(section);
-        let audio = section.kind.eq_ignore_ascii_case("audio");
-        let egress = EgressConfig {
-            stream: match (audio, own) {
-                (true, true) => Stream::Ours {
-                    announced: Some(section.ssrc),
-                },
-                (true, false) => Stream::Adopted,
-                (false, _) => Stream::Transparent,
-            },
-            hold: if own { config.hold } else { Duration::ZERO },
-            fill: own && config.fill,
-        };
+        let egress = egress_config(section, config);
         Self {
             id,
             rtp: transport(section.ports.rtp.clone(), Component::Rtp, config, seed),
@@ -131,6 +120,7 @@ impl LiveSection {
             answered_at: None,
             told_first_out: false,
             report_at: None,
+            stream: egress.stream,
             fills: egress.fill,
             last_sender_report: None,
             // RFC 7022 §4.2: a name for this session alone.
@@ -157,6 +147,13 @@ impl LiveSection {
             self.rtcp = rtcp_transport(section, config, seed);
         }
         self.secure = section.is_secure();
+        // A receiver that is offered another transport than at first (a second try of the proxy) is another kind of listener.
+        let egress = egress_config(section, config);
+        if egress.stream != self.stream && self.egress.stats().packets == 0 {
+            self.egress = Egress::new(egress, seed ^ 2);
+            self.stream = egress.stream;
+            self.fills = egress.fill;
+        }
         // The party may begin with ICE and DTLS before its answer has reached us (RFC 8445 §7.3, RFC 5763 §6.2).
         if section.ice.offered
             && let Some(local) = &section.ice.local
@@ -415,10 +412,10 @@ impl Live {
             .min()
     }
 
-    /// The sections that hear the one with this position.
-    pub(crate) fn listeners(&self, position: usize) -> Vec<usize> {
-        let live = self.sections.get(position);
-        live.map_or_else(Vec::new, |live| live.paths.iter().map(|p| p.to).collect())
+    /// The `at`th section that hears the one with this position.
+    pub(crate) fn listener(&self, position: usize, at: usize) -> Option<usize> {
+        let path = self.sections.get(position)?.paths.get(at)?;
+        Some(path.to)
     }
 
     /// Whether anybody is supposed to send.
@@ -439,6 +436,24 @@ impl Live {
     /// The packet side of a section.
     pub(crate) fn section(&self, id: SectionId) -> Option<&LiveSection> {
         self.sections.iter().find(|live| live.id == id)
+    }
+}
+
+/// How the stream towards a party is treated: an encrypted audio leg hears one unbroken stream of ours, a plain one the
+/// numbers of whoever speaks, anything but audio what it is sent.
+fn egress_config(section: &MediaSection, config: &CallConfig) -> EgressConfig {
+    let own = speaks_with_own_ssrc(section);
+    let audio = section.kind.eq_ignore_ascii_case("audio");
+    EgressConfig {
+        stream: match (audio, own) {
+            (true, true) => Stream::Ours {
+                announced: Some(section.ssrc),
+            },
+            (true, false) => Stream::Adopted,
+            (false, _) => Stream::Transparent,
+        },
+        hold: if own { config.hold } else { Duration::ZERO },
+        fill: own && config.fill,
     }
 }
 

@@ -69,13 +69,6 @@ impl Subscriptions {
         highest.map_or(0, |n| n + 1)
     }
 
-    /// Whether an offer between them was ever answered.
-    pub fn is_answered(&self, a: LegId, b: LegId) -> bool {
-        self.pairs
-            .iter()
-            .any(|p| p.is_of(a, b) && p.answered.is_some())
-    }
-
     /// Whether anything was ever answered.
     pub fn any_answered(&self) -> bool {
         self.pairs.iter().any(|p| p.answered.is_some())

@@ -299,9 +299,15 @@ fn offer_section(
     let Some(section) = draft.legs.section_mut(receiver) else {
         return Err(RequestError::Dialogue);
     };
+    let in_use = section.is_live() && section.remote.is_some();
+    let present = if in_use {
+        &section.protocol
+    } else {
+        &remote.protocol
+    };
     section.kind.clone_from(&remote.kind);
     section.state = SectionState::Live;
-    section.protocol = receiver_protocol(&remote.protocol, flags.crypto.transport_protocol);
+    section.protocol = receiver_protocol(present, flags.crypto.transport_protocol);
     if section.mid.is_none() {
         section.mid = remote.mid.clone().or_else(|| {
             flags
@@ -369,8 +375,8 @@ fn note_sender(
     }
 }
 
-/// The transport towards the receiver: what the operator wants, else the sender's.
-fn receiver_protocol(senders: &Protocol, wanted: Option<TransportProtocol>) -> Protocol {
+/// The transport towards the receiver: what the operator wants, else the one that is in use with it, else the sender's.
+fn receiver_protocol(present: &Protocol, wanted: Option<TransportProtocol>) -> Protocol {
     match wanted {
         Some(TransportProtocol::RtpAvp) => Protocol::Rtp(RtpProfile::AVP),
         Some(TransportProtocol::RtpAvpf) => Protocol::Rtp(RtpProfile::AVPF),
@@ -378,7 +384,7 @@ fn receiver_protocol(senders: &Protocol, wanted: Option<TransportProtocol>) -> P
         Some(TransportProtocol::RtpSavpf) => Protocol::Rtp(RtpProfile::SAVPF),
         Some(TransportProtocol::UdpTlsRtpSavp) => Protocol::Rtp(RtpProfile::DTLS_SAVP),
         Some(TransportProtocol::UdpTlsRtpSavpf) => Protocol::Rtp(RtpProfile::DTLS_SAVPF),
-        Some(TransportProtocol::Udptl | TransportProtocol::Accept) | None => senders.clone(),
+        Some(TransportProtocol::Udptl | TransportProtocol::Accept) | None => present.clone(),
     }
 }
 

@@ -29,27 +29,31 @@ impl Live {
         let Some(live) = self.sections.get_mut(position) else {
             return;
         };
-        let name = || {
+        // Names are made only for what is told: this runs for every packet.
+        let name = |live: &LiveSection| {
             legs.get(live.id.leg)
                 .map_or_else(String::new, |leg| leg.name())
         };
-        let mut collected = Vec::new();
         let mut writable = false;
-        for transport in std::iter::once(&mut live.rtp).chain(live.rtcp.as_mut()) {
-            while let Some(event) = transport.poll_event() {
-                writable |= event == TransportEvent::Writable;
-                collected.extend(told(event, &name));
-            }
+        loop {
+            let event = live
+                .transports()
+                .find_map(|transport| transport.poll_event());
+            let Some(event) = event else { break };
+            writable |= event == TransportEvent::Writable;
+            events.extend(told(event, || name(live)));
         }
-        let name = name();
         if writable {
             let before = live.egress.stats();
             live.egress.handle_timeout(now, &mut live.rtp, out);
             live.count_sent(&before);
         }
-        live.note_first_out(&name, &mut collected);
-        live.note_authentication(&name, &mut collected);
-        events.extend(collected);
+        if let Some(event) = live.first_out(|live| name(live)) {
+            events.extend([event]);
+        }
+        if let Some(event) = live.suspicion(|live| name(live)) {
+            events.extend([event]);
+        }
     }
 }
 
@@ -115,39 +119,40 @@ impl LiveSection {
         )
     }
 
-    fn note_first_out(&mut self, name: &str, events: &mut Vec<CallEvent>) {
+    fn first_out(&mut self, name: impl Fn(&Self) -> String) -> Option<CallEvent> {
+        if self.told_first_out {
+            return None;
+        }
         let stats = self.egress.stats();
-        let Some(first) = stats.first_sent_at.filter(|_| !self.told_first_out) else {
-            return;
-        };
+        let first = stats.first_sent_at?;
         self.told_first_out = true;
         let answered = self.answered_at.unwrap_or(first);
-        events.push(CallEvent::FirstPacketOut {
-            leg: name.to_owned(),
+        Some(CallEvent::FirstPacketOut {
+            leg: name(self),
             after_answer: first.saturating_duration_since(answered),
             clipped: stats.clipped,
             held: self.egress.waiting(),
-        });
+        })
     }
 
-    fn note_authentication(&mut self, name: &str, events: &mut Vec<CallEvent>) {
+    fn suspicion(&mut self, name: impl Fn(&Self) -> String) -> Option<CallEvent> {
         if self.told_authentication || self.authentication_failures < SUSPICIOUS {
-            return;
+            return None;
         }
         self.told_authentication = true;
-        events.push(CallEvent::Failure {
-            leg: name.to_owned(),
+        Some(CallEvent::Failure {
+            leg: name(self),
             kind: Failure::Authentication,
             text: format!(
                 "{} SRTP packets could not be authenticated: the peer encrypts with another key than the one in its description \
                  (a re-sent or altered a=crypto line, or SDP of another call)",
                 self.authentication_failures
             ),
-        });
+        })
     }
 }
 
-fn told(event: TransportEvent, name: &impl Fn() -> String) -> Option<CallEvent> {
+fn told(event: TransportEvent, name: impl Fn() -> String) -> Option<CallEvent> {
     let failure = |kind, text| {
         Some(CallEvent::Failure {
             leg: name(),

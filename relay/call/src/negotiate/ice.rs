@@ -63,9 +63,10 @@ pub fn offer(
     true
 }
 
-/// Settles ICE with the party that answered.
+/// Settles ICE with the party that answered. A re-offer that forgot ICE does not end it with a party that goes on using it:
+/// the proxy may have kept our description to itself and repeated an old answer.
 pub fn note_answer(answerer: &mut IceState, remote: &RemoteMedia) {
-    answerer.in_use = answerer.offered && remote.ice.is_some();
+    answerer.in_use = (answerer.offered || answerer.in_use) && remote.ice.is_some();
     if answerer.offered && remote.ice.is_none() {
         answerer.declined = true;
     }

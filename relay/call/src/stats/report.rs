@@ -345,7 +345,9 @@ fn media_flags(section: &MediaSection) -> Vec<&'static str> {
     flag("ICE", section.ice.in_use);
     flag(
         "ICE controlling",
-        section.ice.offered && (lite_peer || section.ice.we_offered) && !section.ice.lite,
+        (section.ice.offered || section.ice.in_use)
+            && (lite_peer || section.ice.we_offered)
+            && !section.ice.lite,
     );
     flag("ICE-lite peer", lite_peer && section.ice.in_use);
     flag("ICE-lite self", section.ice.lite && section.ice.offered);

@@ -318,3 +318,62 @@ fn a_peer_that_re_keys_changes_what_comes_in_and_not_what_goes_out() {
     let second = ok(&desk.ask(&answer));
     assert_eq!(lines(&first, "a=crypto"), lines(&second, "a=crypto"));
 }
+
+#[test]
+fn a_re_offer_that_forgets_what_the_whatsapp_side_speaks_does_not_harm_it() {
+    let mut desk = Desk::of_the_examples();
+    let meta = META_DTLS.replace("SETUP", "actpass");
+    ok(&desk.ask(&exchange("offer", &meta, ["meta", ""], UIC_OFFER)));
+    let first = ok(&desk.ask(&exchange(
+        "answer",
+        &pbx(40000, 1, "sendrecv"),
+        ["meta", "pbx"],
+        UIC_ANSWER,
+    )));
+    // Neither transport nor ICE is named, and then ICE is even to be removed.
+    for flags in ["replace-origin", "replace-origin ICE=remove"] {
+        let offer = exchange("offer", &pbx(40000, 2, "sendonly"), ["pbx", "meta"], flags);
+        let offered = ok(&desk.ask(&offer));
+        assert!(
+            offered.contains(" UDP/TLS/RTP/SAVPF 111 126\n"),
+            "{offered}"
+        );
+        ok(&desk.ask(&exchange("answer", &meta, ["pbx", "meta"], BIC_ANSWER)));
+    }
+    let query = desk.ask(&request(
+        r#""command":"query","call-id":"call","from-tag":"meta""#,
+    ));
+    let text = query.to_datagram(b"1", ng_protocol::Encoding::Json);
+    let text = String::from_utf8_lossy(&text);
+    assert!(
+        text.contains("ICE-lite peer") && text.contains("DTLS-SRTP"),
+        "{text}"
+    );
+    let again = exchange(
+        "offer",
+        &pbx(40000, 3, "sendrecv"),
+        ["pbx", "meta"],
+        BIC_DTLS,
+    );
+    assert_eq!(meta_facing(&ok(&desk.ask(&again))), meta_facing(&first));
+}
+
+#[test]
+fn a_second_try_with_another_transport_is_another_offer() {
+    let mut desk = Desk::of_the_examples();
+    let plain = "direction=priv direction=pub replace-origin RTP/AVP";
+    ok(&desk.ask(&exchange(
+        "offer",
+        &pbx(40000, 1, "sendrecv"),
+        ["pbx", ""],
+        plain,
+    )));
+    let second = ok(&desk.ask(&exchange(
+        "offer",
+        &pbx(40000, 1, "sendrecv"),
+        ["pbx", ""],
+        BIC_SDES,
+    )));
+    assert!(second.contains(" RTP/SAVP 111 126\n"), "{second}");
+    ok(&desk.ask(&exchange("answer", META_SDES, ["pbx", "meta"], BIC_ANSWER)));
+}
