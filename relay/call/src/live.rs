@@ -19,16 +19,16 @@ use crate::config::CallConfig;
 use crate::egress::{Egress, EgressConfig, EgressStats, Stream};
 use crate::leg::{LegId, Legs, SectionId};
 use crate::negotiate::{crypto, ice};
-use crate::path::{Format, ForwardPath, Unknown};
-use crate::sdp::PayloadFormat;
 use crate::section::MediaSection;
 use crate::stats::{Counter, Ingress};
 
 mod forward;
 mod notice;
+mod paths;
 mod reports;
 
 pub(crate) use forward::Arrival;
+use paths::{Path, format_of};
 
 /// Everything that moves packets in a call.
 #[derive(Debug, Default)]
@@ -74,23 +74,6 @@ pub(crate) struct LiveSection {
     told_authentication: bool,
     told_silence: bool,
     drops: [u64; DropReason::ALL.len()],
-}
-
-/// One compiled path and what it was compiled from.
-#[derive(Debug)]
-struct Path {
-    to: usize,
-    plan: Plan,
-    program: ForwardPath,
-}
-
-#[derive(Clone, Debug, PartialEq)]
-struct Plan {
-    to: SectionId,
-    received: Vec<Format>,
-    sent: Vec<Format>,
-    unknown: Unknown,
-    packet_time: Option<Duration>,
 }
 
 /// The remote side of a section as its transports know it.
@@ -313,44 +296,6 @@ impl Live {
         }
     }
 
-    /// One path from every section to each section that hears it.
-    fn compile(&mut self, legs: &Legs) {
-        let ids: Vec<SectionId> = self.sections.iter().map(|live| live.id).collect();
-        for live in &mut self.sections {
-            let mut before = std::mem::take(&mut live.paths);
-            for listener in legs.subscriptions.partners(live.id.leg) {
-                let to = SectionId {
-                    leg: listener,
-                    ..live.id
-                };
-                let Some(position) = ids.iter().position(|&id| id == to) else {
-                    continue;
-                };
-                if !legs.subscriptions.hears(listener, live.id.leg) {
-                    continue;
-                }
-                let Some(plan) = plan(legs, live.id, to) else {
-                    continue;
-                };
-                let known = before.iter().position(|path| path.plan == plan);
-                let program = match known {
-                    Some(at) => before.swap_remove(at).program,
-                    None => ForwardPath::compile(
-                        &plan.received,
-                        &plan.sent,
-                        plan.unknown,
-                        plan.packet_time,
-                    ),
-                };
-                live.paths.push(Path {
-                    to: position,
-                    plan,
-                    program,
-                });
-            }
-        }
-    }
-
     /// Puts an answered exchange between two parties into effect, and lets media flow.
     pub(crate) fn activate(
         &mut self,
@@ -479,42 +424,6 @@ fn rtcp_transport(
 /// Whether a transport lives on these ports; it may have more, which were closed since.
 fn is_on(transport: &MediaTransport, ports: &[LocalSocket]) -> bool {
     transport.locals().first().map(|l| l.id) == ports.first().map(|l| l.id)
-}
-
-fn plan(legs: &Legs, from: SectionId, to: SectionId) -> Option<Plan> {
-    let section = |id: SectionId| legs.get(id.leg)?.sections.get(id.index);
-    let (source, sink) = (section(from)?, section(to)?);
-    let formats = |formats: &[PayloadFormat]| formats.iter().filter_map(format_of).collect();
-    let remote = sink.remote.as_ref();
-    let packet_time = remote
-        .and_then(|r| r.maxptime.as_ref())
-        .and_then(|ms| ms.trim().parse().ok())
-        .filter(|ms| (10..=120).contains(ms))
-        .map(Duration::from_millis);
-    Some(Plan {
-        to,
-        received: formats(&source.received_formats()),
-        sent: formats(&sink.sent_formats()),
-        unknown: if speaks_with_own_ssrc(sink) {
-            Unknown::Drop
-        } else {
-            Unknown::Pass
-        },
-        packet_time,
-    })
-}
-
-/// The format as paths know it. A number of which nothing is known is left to [`Unknown`].
-fn format_of(format: &PayloadFormat) -> Option<Format> {
-    if format.name.is_empty() {
-        return None;
-    }
-    Some(Format {
-        payload_type: relay_transport::rtp::PayloadType::new(format.payload_type)?,
-        encoding: format.name.clone(),
-        clock_hz: format.clock_rate,
-        channels: format.channels,
-    })
 }
 
 /// The SSRC under which a section's party hears us.

@@ -46,7 +46,7 @@ pub struct MediaSection {
     pub we_answered: bool,
     /// Left out of descriptions for this party (`sdp-media-remove`).
     pub hidden: bool,
-    /// The packet time that the offer asked for in the answer to this party (`ptime-reverse`).
+    /// The packet time that the operator wants towards this party (`ptime`, `ptime-reverse`).
     pub ptime_ms: Option<u32>,
     /// The one SSRC under which the party hears us.
     pub ssrc: Ssrc,

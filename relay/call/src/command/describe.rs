@@ -43,7 +43,7 @@ pub(crate) fn offered(
     let Some(section) = draft.section(id) else {
         return output;
     };
-    if let Some(ptime) = request.flags.codec.ptime_ms {
+    if let Some(ptime) = section.ptime_ms {
         output.ptime = Some(ptime.to_string());
     }
     if section.dtls.offered {

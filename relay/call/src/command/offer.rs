@@ -316,6 +316,7 @@ fn offer_section(
                 .then(|| (receiver.index + 1).to_string())
         });
     }
+    section.ptime_ms = flags.codec.ptime_ms.or(section.ptime_ms);
     section.told.clone_from(&offered.formats);
     section.we_answered = false;
     let mux_offer = mux::offer(&mut section.mux, remote.rtcp_mux, flags.rtcp_mux);
@@ -363,7 +364,7 @@ fn note_sender(
         section.mid = remote.mid.clone().or(section.mid.take());
         section.rtp_endpoint = rtp_endpoint;
         section.rtcp_endpoint = rtcp_endpoint;
-        section.ptime_ms = flags.codec.ptime_reverse_ms;
+        section.ptime_ms = flags.codec.ptime_reverse_ms.or(section.ptime_ms);
         section.dtls.passive_wanted = match flags.crypto.dtls {
             Some(Dtls::Passive) => true,
             Some(Dtls::Active) => false,

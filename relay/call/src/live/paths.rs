@@ -1,0 +1,139 @@
+//! Which paths lead from a section to those who hear it. Compiled when signalling changes them, kept when it does not.
+
+use std::time::Duration;
+
+use super::Live;
+use crate::command::describe::speaks_with_own_ssrc;
+use crate::leg::{Legs, SectionId};
+use crate::path::{Format, ForwardPath, Unknown};
+use crate::sdp::PayloadFormat;
+use crate::section::MediaSection;
+
+/// One compiled path and what it was compiled from.
+#[derive(Debug)]
+pub(super) struct Path {
+    /// The position of the section that hears.
+    pub(super) to: usize,
+    pub(super) plan: Plan,
+    pub(super) program: ForwardPath,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Plan {
+    to: SectionId,
+    pub(super) received: Vec<Format>,
+    sent: Vec<Format>,
+    unknown: Unknown,
+    packet_time: Option<Duration>,
+}
+
+impl Live {
+    /// One path from every section to each section that hears it.
+    pub(super) fn compile(&mut self, legs: &Legs) {
+        let ids: Vec<SectionId> = self.sections.iter().map(|live| live.id).collect();
+        for live in &mut self.sections {
+            let mut before = std::mem::take(&mut live.paths);
+            for listener in legs.subscriptions.partners(live.id.leg) {
+                let to = SectionId {
+                    leg: listener,
+                    ..live.id
+                };
+                let Some(position) = ids.iter().position(|&id| id == to) else {
+                    continue;
+                };
+                if !legs.subscriptions.hears(listener, live.id.leg) {
+                    continue;
+                }
+                let Some(plan) = plan(legs, live.id, to) else {
+                    continue;
+                };
+                let known = before.iter().position(|path| path.plan == plan);
+                let program = match known {
+                    Some(at) => before.swap_remove(at).program,
+                    None => ForwardPath::compile(
+                        &plan.received,
+                        &plan.sent,
+                        plan.unknown,
+                        plan.packet_time,
+                    ),
+                };
+                live.paths.push(Path {
+                    to: position,
+                    plan,
+                    program,
+                });
+            }
+        }
+    }
+}
+
+fn plan(legs: &Legs, from: SectionId, to: SectionId) -> Option<Plan> {
+    let section = |id: SectionId| legs.get(id.leg)?.sections.get(id.index);
+    let (source, sink) = (section(from)?, section(to)?);
+    let formats = |formats: &[PayloadFormat]| formats.iter().filter_map(format_of).collect();
+    let packet_time = packet_time(sink);
+    Some(Plan {
+        to,
+        received: formats(&source.received_formats()),
+        sent: formats(&sink.sent_formats()),
+        unknown: if speaks_with_own_ssrc(sink) {
+            Unknown::Drop
+        } else {
+            Unknown::Pass
+        },
+        packet_time,
+    })
+}
+
+/// The one length that a party's packets must have, if it is particular: asked for by the operator, or by the party, which
+/// names it as the usual and as the longest packet alike. A mere upper limit above that is none of our business.
+fn packet_time(sink: &MediaSection) -> Option<Duration> {
+    let number = |text: &Option<String>| text.as_ref()?.trim().parse::<u64>().ok();
+    let remote = sink.remote.as_ref();
+    let (usual, longest) = remote.map_or((None, None), |r| (number(&r.ptime), number(&r.maxptime)));
+    let particular = longest.filter(|&ms| usual.map_or(ms <= 20, |usual| usual == ms));
+    sink.ptime_ms
+        .map(u64::from)
+        .or(particular)
+        .filter(|ms| (10..=120).contains(ms))
+        .map(Duration::from_millis)
+}
+
+/// The format as paths know it. A number of which nothing is known is left to [`Unknown`].
+pub(super) fn format_of(format: &PayloadFormat) -> Option<Format> {
+    if format.name.is_empty() {
+        return None;
+    }
+    Some(Format {
+        payload_type: relay_transport::rtp::PayloadType::new(format.payload_type)?,
+        encoding: format.name.clone(),
+        clock_hz: format.clock_rate,
+        channels: format.channels,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use relay_transport::rtp::Ssrc;
+
+    use super::*;
+    use crate::sdp::{Protocol, RemoteMedia, SessionDescription};
+
+    #[test]
+    fn a_longest_packet_is_a_wish_only_where_it_is_the_usual_one() {
+        let packet_time_of = |lines: &str| {
+            let text = format!("v=0\nm=audio 1 RTP/AVP 0\n{lines}");
+            let description = SessionDescription::parse(text.as_bytes()).unwrap();
+            let mut section = MediaSection::new("audio", Protocol::parse("RTP/AVP"), Ssrc(1));
+            section.remote = RemoteMedia::read(&description, 0);
+            packet_time(&section)
+        };
+        let twenty = Some(Duration::from_millis(20));
+        assert_eq!(packet_time_of("a=ptime:20\na=maxptime:20\n"), twenty);
+        assert_eq!(packet_time_of("a=maxptime:20\n"), twenty);
+        assert_eq!(packet_time_of("a=maxptime:60\n"), None);
+        assert_eq!(packet_time_of("a=ptime:20\na=maxptime:60\n"), None);
+        assert_eq!(packet_time_of("a=ptime:20\n"), None);
+        assert_eq!(packet_time_of("a=ptime:x\na=maxptime:0\n"), None);
+    }
+}
