@@ -1,7 +1,7 @@
 //! One `m=` line of one leg: what signalling has settled about it.
 //!
 //! Plain data, cloned when a request begins and swapped in when it succeeded. Sockets' names are in it, packets are not;
-//! what moves packets is [`crate::live`].
+//! what moves packets stands in `live.rs`.
 
 use std::net::SocketAddr;
 
