@@ -65,10 +65,19 @@ pub fn start(process: &Process) -> LogLevel {
         .with(filter)
         .with(layer)
         .try_init();
+    // A defect of ours must be found where the operator looks, also in the background.
+    std::panic::set_hook(Box::new(|defect| {
+        tracing::error!("defect in {}: {defect}", thread_name());
+    }));
     LogLevel {
         handle: started.is_ok().then_some(handle),
         level: process.log_level,
     }
+}
+
+fn thread_name() -> String {
+    let thread = std::thread::current();
+    format!("thread {}", thread.name().unwrap_or("without a name"))
 }
 
 /// Syslog's 0 to 3 are errors, 4 warnings, 5 and 6 the story of a call, 7 everything.

@@ -28,6 +28,11 @@ impl Packet {
         bytes
     }
 
+    /// Whether `words` occur in the payload.
+    pub fn says(&self, words: &[u8]) -> bool {
+        self.payload.windows(words.len()).any(|part| part == words)
+    }
+
     /// The other way round; `None` for RTCP and whatever else is no RTP.
     pub fn parse(bytes: &[u8]) -> Option<Self> {
         let (header, payload) = bytes.split_at_checked(12)?;
@@ -70,19 +75,18 @@ impl RtpPeer {
         self.socket.local_addr().expect("a bound peer")
     }
 
-    /// The next packet of its stream, with `payload` in front of 160 bytes of PCMU silence.
-    pub fn next_packet(&mut self, payload: &[u8]) -> Packet {
+    /// The next packet of its stream: 20 ms that say `words` again and again, so that they are found wherever the relay cuts.
+    pub fn next_packet(&mut self, words: &[u8]) -> Packet {
         let mut packet = self.next.clone();
-        packet.payload = payload.to_vec();
-        packet.payload.resize(160, 0xff);
+        packet.payload = words.iter().copied().cycle().take(160).collect();
         self.next.sequence = self.next.sequence.wrapping_add(1);
         self.next.timestamp = self.next.timestamp.wrapping_add(160);
         packet
     }
 
     /// Sends the next packet of its stream.
-    pub fn speak(&mut self, to: SocketAddr, payload: &[u8]) {
-        let packet = self.next_packet(payload);
+    pub fn speak(&mut self, to: SocketAddr, words: &[u8]) {
+        let packet = self.next_packet(words);
         self.send(to, &packet.bytes());
     }
 
@@ -113,14 +117,14 @@ impl RtpPeer {
         }
     }
 
-    /// The next RTP packet whose payload begins with `words`; others are passed over.
+    /// The next RTP packet that says `words`; others are passed over.
     pub fn hear(&self, words: &[u8], patience: Duration) -> Option<(Packet, SocketAddr)> {
         let end = std::time::Instant::now() + patience;
         loop {
             let left = end.checked_duration_since(std::time::Instant::now())?;
             let (bytes, from) = self.receive(left.max(Duration::from_millis(1)))?;
             if let Some(packet) = Packet::parse(&bytes)
-                && packet.payload.starts_with(words)
+                && packet.says(words)
             {
                 return Some((packet, from));
             }

@@ -4,11 +4,12 @@ use std::net::{IpAddr, SocketAddr};
 
 /// A plain phone's description: PCMU, PCMA and telephone-event at `address`.
 pub fn phone(address: SocketAddr) -> String {
+    let family = if address.is_ipv4() { "IP4" } else { "IP6" };
     format!(
         "v=0\r\n\
-         o=phone 1 1 IN IP4 {ip}\r\n\
+         o=phone 1 1 IN {family} {ip}\r\n\
          s=-\r\n\
-         c=IN IP4 {ip}\r\n\
+         c=IN {family} {ip}\r\n\
          t=0 0\r\n\
          m=audio {port} RTP/AVP 0 8 101\r\n\
          a=rtpmap:0 PCMU/8000\r\n\

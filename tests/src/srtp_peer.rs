@@ -53,18 +53,18 @@ impl SrtpPeer {
     }
 
     /// Sends the next packet of its stream, encrypted.
-    pub fn speak(&mut self, to: SocketAddr, payload: &[u8]) {
-        let packet = self.peer.next_packet(payload);
+    pub fn speak(&mut self, to: SocketAddr, words: &[u8]) {
+        let packet = self.peer.next_packet(words);
         let protected = self.outbound.encrypt_rtp(&packet.bytes());
         self.peer.send(to, &protected.expect("SRTP protects"));
     }
 
     /// Sends a packet without encrypting it, as no honest peer would.
-    pub fn speak_plainly(&mut self, to: SocketAddr, payload: &[u8]) {
-        self.peer.speak(to, payload);
+    pub fn speak_plainly(&mut self, to: SocketAddr, words: &[u8]) {
+        self.peer.speak(to, words);
     }
 
-    /// The next packet that decrypts and whose payload begins with `words`.
+    /// The next packet that decrypts and says `words`.
     pub fn hear(&mut self, words: &[u8], patience: Duration) -> Option<Packet> {
         let end = Instant::now() + patience;
         loop {
@@ -77,7 +77,7 @@ impl SrtpPeer {
             let inbound = self.inbound.as_mut().expect("the other end's key");
             if let Ok(plain) = inbound.decrypt_rtp(&bytes)
                 && let Some(packet) = Packet::parse(&plain)
-                && packet.payload.starts_with(words)
+                && packet.says(words)
             {
                 return Some(packet);
             }

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -55,7 +56,7 @@ pub async fn listen(socket: ControlSocket, control: Control) -> io::Result<()> {
             .async_io(Interest::READABLE, || socket.receive(&mut buffer))
             .await;
         match arrived {
-            Ok(arrival) => take(&socket, &control, &buffer[..arrival.len], arrival),
+            Ok(arrival) => take_safely(&socket, &control, &buffer[..arrival.len], arrival),
             // An error that the network reported for an earlier reply; the next datagram is not affected.
             Err(error) => error!("control port {}: {error}", socket.address()),
         }
@@ -63,7 +64,7 @@ pub async fn listen(socket: ControlSocket, control: Control) -> io::Result<()> {
             let Ok(arrival) = socket.receive(&mut buffer) else {
                 break;
             };
-            take(&socket, &control, &buffer[..arrival.len], arrival);
+            take_safely(&socket, &control, &buffer[..arrival.len], arrival);
         }
         tokio::task::yield_now().await;
     }
@@ -77,6 +78,24 @@ struct Exchange {
     id: RequestId,
     encoding: Encoding,
     begun: Instant,
+}
+
+/// Takes a datagram. A defect that it touches costs this datagram, and not everybody the control port.
+fn take_safely(
+    socket: &Arc<ControlSocket<UdpSocket>>,
+    control: &Control,
+    datagram: &[u8],
+    arrival: Arrival,
+) {
+    let taken = catch_unwind(AssertUnwindSafe(|| {
+        take(socket, control, datagram, arrival);
+    }));
+    if taken.is_err() {
+        error!(
+            "a request from {} met a defect of the relay; please report the lines above",
+            arrival.source
+        );
+    }
 }
 
 fn take(

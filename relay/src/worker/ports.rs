@@ -2,7 +2,7 @@
 //!
 //! Each worker has every W-th pair of the configured range, so that a port alone says which worker it belongs to
 //! (`worker = (port - port-min) / 2 % W`).
-//! The pool knows nothing of that: it hands out the numbers of a gap-free range, and [`Slice`] translates.
+//! The pool knows nothing of that: it hands out the numbers of a gap-free range, and `Slice` translates.
 
 use std::collections::HashMap;
 use std::io;
