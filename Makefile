@@ -3,15 +3,17 @@
 #   make demo                  four WhatsApp-style calls through Kamailio and tandem, measured
 #   make demo RELAY=rtpengine  the same with Debian's rtpengine in place of tandem
 #   make test                  everything that can be tested, the demo's calls included
+#   make test-interop          calls with a browser, aiortc and libopus; also with SUBJECT=rtpengine
 #   make lint                  formatting, clippy, documentation, and the house rules
 #   make fuzz                  what the network can reach, fed with damaged input, a minute each
 #   make bench                 side by side with rtpengine, as ratios
 
 RELAY ?= tandem
+export SUBJECT ?= tandem
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 PACKAGES := $(if $(filter tandem,$(RELAY)),-p relay) -p simulator
 
-.PHONY: help demo test lint fuzz bench
+.PHONY: help demo test test-interop lint fuzz bench
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -24,6 +26,11 @@ demo:
 
 test:
 	@.ci/test
+
+test-interop:
+	@tests/demo/install.sh test || echo "going on: calls whose peer is missing are skipped"
+	@cargo build $(if $(filter tandem,$(SUBJECT)),-p relay) -p tests --bins
+	@python3 tests/interop/interop.py
 
 lint:
 	@.ci/lint

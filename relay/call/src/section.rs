@@ -140,7 +140,7 @@ pub struct DtlsState {
     pub tls_id: Option<String>,
     /// The hash our fingerprint is written with.
     pub hash: Option<FingerprintHash>,
-    /// The offer asked for the passive role towards this party, if it leaves us the choice.
+    /// The proxy asked for the passive role towards this party, if it leaves us the choice.
     pub passive_wanted: bool,
 }
 

@@ -365,7 +365,8 @@ fn note_sender(
         section.rtp_endpoint = rtp_endpoint;
         section.rtcp_endpoint = rtcp_endpoint;
         section.ptime_ms = flags.codec.ptime_reverse_ms.or(section.ptime_ms);
-        section.dtls.passive_wanted = match flags.crypto.dtls {
+        // `DTLS-reverse` is the word of rtpengine 10.5 for what later versions call `DTLS` here.
+        section.dtls.passive_wanted = match flags.crypto.dtls_reverse.or(flags.crypto.dtls) {
             Some(Dtls::Passive) => true,
             Some(Dtls::Active) => false,
             _ => section.dtls.passive_wanted,

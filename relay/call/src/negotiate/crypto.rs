@@ -229,6 +229,12 @@ pub fn answer(
             offerer.sdes = SdesState::default();
             prepare_dtls(&mut offerer.dtls, theirs.hash(), rng);
             offerer.dtls.hash = Some(theirs.hash());
+            // The answer goes to the offerer too, so its own word on the role is the last one.
+            offerer.dtls.passive_wanted = match flags.dtls {
+                Some(Dtls::Passive) => true,
+                Some(Dtls::Active) => false,
+                _ => offerer.dtls.passive_wanted,
+            };
             Ok(settle_role(&mut offerer.dtls, &remote, passive_by_default))
         }
         _ => answer_sdes(offerer, lines, &flags.sdes)

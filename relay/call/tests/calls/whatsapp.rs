@@ -224,19 +224,32 @@ fn dtls_passive_is_not_obeyed_towards_an_ice_lite_peer() {
 
 #[test]
 fn a_full_ice_peer_may_have_us_passive() {
-    let mut desk = Desk::of_the_examples();
-    let peer = META_DTLS
-        .replace("SETUP", "actpass")
-        .replace("a=ice-lite\\r\\n", "");
-    let flags = format!("{UIC_OFFER} DTLS=passive");
-    ok(&desk.ask(&exchange("offer", &peer, ["meta", ""], &flags)));
-    let answer = exchange(
-        "answer",
-        &pbx(40000, 1, "sendrecv"),
-        ["meta", "pbx"],
-        UIC_ANSWER,
-    );
-    assert!(ok(&desk.ask(&answer)).contains("a=setup:passive\n"));
+    let cases = [
+        ("DTLS=passive", "", "passive"),
+        ("DTLS-reverse=passive", "", "passive"),
+        ("", "DTLS=passive", "passive"),
+        ("DTLS=passive", "DTLS=active", "active"),
+        ("", "", "active"),
+    ];
+    for (offer_word, answer_word, setup) in cases {
+        let mut desk = Desk::of_the_examples();
+        let peer = META_DTLS
+            .replace("SETUP", "actpass")
+            .replace("a=ice-lite\\r\\n", "");
+        let flags = format!("{UIC_OFFER} {offer_word}");
+        ok(&desk.ask(&exchange("offer", &peer, ["meta", ""], &flags)));
+        let answer = ok(&desk.ask(&exchange(
+            "answer",
+            &pbx(40000, 1, "sendrecv"),
+            ["meta", "pbx"],
+            &format!("{UIC_ANSWER} {answer_word}"),
+        )));
+        assert_eq!(
+            lines(&answer, "a=setup:"),
+            [format!("a=setup:{setup}")],
+            "{offer_word} {answer_word}"
+        );
+    }
 }
 
 /// What Meta was told: port, address, credentials, fingerprint, keys.
