@@ -6,6 +6,7 @@
 
 pub mod mutation;
 pub mod recorded;
+pub mod script;
 pub mod targets;
 
 /// One fuzz target.
@@ -22,4 +23,13 @@ pub struct Target {
 }
 
 /// Every target.
-pub const TARGETS: &[Target] = &[targets::ng_frame::TARGET, targets::ng_request::TARGET];
+pub const TARGETS: &[Target] = &[
+    targets::ng_frame::TARGET,
+    targets::ng_request::TARGET,
+    targets::sdp::TARGET,
+    targets::stun::TARGET,
+    targets::rtp::TARGET,
+    targets::rtcp::TARGET,
+    targets::srtp::TARGET,
+    targets::media_transport::TARGET,
+];

@@ -1,7 +1,10 @@
 //! Seeds from `tests/data`.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
+
+use ng_protocol::Frame;
 
 /// Every recorded NG datagram, requests and replies; `tests/data/ng/README.md` describes the files.
 pub fn exchanges() -> Vec<Vec<u8>> {
@@ -27,6 +30,22 @@ pub fn exchanges() -> Vec<Vec<u8>> {
     datagrams
 }
 
+/// Every session description in those datagrams, once.
+pub fn descriptions() -> Vec<Vec<u8>> {
+    let mut descriptions = BTreeSet::new();
+    for datagram in exchanges() {
+        let dictionary = Frame::split(&datagram)
+            .ok()
+            .and_then(|frame| frame.decode().ok());
+        if let Some(dictionary) = dictionary
+            && let Some(sdp) = dictionary.get("sdp").and_then(|value| value.as_bytes())
+        {
+            descriptions.insert(sdp.to_vec());
+        }
+    }
+    descriptions.into_iter().collect()
+}
+
 /// A header `> NAME LENGTH` or `< NAME LENGTH`, a line feed, that many bytes, a line feed.
 fn next_record(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     let end = bytes.iter().position(|byte| *byte == b'\n')?;
@@ -44,5 +63,6 @@ mod tests {
     #[test]
     fn all_files_are_read() {
         assert!(exchanges().len() > 1300);
+        assert!(descriptions().len() > 200);
     }
 }
