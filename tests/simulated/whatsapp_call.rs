@@ -1,0 +1,293 @@
+//! WhatsApp calls from the first `offer` to `delete`, in every key mode and direction.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use simulator::media::config::{Clock, Codec, DtlsConfig, Expectation, KeyExchange, VoiceConfig};
+use simulator::media::impairment::Impairment;
+use simulator::media::{CallDirection, MediaConfig};
+
+use crate::world::{World, media_address};
+
+const MS: Duration = Duration::from_millis(1);
+const SECOND: Duration = Duration::from_secs(1);
+
+/// The four ways in which a WhatsApp call can begin.
+const KINDS: [(CallDirection, KeyExchange); 4] = [
+    (CallDirection::UserInitiated, KeyExchange::Dtls),
+    (CallDirection::BusinessInitiated, KeyExchange::Dtls),
+    (CallDirection::UserInitiated, KeyExchange::Sdes),
+    (CallDirection::BusinessInitiated, KeyExchange::Sdes),
+];
+
+fn meta(direction: CallDirection, keys: KeyExchange, deafness: Duration) -> MediaConfig {
+    MediaConfig {
+        direction,
+        keys,
+        ipv4: "192.0.2.49:3480".parse().unwrap(),
+        deafness,
+        dtls: DtlsConfig {
+            clock: Clock::Invented,
+            ..DtlsConfig::default()
+        },
+        expectation: Expectation::CountedPrompt,
+        voice: VoiceConfig {
+            codec: Codec::Opus,
+            ..VoiceConfig::default()
+        },
+        ..MediaConfig::default()
+    }
+}
+
+/// The flags towards WhatsApp and towards the PBX, as stock scripts write them.
+fn flags_to_meta(keys: KeyExchange, is_offer: bool) -> Value {
+    match (keys, is_offer) {
+        (KeyExchange::Dtls, true) => json!({
+            "transport-protocol": "UDP/TLS/RTP/SAVPF", "ICE": "force", "SDES": ["off"],
+            "rtcp-mux": ["offer", "require"], "flags": ["generate-mid"], "direction": ["priv", "pub"],
+        }),
+        (KeyExchange::Dtls, false) => json!({ "ICE": "force", "rtcp-mux": ["accept"] }),
+        (KeyExchange::Sdes, true) => json!({
+            "transport-protocol": "RTP/SAVP", "ICE": "remove", "DTLS": "off",
+            "SDES": ["only-AES_CM_128_HMAC_SHA1_80"], "rtcp-mux": ["offer"], "direction": ["priv", "pub"],
+        }),
+        (KeyExchange::Sdes, false) => json!({ "ICE": "remove", "rtcp-mux": ["accept"] }),
+    }
+}
+
+fn flags_to_pbx(is_offer: bool) -> Value {
+    let mut flags =
+        json!({ "transport-protocol": "RTP/AVP", "ICE": "remove", "rtcp-mux": ["demux"] });
+    if is_offer {
+        flags["direction"] = json!(["pub", "priv"]);
+    }
+    flags
+}
+
+/// Sets a call up; the PBX speaks from the moment of `answer`.
+fn connect(world: &mut World, direction: CallDirection, keys: KeyExchange) {
+    let relay_for_pbx = match direction {
+        CallDirection::UserInitiated => {
+            let offer = world.meta.local_sdp_offer();
+            let to_pbx = world.exchange("offer", "meta", None, &offer, flags_to_pbx(true));
+            world.meta_sdp = offer;
+            world.run(SECOND);
+            let sdp = world.pbx.sdp("sendrecv");
+            let to_meta = world.exchange(
+                "answer",
+                "meta",
+                Some("pbx"),
+                &sdp,
+                flags_to_meta(keys, false),
+            );
+            world.meta.set_remote_sdp(world.now, &to_meta).unwrap();
+            to_pbx
+        }
+        CallDirection::BusinessInitiated => {
+            let sdp = world.pbx.sdp("sendrecv");
+            let to_meta = world.exchange("offer", "pbx", None, &sdp, flags_to_meta(keys, true));
+            world.run(SECOND);
+            let answer = world.meta.local_sdp_answer(&to_meta).unwrap();
+            world.meta.set_remote_sdp(world.now, &to_meta).unwrap();
+            let to_pbx =
+                world.exchange("answer", "pbx", Some("meta"), &answer, flags_to_pbx(false));
+            world.meta_sdp = answer;
+            to_pbx
+        }
+    };
+    world.meta.call_answered(world.now);
+    world.meta.prompt_started(world.now);
+    world.pbx.relay = Some(media_address(&relay_for_pbx));
+    world.pbx.speak_from(world.now);
+}
+
+fn hang_up(world: &mut World) {
+    let reply =
+        world.request(&json!({ "command": "delete", "call-id": "simulated", "delete-delay": 0 }));
+    assert_eq!(reply["result"], "ok");
+    world.run(SECOND);
+    assert!(world.call.is_finished(), "{:#?}", world.log);
+    assert_eq!(world.ports.open(), 0, "ports are left open");
+}
+
+/// A call on a bad road. Returns what went wrong, with what to reproduce it by.
+fn bad_road(seed: u64) -> Result<(), String> {
+    let (direction, keys) = KINDS[(seed % 4) as usize];
+    let loss = 0.3 * ((seed / 4) % 7) as f64 / 6.0;
+    let road = Impairment {
+        loss,
+        delay: (10 + seed % 60) as u32 * MS,
+        jitter: 5 * MS,
+        reorder: 0.05,
+        reorder_by: 30 * MS,
+        duplicate: 0.05,
+        ..Impairment::none()
+    };
+    let deafness = [0, 50, 300, 1500][(seed / 3 % 4) as usize] * MS;
+    let mut world = World::new(meta(direction, keys, deafness), road, seed);
+    connect(&mut world, direction, keys);
+    world.run(20 * SECOND);
+    let report = world.report();
+    let say = |what: String| {
+        Err(format!(
+            "seed {seed} ({direction:?} {keys:?}, loss {loss:.2}, D {deafness:?}): {what}\n{report:#?}\n{:#?}",
+            world.log
+        ))
+    };
+    if report.first_srtp_ms.is_none() {
+        return say("Meta never heard us".into());
+    }
+    if !report.violations.is_empty() {
+        return say(format!("{:?}", report.violations));
+    }
+    if report.received.ssrc_changes != 0 {
+        return say("the SSRC changed".into());
+    }
+    let Some(prompt) = &report.received.prompt else {
+        return say("no prompt was heard".into());
+    };
+    // What was heard of 20 s, given the losses of the road; a slow start may have pushed out more than two seconds of hold.
+    let expected = (1.0 - loss) * 20_000.0 - 6_000.0;
+    if prompt.heard_ms < expected {
+        return say(format!("heard {} ms of {expected}", prompt.heard_ms));
+    }
+    if (world.pbx.heard as f64) < (1.0 - loss) * 1_000.0 - 450.0 {
+        return say(format!("the PBX heard {} packets", world.pbx.heard));
+    }
+    hang_up(&mut world);
+    Ok(())
+}
+
+#[test]
+fn two_hundred_calls_on_bad_roads_all_talk() {
+    let failures: Vec<String> = (0..200).filter_map(|seed| bad_road(seed).err()).collect();
+    assert!(
+        failures.is_empty(),
+        "{} of 200:\n{}",
+        failures.len(),
+        failures.join("\n")
+    );
+}
+
+#[test]
+fn no_word_is_lost_and_the_start_is_fast() {
+    for (direction, keys) in KINDS {
+        for deafness in [0, 50, 300, 1500] {
+            let road = Impairment::delay(40 * MS);
+            let mut world = World::new(meta(direction, keys, deafness * MS), road, 1);
+            connect(&mut world, direction, keys);
+            world.run(8 * SECOND);
+            let report = world.report();
+            let floor = match (direction, keys) {
+                (_, KeyExchange::Sdes) => 40.0,
+                (CallDirection::UserInitiated, _) => f64::from(deafness) + 240.0,
+                (CallDirection::BusinessInitiated, _) => f64::from(deafness) + 160.0,
+            };
+            let name = format!(
+                "{direction:?} {keys:?} D={deafness}: {report:#?} {:#?}",
+                world.log
+            );
+            let first = report.first_srtp_ms.expect(&name);
+            assert!(
+                first <= floor + 40.0,
+                "{} over the floor; {name}",
+                first - floor
+            );
+            let prompt = report.received.prompt.as_ref().expect(&name);
+            assert_eq!(prompt.clipped_ms, 0.0, "{name}");
+            assert_eq!(prompt.lost_ms, 0.0, "{name}");
+            let late = prompt.delay_after_one_second_ms.expect(&name)
+                - prompt.least_delay_ms.expect(&name);
+            assert!(late <= 40.0, "{late} ms late; {name}");
+            assert!(report.violations.is_empty(), "{name}");
+            hang_up(&mut world);
+        }
+    }
+}
+
+#[test]
+fn a_silent_pbx_keeps_the_call_alive() {
+    for (direction, keys) in KINDS {
+        let mut world = World::new(
+            meta(direction, keys, 50 * MS),
+            Impairment::delay(20 * MS),
+            2,
+        );
+        connect(&mut world, direction, keys);
+        world.run(2 * SECOND);
+        world.pbx.fall_silent();
+        world.run(40 * SECOND);
+        let report = world.report();
+        assert!(report.violations.is_empty(), "{report:#?}");
+        assert!(report.received.packets > 2_000, "{report:#?}");
+        assert!(report.received.longest_gap_ms < 150.0, "{report:#?}");
+        assert!(report.received.sender_reports >= 6, "{report:#?}");
+        assert_eq!(report.received.ssrc_changes, 0, "{report:#?}");
+        hang_up(&mut world);
+    }
+}
+
+#[test]
+fn the_pbx_may_hold_and_move_without_meta_noticing() {
+    for (direction, keys) in KINDS {
+        let mut world = World::new(
+            meta(direction, keys, 50 * MS),
+            Impairment::delay(20 * MS),
+            3,
+        );
+        connect(&mut world, direction, keys);
+        world.run(2 * SECOND);
+        let meta_sdp = world.meta_sdp.clone();
+        for (port, word) in [(40_000, "sendonly"), (40_010, "sendrecv")] {
+            world.pbx.address.set_port(port);
+            let offer = world.pbx.sdp(word);
+            let mut flags = flags_to_meta(keys, true);
+            flags["flags"] = json!(["generate-mid", "port-latching"]);
+            flags.as_object_mut().unwrap().remove("direction");
+            world.exchange("offer", "pbx", Some("meta"), &offer, flags);
+            let mut flags = flags_to_pbx(false);
+            flags["flags"] = json!(["port-latching"]);
+            let to_pbx = world.exchange("answer", "pbx", Some("meta"), &meta_sdp, flags);
+            world.pbx.relay = Some(media_address(&to_pbx));
+            world.pbx.ssrc ^= 0x0f0f_0f0f;
+            world.run(3 * SECOND);
+        }
+        let report = world.report();
+        assert!(
+            report.violations.is_empty(),
+            "{direction:?} {keys:?} {report:#?} {:#?}",
+            world.log
+        );
+        assert_eq!(report.received.ssrc_changes, 0, "{report:#?}");
+        assert!(
+            report.received.longest_gap_ms < 200.0,
+            "{report:#?} {:#?}",
+            world.log
+        );
+        assert!(
+            world.pbx.heard > 300,
+            "{} {:#?}",
+            world.pbx.heard,
+            world.log
+        );
+        hang_up(&mut world);
+    }
+}
+
+#[test]
+fn the_same_seed_gives_the_same_call() {
+    let run = |seed| {
+        let (direction, keys) = KINDS[0];
+        let road = Impairment {
+            loss: 0.1,
+            delay: 20 * MS,
+            ..Impairment::none()
+        };
+        let mut world = World::new(meta(direction, keys, 50 * MS), road, seed);
+        connect(&mut world, direction, keys);
+        world.run(3 * SECOND);
+        let report = world.report();
+        (report.ice_ms, report.received.packets, world.pbx.heard)
+    };
+    assert_eq!(run(5), run(5));
+}
