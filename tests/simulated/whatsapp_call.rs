@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use simulator::media::config::{Clock, Codec, DtlsConfig, Expectation, KeyExchange, VoiceConfig};
+use simulator::media::config::{
+    Clock, Codec, DtlsConfig, Expectation, KeyExchange, MediaTimers, VoiceConfig,
+};
 use simulator::media::impairment::Impairment;
 use simulator::media::{CallDirection, MediaConfig};
 
@@ -124,9 +126,22 @@ fn bad_road(seed: u64) -> Result<(), String> {
         ..Impairment::none()
     };
     let deafness = [0, 50, 300, 1500][(seed / 3 % 4) as usize] * MS;
-    let mut world = World::new(meta(direction, keys, deafness), road, seed);
+    let config = MediaConfig {
+        timers: MediaTimers::default().scaled(3.0),
+        ..meta(direction, keys, deafness)
+    };
+    let mut world = World::new(config, road, seed);
     connect(&mut world, direction, keys);
-    world.run(20 * SECOND);
+    // Meta repeats its own flights after 1, 2, 4, 8 s: when the road takes several of them in a row, nothing on our side helps.
+    for _ in 0..80 {
+        world.run(500 * MS);
+        if world.report().first_srtp_ms.is_some() {
+            break;
+        }
+    }
+    let talk = 8 * SECOND;
+    let (heard_before, pbx_heard_before) = (world.report().received.packets, world.pbx.heard);
+    world.run(talk);
     let report = world.report();
     let say = |what: String| {
         Err(format!(
@@ -143,16 +158,18 @@ fn bad_road(seed: u64) -> Result<(), String> {
     if report.received.ssrc_changes != 0 {
         return say("the SSRC changed".into());
     }
-    let Some(prompt) = &report.received.prompt else {
-        return say("no prompt was heard".into());
-    };
-    // What was heard of 20 s, given the losses of the road; a slow start may have pushed out more than two seconds of hold.
-    let expected = (1.0 - loss) * 20_000.0 - 6_000.0;
-    if prompt.heard_ms < expected {
-        return say(format!("heard {} ms of {expected}", prompt.heard_ms));
+    // 400 packets each way less the losses of the road, and a margin for chance.
+    let least = ((1.0 - loss) * 400.0 - 60.0) as u64;
+    let heard = report.received.packets - heard_before;
+    if heard < least {
+        return say(format!("Meta heard {heard} packets of 400"));
     }
-    if (world.pbx.heard as f64) < (1.0 - loss) * 1_000.0 - 450.0 {
-        return say(format!("the PBX heard {} packets", world.pbx.heard));
+    let pbx_heard = world.pbx.heard - pbx_heard_before;
+    if pbx_heard < least {
+        return say(format!("the PBX heard {pbx_heard} packets of 400"));
+    }
+    if world.pbx.heard_ssrcs.len() != 1 {
+        return say(format!("the PBX heard {:x?}", world.pbx.heard_ssrcs));
     }
     hang_up(&mut world);
     Ok(())
@@ -264,8 +281,9 @@ fn the_pbx_may_hold_and_move_without_meta_noticing() {
             "{report:#?} {:#?}",
             world.log
         );
+        // Two seconds before the hold and three after it; none while it does not want to hear.
         assert!(
-            world.pbx.heard > 300,
+            (220..=260).contains(&world.pbx.heard),
             "{} {:#?}",
             world.pbx.heard,
             world.log
