@@ -119,9 +119,11 @@ impl World {
             software: "tandem".into(),
             clock: WallClock {
                 at: now,
-                unix: Duration::from_secs(1_795_291_200),
+                unix: UNIX_TIME,
             },
-            identity: Arc::new(DtlsIdentity::generate().unwrap()),
+            identity: Arc::new(
+                DtlsIdentity::generate(std::time::SystemTime::UNIX_EPOCH + UNIX_TIME).unwrap(),
+            ),
             transport: Arc::new(TransportConfig::default()),
         };
         let meta_address = SocketAddr::V4(meta.ipv4);
@@ -283,6 +285,9 @@ pub(crate) fn media_address(sdp: &str) -> SocketAddr {
         .unwrap();
     format!("{}:{port}", ip.trim()).parse().unwrap()
 }
+
+/// The time of day at which invented time begins: 2026-11-21.
+const UNIX_TIME: Duration = Duration::from_secs(1_795_291_200);
 
 /// Where invented time begins.
 fn epoch() -> Instant {

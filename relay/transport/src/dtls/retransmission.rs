@@ -1,7 +1,9 @@
 //! When a flight is sent again (RFC 6347 section 4.2.4), on our own clock.
 //!
 //! The RFC's one second is made for strangers on the Internet; here somebody listens who has just picked up. The steps are 50,
-//! 100, 200 ms and then 400 ms for as long as it takes, in both roles.
+//! 100, 200 ms and then 400 ms, in both roles. After twelve seconds of that the road is very bad or nobody listens any more; a
+//! peer that repeats its own flight only after 8 s, as OpenSSL does, still needs us then, so the steps become longer but the
+//! handshake is not given up: a new one would be a stranger to a peer that still waits for the old.
 
 use std::time::{Duration, Instant};
 
@@ -9,6 +11,10 @@ use std::time::{Duration, Instant};
 const FIRST: Duration = Duration::from_millis(50);
 /// The steps double up to this one.
 const LONGEST: Duration = Duration::from_millis(400);
+/// After so many repetitions, about twelve seconds, they come every [`RESIGNED`].
+const IMPATIENT: u32 = 30;
+/// The step on a road that seems dead.
+const RESIGNED: Duration = Duration::from_secs(2);
 /// A peer's repetition is answered at once, but not twice within this time: its flight may fill several datagrams.
 const LEAST_GAP: Duration = Duration::from_millis(20);
 /// So many repetitions of one flight are answered at once; then the peer waits for [`LONGEST`] like everybody.
@@ -41,6 +47,9 @@ impl Flight {
 
     /// When to repeat it unasked.
     pub(super) fn due(&self) -> Instant {
+        if self.repeats >= IMPATIENT {
+            return self.sent_at + RESIGNED;
+        }
         let doubled = FIRST * 2_u32.pow(self.repeats.min(8));
         self.sent_at + doubled.min(LONGEST)
     }

@@ -10,7 +10,7 @@ use super::super::{DtlsError, DtlsIdentity, DtlsRole};
 
 /// Below the 1,280 bytes that every path carries, with room for tunnels.
 pub(super) const MTU: usize = 1150;
-/// Repeats of one flight: about twenty seconds of ours, and no more than a few years on the library's clock.
+/// Repeats of one flight: about a minute of ours, and no more than a few years on the library's clock.
 pub(super) const MAX_REPEATS: usize = 54;
 /// A timer of the library that lies further ahead than all steps together is [`LIBRARY_TIMEOUT`].
 pub(super) const LIBRARY_IDLE: Duration = Duration::from_secs(8 * 365 * 86_400);
