@@ -386,7 +386,7 @@ impl DimplEngine {
             }
             Phase::Failed => false,
         };
-        waiting.then(|| flight.due())
+        waiting.then(|| flight.due(self.reassembly.has_begun()))
     }
 
     /// When an unfinished handshake is over.

@@ -1,9 +1,9 @@
 //! When a flight is sent again (RFC 6347 section 4.2.4), on our own clock.
 //!
 //! The RFC's one second is made for strangers on the Internet; here somebody listens who has just picked up. The steps are 50,
-//! 100, 200 ms and then 400 ms, in both roles. After twelve seconds of that the road is very bad or nobody listens any more; a
-//! peer that repeats its own flight only after 8 s, as OpenSSL does, still needs us then, so the steps become longer but the
-//! handshake is not given up: a new one would be a stranger to a peer that still waits for the old.
+//! 100, 200 ms and then 400 ms, in both roles. A handshake that has begun and is not done after twelve seconds of that is on a
+//! very bad road. The steps become longer then, but it is not given up: a peer that repeats its own flight after 1, 2, 4, 8 s, as
+//! OpenSSL does, still waits for us, and to that peer a new handshake would be a stranger.
 
 use std::time::{Duration, Instant};
 
@@ -45,9 +45,9 @@ impl Flight {
         self.repeats += 1;
     }
 
-    /// When to repeat it unasked.
-    pub(super) fn due(&self) -> Instant {
-        if self.repeats >= IMPATIENT {
+    /// When to repeat it unasked; `is_begun` once the peer has shown itself.
+    pub(super) fn due(&self, is_begun: bool) -> Instant {
+        if is_begun && self.repeats >= IMPATIENT {
             return self.sent_at + RESIGNED;
         }
         let doubled = FIRST * 2_u32.pow(self.repeats.min(8));
@@ -75,7 +75,7 @@ mod tests {
         let mut flight = Flight::sent((22, 1, 0), start);
         let mut steps = Vec::new();
         for _ in 0..6 {
-            let due = flight.due();
+            let due = flight.due(false);
             steps.push((due - flight.sent_at).as_millis());
             flight.repeated(due);
         }

@@ -367,7 +367,7 @@ fn a_peer_that_never_answers_is_given_up() {
 fn a_peer_that_vanishes_in_the_middle_is_given_up() {
     let mut pair = Pair::new();
     let mut hellos = 0;
-    pair.run(Duration::from_secs(90), |from, datagram| {
+    pair.run(Duration::from_secs(120), |from, datagram| {
         let hello = from == 0 && flight_mark(datagram).1 == CLIENT_HELLO;
         hellos += u32::from(hello);
         if hello && hellos <= 3 {
@@ -380,13 +380,13 @@ fn a_peer_that_vanishes_in_the_middle_is_given_up() {
         panic!("{:?}", pair.ends[1].event);
     };
     assert!(
-        *at - pair.start > Duration::from_secs(19),
+        *at - pair.start > Duration::from_secs(50),
         "{:?}",
         *at - pair.start
     );
     assert_eq!(
         reason,
-        "the peer stopped answering in the middle of the DTLS handshake"
+        "the peer did not finish the DTLS handshake within a minute"
     );
 }
 
