@@ -147,7 +147,7 @@ impl Config {
             dtls_passive: false,
             software_id: concat!("tandem-", env!("CARGO_PKG_VERSION")).to_owned(),
             workers: processors(),
-            hold: Duration::from_millis(1000),
+            hold: Duration::from_millis(2000),
             silence_fill: true,
             coalesce: Duration::from_millis(1),
             pin_workers: false,
@@ -199,7 +199,7 @@ impl Config {
         let final_timeout = settings.seconds("final-timeout", 0)?;
         let max_sessions = settings.number("max-sessions", -1..=i64::from(u32::MAX), -1)?;
         let software_id = settings.last("software-id");
-        let hold_ms: u16 = settings.number("hold-ms", 0..=10_000, 1000)?;
+        let hold_ms: u16 = settings.number("hold-ms", 0..=10_000, 2000)?;
         let coalesce_us: u16 = settings.number("coalesce-us", 0..=2000, 1000)?;
         // rtpengine takes 0 for "as many as there are processors".
         let workers = match settings.number("num-threads", 0..=256, 0)? {

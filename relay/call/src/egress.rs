@@ -30,6 +30,9 @@ use hold::{Held, Hold};
 const BEFORE_ANSWER: Duration = Duration::from_millis(250);
 /// A source that has been silent this long is filled in for. Jitter stays below it, and the far end counts tens of seconds.
 const FILL_AFTER: Duration = Duration::from_millis(100);
+/// A peer that may lack the keys is sent silence this long at most, and then what was held: time enough for our last DTLS flight
+/// to be repeated after 50, 100 and 200 ms.
+const CONFIRMATION: Duration = Duration::from_millis(400);
 /// The packet time of silence.
 const FILL_PACKET_TIME: Duration = Duration::from_millis(20);
 
@@ -37,6 +40,8 @@ const FILL_PACKET_TIME: Duration = Duration::from_millis(20);
 pub trait MediaSink {
     /// Whether a packet would leave: keys where they are required, and a destination.
     fn is_writable(&self) -> bool;
+    /// Whether the far end surely has the keys to understand what is written.
+    fn is_confirmed(&self) -> bool;
     /// Protects and sends an RTP packet.
     ///
     /// # Errors
@@ -47,6 +52,10 @@ pub trait MediaSink {
 impl MediaSink for MediaTransport {
     fn is_writable(&self) -> bool {
         MediaTransport::is_writable(self)
+    }
+
+    fn is_confirmed(&self) -> bool {
+        MediaTransport::is_confirmed(self)
     }
 
     fn send_rtp(&mut self, packet: PacketBuf, out: &mut Outbox) -> Result<(), DropReason> {
@@ -106,6 +115,8 @@ pub struct Egress {
     wanted: bool,
     open: bool,
     fill_at: Option<Instant>,
+    /// When words leave even to a peer that may lack the keys.
+    speak_at: Option<Instant>,
     stats: EgressStats,
     silence: Vec<u8>,
 }
@@ -131,6 +142,7 @@ impl Egress {
             wanted: true,
             open: false,
             fill_at: None,
+            speak_at: None,
             stats: EgressStats::default(),
             silence: Vec::new(),
         }
@@ -226,7 +238,7 @@ impl Egress {
                 DropReason::GateClosed
             });
         }
-        if writable && self.hold.is_empty() {
+        if writable && self.hold.is_empty() && self.may_speak(now, sink) {
             return self.send_from_source(now, now, packet, &frame, sink, out);
         }
         let held = Held {
@@ -248,6 +260,11 @@ impl Egress {
         if !self.open || !sink.is_writable() || self.config.stream == Stream::Transparent {
             return;
         }
+        self.speak_at.get_or_insert(now + CONFIRMATION);
+        if !self.may_speak(now, sink) {
+            self.fill(now, sink, out);
+            return;
+        }
         self.work_off(now, sink, out);
         if self.hold.is_empty() {
             self.hold.idle();
@@ -261,6 +278,16 @@ impl Egress {
             return None;
         }
         self.hold.due().or(self.fill_at)
+    }
+
+    /// Words wait until the peer surely has the keys; silence, which costs nothing, finds that out.
+    fn may_speak(&self, now: Instant, sink: &impl MediaSink) -> bool {
+        let can_probe = self.config.fill
+            && self
+                .format
+                .as_ref()
+                .is_some_and(|format| format.codec().has_silence());
+        !can_probe || sink.is_confirmed() || self.speak_at.is_some_and(|at| now >= at)
     }
 
     fn work_off(&mut self, now: Instant, sink: &mut impl MediaSink, out: &mut Outbox) {

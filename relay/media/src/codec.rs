@@ -54,6 +54,11 @@ impl Codec {
         !matches!(self, Codec::TelephoneEvent | Codec::ComfortNoise)
     }
 
+    /// Whether [`Self::silence`] can make silence for this codec.
+    pub fn has_silence(self) -> bool {
+        matches!(self, Codec::Opus | Codec::Pcmu | Codec::Pcma)
+    }
+
     /// Appends a frame of silence of `duration` to `payload`; `false` when no silence can be made for this codec.
     ///
     /// Opus silence always lasts 20 ms, whatever `duration` says.
@@ -121,10 +126,11 @@ mod tests {
     fn silence_is_recognised_as_silence_and_lasts_a_frame() {
         for codec in [Codec::Opus, Codec::Pcmu, Codec::Pcma] {
             let mut payload = Vec::new();
-            assert!(codec.silence(FRAME, &mut payload));
+            assert!(codec.has_silence() && codec.silence(FRAME, &mut payload));
             assert!(codec.is_silence(&payload), "{codec:?}");
             assert_eq!(codec.duration(&payload), Some(FRAME), "{codec:?}");
         }
+        assert!(!Codec::Other.has_silence());
         assert!(!Codec::Other.silence(FRAME, &mut Vec::new()));
     }
 

@@ -98,7 +98,9 @@ mod tests {
     fn numbers_and_labels_are_unique() {
         for (index, reason) in DropReason::ALL.into_iter().enumerate() {
             assert_eq!(reason as usize, index);
-            let same = DropReason::ALL.iter().filter(|r| r.label() == reason.label());
+            let same = DropReason::ALL
+                .iter()
+                .filter(|r| r.label() == reason.label());
             assert_eq!(same.count(), 1, "{}", reason.label());
         }
     }

@@ -220,7 +220,7 @@ pub const OPTIONS: &[Opt] = &[
         "hold-ms",
         ' ',
         One("MILLISECONDS"),
-        "Audio kept for a leg whose keys are not there yet, the newest; 0 drops it [default: 1000]",
+        "Audio kept for a leg whose keys are not there yet, the newest; 0 drops it [default: 2000]",
     ),
     acts(
         "silence-fill",

@@ -287,6 +287,14 @@ impl MediaTransport {
         self.destination().is_some() && (!self.requires_keys() || self.outbound.is_some())
     }
 
+    /// Whether the far end surely has the keys it needs to understand us. A DTLS server does not know that before it has heard
+    /// SRTP: its last flight may be lost, and what it sends until that is repeated is lost too.
+    pub fn is_confirmed(&self) -> bool {
+        self.association
+            .as_ref()
+            .is_none_or(Association::is_confirmed)
+    }
+
     /// Whether media has to be SRTP.
     pub fn requires_keys(&self) -> bool {
         self.association.is_some() || self.sdes.0.is_some() || self.sdes.1.is_some()

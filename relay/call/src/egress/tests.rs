@@ -8,12 +8,17 @@ use crate::testing::epoch;
 #[derive(Default)]
 struct Wire {
     writable: bool,
+    unconfirmed: bool,
     sent: Vec<(RtpHeader, Vec<u8>)>,
 }
 
 impl MediaSink for Wire {
     fn is_writable(&self) -> bool {
         self.writable
+    }
+
+    fn is_confirmed(&self) -> bool {
+        !self.unconfirmed
     }
 
     fn send_rtp(&mut self, packet: PacketBuf, out: &mut Outbox) -> Result<(), DropReason> {
@@ -384,4 +389,38 @@ fn a_plain_leg_gets_the_packets_unchanged() {
         (header.ssrc, header.sequence, header.timestamp),
         (Ssrc(42), SequenceNumber(500), RtpTimestamp(0))
     );
+}
+
+#[test]
+fn words_wait_for_a_peer_that_may_lack_the_keys_and_silence_finds_out() {
+    let mut scene = Scene::new().answered();
+    scene.wire.unconfirmed = true;
+    scene.write_able();
+    for _ in 0..5 {
+        scene.speak().unwrap();
+        scene.wait(20 * MS);
+    }
+    assert!(scene.words().is_empty());
+    assert!(scene.wire.sent.len() >= 5, "{}", scene.wire.sent.len());
+    scene.wire.unconfirmed = false;
+    for _ in 0..25 {
+        scene.speak().unwrap();
+        scene.wait(20 * MS);
+    }
+    assert_eq!(scene.words(), (0..30).collect::<Vec<_>>());
+    assert!(scene.egress.waiting() <= 40 * MS);
+    scene.assert_one_stream();
+}
+
+#[test]
+fn a_peer_that_stays_silent_hears_the_words_all_the_same() {
+    let mut scene = Scene::new().answered();
+    scene.wire.unconfirmed = true;
+    scene.write_able();
+    for _ in 0..50 {
+        scene.speak().unwrap();
+        scene.wait(20 * MS);
+    }
+    assert_eq!(scene.words(), (0..50).collect::<Vec<_>>());
+    scene.assert_one_stream();
 }

@@ -258,6 +258,15 @@ impl Association {
         }
     }
 
+    /// Whether the peer surely has the keys: a client has seen the server's Finished, a server only knows once it hears SRTP.
+    pub(super) fn is_confirmed(&self) -> bool {
+        let is_client = self
+            .running
+            .as_ref()
+            .is_some_and(|running| running.role == DtlsRole::Client);
+        is_client || self.is_peer_authenticated
+    }
+
     pub(super) fn connected(&self) -> Option<&DtlsStatus> {
         self.connected.as_ref()
     }
