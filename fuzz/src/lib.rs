@@ -32,4 +32,5 @@ pub const TARGETS: &[Target] = &[
     targets::rtcp::TARGET,
     targets::srtp::TARGET,
     targets::media_transport::TARGET,
+    targets::call::TARGET,
 ];

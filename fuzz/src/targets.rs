@@ -1,5 +1,6 @@
 //! One file a target.
 
+pub mod call;
 pub mod media_transport;
 pub mod ng_frame;
 pub mod ng_request;

@@ -124,10 +124,14 @@ impl LiveSection {
 
     /// What signalling has settled about a section that may or may not be answered yet.
     fn follow(&mut self, section: &MediaSection, config: &CallConfig, seed: u64) {
+        self.rtp.keep_locals(&section.ports.rtp);
         if section.ports.rtcp.is_empty() {
             self.rtcp = None;
         } else if self.rtcp.is_none() {
             self.rtcp = rtcp_transport(section, config, seed);
+        }
+        if let Some(rtcp) = &mut self.rtcp {
+            rtcp.keep_locals(&section.ports.rtcp);
         }
         self.secure = section.is_secure();
         // A receiver that is offered another transport than at first (a second try of the proxy) is another kind of listener.
@@ -421,7 +425,7 @@ fn rtcp_transport(
     (!locals.is_empty()).then(|| transport(locals, Component::Rtcp, config, seed))
 }
 
-/// Whether a transport lives on these ports; it may have more, which were closed since.
+/// Whether a transport lives on these ports; it may have more, which are closed now.
 fn is_on(transport: &MediaTransport, ports: &[LocalSocket]) -> bool {
     transport.locals().first().map(|l| l.id) == ports.first().map(|l| l.id)
 }

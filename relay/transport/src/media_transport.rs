@@ -127,6 +127,23 @@ impl MediaTransport {
         &self.locals
     }
 
+    /// Some of the sockets were closed and these are left; nothing is sent from the others any more. Sockets become superfluous
+    /// only where a peer does not speak ICE, so an agent that still knows them has come to its end.
+    pub fn keep_locals(&mut self, left: &[LocalSocket]) {
+        let is_left = |id: SocketId| left.iter().any(|local| local.id == id);
+        let before = self.locals.len();
+        self.locals.retain(|local| is_left(local.id));
+        if self.locals.len() == before {
+            return;
+        }
+        self.ice = None;
+        self.learner.keep_sockets(is_left);
+        if let Some(association) = &mut self.association {
+            association.keep_sockets(is_left);
+        }
+        self.note_writable();
+    }
+
     /// Our ICE candidates, for SDP: one host candidate a socket.
     pub fn local_candidates(&self) -> Vec<Candidate> {
         IceAgent::local_candidates(&self.locals, self.component)

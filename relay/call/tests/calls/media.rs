@@ -11,7 +11,9 @@ use relay_transport::srtp::SrtpContext;
 use relay_transport::srtp::sdes::CryptoAttribute;
 
 use crate::support::{Desk, interface, sdp};
-use crate::whatsapp::{BIC_ANSWER, BIC_SDES, META_SDES, UIC_ANSWER, UIC_OFFER, exchange, pbx};
+use crate::whatsapp::{
+    BIC_ANSWER, BIC_DTLS, BIC_SDES, META_DTLS, META_SDES, UIC_ANSWER, UIC_OFFER, exchange, pbx,
+};
 
 const META: &str = "198.51.100.10:3480";
 const META_KEY: &str = "1 AES_CM_128_HMAC_SHA1_80 inline:MTIzNDU2Nzg5MDEyMzQ1Njc4OTAxMjM0NTY3ODkw";
@@ -434,4 +436,28 @@ fn the_counters_of_query_are_those_of_the_packets() {
     assert_eq!(path(&["totals", "RTP", "bytes"]), 8 * 32);
     assert_eq!(path(&["SSRC", &0x1111.to_string(), "packets"]), 7);
     assert_eq!(path(&["SSRC", &0x2222.to_string(), "last RTP seq"]), 3);
+}
+
+#[test]
+fn nothing_is_sent_from_a_port_that_an_answer_without_ice_has_closed() {
+    let mut desk = Desk::of_the_examples();
+    let offer = exchange("offer", &pbx(40000, 1, "sendrecv"), ["pbx", ""], BIC_DTLS);
+    sdp(&desk.ask(&offer));
+    // The first answer, of a gateway perhaps, knows no ICE; the next one does.
+    let meta = META_DTLS.replace("SETUP", "passive");
+    let without = meta.replace("a=ice-", "a=x-");
+    let mut out = Outbox::new(16);
+    for answer in [&without, &meta] {
+        let answer = exchange("answer", answer, ["pbx", "meta"], BIC_ANSWER);
+        sdp(&desk.ask(&answer));
+        for _ in 0..100 {
+            let next = desk.call.poll_timeout().unwrap();
+            desk.now = desk.now.max(next);
+            desk.call.handle_timeout(desk.now, &mut out);
+            for transmit in out.drain() {
+                assert!(desk.ports.open.contains_key(&transmit.socket));
+            }
+            desk.drain();
+        }
+    }
 }

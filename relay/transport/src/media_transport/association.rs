@@ -249,6 +249,11 @@ impl Association {
         self.peer.map(|(_, address)| address)
     }
 
+    /// Some of our sockets were closed.
+    pub(super) fn keep_sockets(&mut self, is_left: impl Fn(SocketId) -> bool) {
+        self.peer.take_if(|(socket, _)| !is_left(*socket));
+    }
+
     /// An SRTP or SRTCP packet of the peer was authentic: it has the keys and needs no flight of ours again.
     pub(super) fn peer_authenticated(&mut self) {
         if !std::mem::replace(&mut self.is_peer_authenticated, true)

@@ -103,6 +103,18 @@ impl SourceLearner {
         self.open_window(now);
     }
 
+    /// What came in on a socket that was closed since has to be learned again.
+    pub(super) fn keep_sockets(&mut self, is_left: impl Fn(SocketId) -> bool) {
+        if self
+            .learned
+            .take_if(|(socket, _)| !is_left(*socket))
+            .is_some()
+        {
+            self.plausibility = None;
+            self.is_fixed = false;
+        }
+    }
+
     /// There was signalling: packets may move the address again for a while.
     pub(super) fn open_window(&mut self, now: Instant) {
         self.window_ends = Some(now + self.window);
