@@ -21,13 +21,13 @@ pub struct OpusPacket<'a> {
 /// Why a payload is no Opus packet; the requirement numbers are those of RFC 6716 §3.4.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
 pub enum OpusPacketError {
-    /// [R1]
+    /// R1.
     #[error("an Opus packet has at least one byte")]
     Empty,
-    /// [R3], [R4], [R6], [R7]
+    /// R3, R4, R6 and R7.
     #[error("the lengths inside the Opus packet contradict its size")]
     Lengths,
-    /// [R5]
+    /// R5.
     #[error("the Opus packet has no frames or lasts more than 120 ms")]
     FrameCount,
 }
