@@ -171,12 +171,7 @@ fn user_initiated(
     call_id: &str,
     seed: u64,
 ) -> Result<(), Box<dyn Error>> {
-    let number = bank.add(
-        MediaConfig::default(),
-        Impairment::none(),
-        Impairment::none(),
-        seed,
-    )?;
+    let number = bank.add(cheap_voice(), Impairment::none(), Impairment::none(), seed)?;
     let offer = bank.meta(number).local_sdp_offer();
     let to_pbx = client.exchange("offer", call_id, &offer, &uic_offer_flags())?;
     let to_meta = client.exchange("answer", call_id, &pbx.sdp(), &uic_answer_flags())?;
