@@ -2,7 +2,8 @@
 //!
 //! Meta ignores all STUN and DTLS for D ms after the reply; its road takes R ms there and back. The PBX speaks a counted prompt
 //! from the moment of `answer`. The floor is what the protocols cost at best: one check, then two round trips of DTLS when the
-//! relay is the client (D + 3R), one and a half when it is the server (D + 2R counts the check and the flights after it).
+//! relay is the client (D + 3R), one and a half when it is the server (D + 2R counts the check and the flights after it). No check
+//! that leaves after the reply arrives before R/2, so where D is shorter, R/2 stands in its place.
 
 use std::error::Error;
 use std::thread;
@@ -316,7 +317,9 @@ fn measure(
             CallDirection::UserInitiated => 3,
             CallDirection::BusinessInitiated => 2,
         };
-        let floor = (deafness_ms + round_trips * row.round_trip_ms) as f64;
+        // A check that leaves after the reply is at Meta R/2 later, however early Meta would listen.
+        let heard_at = deafness_ms.max(row.round_trip_ms / 2);
+        let floor = (heard_at + round_trips * row.round_trip_ms) as f64;
         match report.first_srtp_ms {
             Some(first) => result.over_floor.push(first - floor),
             None => result.dead += 1,
