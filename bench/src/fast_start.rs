@@ -2,8 +2,7 @@
 //!
 //! Meta ignores all STUN and DTLS for D ms after the reply; its road takes R ms there and back. The PBX speaks a counted prompt
 //! from the moment of `answer`. The floor is what the protocols cost at best: one check, then two round trips of DTLS when the
-//! relay is the client (D + 3R), one and a half when it is the server (D + 2R counts the check and the flights after it). No check
-//! that leaves after the reply arrives before R/2, so where D is shorter, R/2 stands in its place.
+//! relay is the client (D + 3R), one and a half when it is the server (D + 2R counts the check and the flights after it).
 
 use std::error::Error;
 use std::thread;
@@ -178,28 +177,13 @@ fn rows(options: &Options) -> Vec<Row> {
         // The first check that could have been answered is the one after D; all earlier ones are lost by design.
         let is_client = direction == CallDirection::UserInitiated;
         // What, on the way to Meta or from it, and the goal: 80 ms for a check, 150 ms for a flight. A flight of Meta's own is
-        // repeated when Meta's stack thinks fit, here OpenSSL after a second; nothing on our side can hasten that.
-        let ours_or_metas = |is_ours: bool| if is_ours { 150.0 } else { 1_150.0 };
+        // repeated when Meta's stack thinks fit, here OpenSSL after a second; nothing on our side can hasten that, so those rows miss the goal.
+        let flight = 150.0;
         let named: [(&str, bool, PacketKind, f64); 5] = [
             ("check reply", false, PacketKind::CheckReply, 80.0),
-            (
-                "ClientHello",
-                is_client,
-                PacketKind::ClientHello,
-                ours_or_metas(is_client),
-            ),
-            (
-                "server flight",
-                !is_client,
-                PacketKind::DtlsFlight,
-                ours_or_metas(!is_client),
-            ),
-            (
-                "client flight",
-                is_client,
-                PacketKind::Finished,
-                ours_or_metas(is_client),
-            ),
+            ("ClientHello", is_client, PacketKind::ClientHello, flight),
+            ("server flight", !is_client, PacketKind::DtlsFlight, flight),
+            ("client flight", is_client, PacketKind::Finished, flight),
             // OpenSSL answers a repeated Finished at once, so this one costs a step of ours in either role.
             ("server Finished", !is_client, PacketKind::Finished, 150.0),
         ];
@@ -317,9 +301,7 @@ fn measure(
             CallDirection::UserInitiated => 3,
             CallDirection::BusinessInitiated => 2,
         };
-        // A check that leaves after the reply is at Meta R/2 later, however early Meta would listen.
-        let heard_at = deafness_ms.max(row.round_trip_ms / 2);
-        let floor = (heard_at + round_trips * row.round_trip_ms) as f64;
+        let floor = (deafness_ms + round_trips * row.round_trip_ms) as f64;
         match report.first_srtp_ms {
             Some(first) => result.over_floor.push(first - floor),
             None => result.dead += 1,
