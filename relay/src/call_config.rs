@@ -12,7 +12,7 @@ use tracing::{error, info};
 
 use crate::StartError;
 use crate::config::Config;
-use crate::control::dispatch::Dispatch;
+use crate::live_config::LiveConfig;
 use crate::worker::seeds::Seeds;
 
 /// How often the time of day is looked up again: the system's clock may be set while we run.
@@ -22,6 +22,27 @@ const CERTIFICATE: Duration = Duration::from_secs(15 * 24 * 3600);
 
 /// The value that all calls share.
 pub(crate) fn make(config: &Config) -> Result<CallConfig, StartError> {
+    let instance = Seeds::new(config.seed, 0)?.draw();
+    let mut calls = CallConfig {
+        interfaces: Vec::new(),
+        timeouts: Timeouts::default(),
+        sip_source: false,
+        dtls_passive: false,
+        endpoint_learning: config.endpoint_learning,
+        hold: config.hold,
+        fill: config.silence_fill,
+        instance: format!("{:012x}", instance & 0xffff_ffff_ffff),
+        software: String::new(),
+        clock: clock(),
+        identity: Arc::new(identity()?),
+        transport: Arc::new(TransportConfig::default()),
+    };
+    follow(&mut calls, config);
+    Ok(calls)
+}
+
+/// Brings what the options decide up to date; certificate and instance stay.
+pub(crate) fn follow(calls: &mut CallConfig, config: &Config) {
     let interfaces = config.interfaces.iter().map(|interface| {
         let addresses = interface.addresses.iter().map(|address| InterfaceAddress {
             address: address.bound,
@@ -33,29 +54,25 @@ pub(crate) fn make(config: &Config) -> Result<CallConfig, StartError> {
             addresses: addresses.collect(),
         }
     });
-    let identity = DtlsIdentity::generate(SystemTime::now())
-        .map_err(|error| StartError::Certificate(error.to_string()))?;
-    let instance = Seeds::new(config.seed, 0)?.draw();
-    Ok(CallConfig {
-        interfaces: interfaces.collect(),
-        timeouts: Timeouts {
-            media: config.timeout,
-            silent: config.silent_timeout,
-            offer: config.offer_timeout,
-            last: config.final_timeout.unwrap_or_default(),
-            delete_delay: config.delete_delay,
-        },
-        sip_source: config.sip_source,
-        dtls_passive: config.dtls_passive,
-        endpoint_learning: config.endpoint_learning,
-        hold: config.hold,
-        fill: config.silence_fill,
-        instance: format!("{:012x}", instance & 0xffff_ffff_ffff),
-        software: config.software_id.clone(),
-        clock: clock(),
-        identity: Arc::new(identity),
-        transport: Arc::new(TransportConfig::default()),
-    })
+    calls.interfaces = interfaces.collect();
+    calls.timeouts = Timeouts {
+        media: config.timeout,
+        silent: config.silent_timeout,
+        offer: config.offer_timeout,
+        last: config.final_timeout.unwrap_or_default(),
+        delete_delay: config.delete_delay,
+    };
+    calls.sip_source = config.sip_source;
+    calls.dtls_passive = config.dtls_passive;
+    calls.endpoint_learning = config.endpoint_learning;
+    calls.hold = config.hold;
+    calls.fill = config.silence_fill;
+    calls.software.clone_from(&config.software_id);
+}
+
+fn identity() -> Result<DtlsIdentity, StartError> {
+    DtlsIdentity::generate(SystemTime::now())
+        .map_err(|error| StartError::Certificate(error.to_string()))
 }
 
 fn clock() -> WallClock {
@@ -67,23 +84,27 @@ fn clock() -> WallClock {
 }
 
 /// Hands fresh values to the workers for as long as the relay runs.
-pub(crate) async fn keep_fresh(current: Arc<CallConfig>, dispatch: Arc<Dispatch>) {
+pub(crate) async fn keep_fresh(live: Arc<LiveConfig>) {
     let mut certificate_from = Instant::now();
-    let mut current = (*current).clone();
     loop {
         tokio::time::sleep(CLOCK).await;
-        current.clock = clock();
+        let mut fresh = None;
         if certificate_from.elapsed() >= CERTIFICATE {
-            match DtlsIdentity::generate(SystemTime::now()) {
+            match identity() {
                 Ok(identity) => {
-                    current.identity = Arc::new(identity);
+                    fresh = Some(Arc::new(identity));
                     certificate_from = Instant::now();
                     info!("new calls get a new DTLS certificate");
                 }
                 // The old one is good for another two weeks, and this is tried again in an hour.
-                Err(error) => error!("cannot make a DTLS certificate: {error}"),
+                Err(error) => error!("{error}"),
             }
         }
-        dispatch.configure(&Arc::new(current.clone()));
+        live.refresh(|calls| {
+            calls.clock = clock();
+            if let Some(identity) = fresh {
+                calls.identity = identity;
+            }
+        });
     }
 }

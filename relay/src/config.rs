@@ -14,6 +14,7 @@ use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use ng_protocol::Templates;
 use relay_call::EndpointLearning;
 use thiserror::Error;
 
@@ -41,8 +42,22 @@ pub struct Config {
     pub final_timeout: Option<Duration>,
     /// A deleted call goes on for this long.
     pub delete_delay: Duration,
-    /// Calls at the same time, if limited.
-    pub max_sessions: Option<usize>,
+    /// When new calls are refused.
+    pub limits: Limits,
+    /// Flags strings that apply to requests by their name.
+    pub templates: Templates,
+    /// TCP addresses for operators' commands.
+    pub listen_cli: Vec<SocketAddr>,
+    /// TCP addresses for the control protocol.
+    pub listen_tcp_ng: Vec<SocketAddr>,
+    /// Addresses for HTTP and WebSocket.
+    pub listen_http: Vec<SocketAddr>,
+    /// Addresses for the same over TLS.
+    pub listen_https: Vec<SocketAddr>,
+    /// The certificate chain for TLS, PEM.
+    pub https_cert: Option<PathBuf>,
+    /// Its private key, PEM; absent means that it stands in the same file.
+    pub https_key: Option<PathBuf>,
     /// Type-of-service byte of media.
     pub tos: Option<u8>,
     /// Type-of-service byte of control replies.
@@ -69,6 +84,19 @@ pub struct Config {
     pub seed: Option<u64>,
     /// How the process runs.
     pub process: Process,
+}
+
+/// When offers of new calls are refused. `None` is no limit.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Limits {
+    /// Calls at the same time (`max-sessions`).
+    pub sessions: Option<usize>,
+    /// The system's load average (`max-load`).
+    pub load: Option<f64>,
+    /// Use of all processors together, in per cent (`max-cpu`).
+    pub cpu: Option<f64>,
+    /// Media received and sent, in bytes per second (`max-bandwidth`).
+    pub bandwidth: Option<u64>,
 }
 
 /// How the process runs: what `main` does and tests do not.
@@ -139,7 +167,14 @@ impl Config {
             offer_timeout: Duration::from_secs(3600),
             final_timeout: None,
             delete_delay: Duration::from_secs(30),
-            max_sessions: None,
+            limits: Limits::default(),
+            templates: Templates::default(),
+            listen_cli: Vec::new(),
+            listen_tcp_ng: Vec::new(),
+            listen_http: Vec::new(),
+            listen_https: Vec::new(),
+            https_cert: None,
+            https_key: None,
             tos: None,
             control_tos: None,
             endpoint_learning: EndpointLearning::Heuristic,
@@ -176,12 +211,8 @@ impl Config {
                 hint: "give at least one, such as --interface=192.0.2.1",
             });
         }
-        let mut listen_ng = Vec::new();
-        for entry in settings.all("listen-ng") {
-            let addresses = listen_addresses(&entry, names)
-                .map_err(|problem| bad("listen-ng", &entry, problem))?;
-            listen_ng.extend(addresses);
-        }
+        let listeners = |option| listeners(settings, option, names);
+        let listen_ng = listeners("listen-ng")?;
         if listen_ng.is_empty() {
             return Err(ConfigError::Missing {
                 option: "listen-ng",
@@ -197,7 +228,6 @@ impl Config {
             return Err(bad("port-max", &value, problem));
         }
         let final_timeout = settings.seconds("final-timeout", 0)?;
-        let max_sessions = settings.number("max-sessions", -1..=i64::from(u32::MAX), -1)?;
         let software_id = settings.last("software-id");
         let hold_ms: u16 = settings.number("hold-ms", 0..=10_000, 2000)?;
         let coalesce_us: u16 = settings.number("coalesce-us", 0..=2000, 1000)?;
@@ -215,7 +245,14 @@ impl Config {
             offer_timeout: settings.seconds("offer-timeout", 3600)?,
             final_timeout: (!final_timeout.is_zero()).then_some(final_timeout),
             delete_delay: settings.seconds("delete-delay", 30)?,
-            max_sessions: usize::try_from(max_sessions).ok(),
+            limits: limits(settings)?,
+            templates: Templates::default(),
+            listen_cli: listeners("listen-cli")?,
+            listen_tcp_ng: listeners("listen-tcp-ng")?,
+            listen_http: listeners("listen-http")?,
+            listen_https: listeners("listen-https")?,
+            https_cert: settings.last("https-cert").map(PathBuf::from),
+            https_key: settings.last("https-key").map(PathBuf::from),
             tos: settings.type_of_service("tos")?,
             control_tos: settings.type_of_service("control-tos")?,
             endpoint_learning: endpoint_learning(settings)?,
@@ -237,6 +274,34 @@ impl Config {
             },
         })
     }
+}
+
+/// The values of a `listen-` option.
+fn listeners(
+    settings: &Settings,
+    option: &'static str,
+    names: &dyn Names,
+) -> Result<Vec<SocketAddr>, ConfigError> {
+    let mut listeners = Vec::new();
+    for entry in settings.all(option) {
+        let addresses =
+            listen_addresses(&entry, names).map_err(|problem| bad(option, &entry, problem))?;
+        listeners.extend(addresses);
+    }
+    Ok(listeners)
+}
+
+fn limits(settings: &Settings) -> Result<Limits, ConfigError> {
+    // rtpengine takes zero for "no limit" in these three.
+    let positive = |value: f64| (value > 0.0).then_some(value);
+    let sessions = settings.number("max-sessions", -1..=i64::from(u32::MAX), -1)?;
+    let bandwidth = settings.number("max-bandwidth", 0..=u64::MAX, 0)?;
+    Ok(Limits {
+        sessions: usize::try_from(sessions).ok(),
+        load: positive(settings.number("max-load", 0.0..=1e6, 0.0)?),
+        cpu: positive(settings.number("max-cpu", 0.0..=100.0, 0.0)?),
+        bandwidth: (bandwidth > 0).then_some(bandwidth),
+    })
 }
 
 fn processors() -> usize {
@@ -345,7 +410,7 @@ mod tests {
         assert_eq!(config.timeout, Duration::from_secs(60));
         assert_eq!(config.delete_delay, Duration::from_secs(30));
         assert_eq!(config.final_timeout, None);
-        assert_eq!(config.max_sessions, None);
+        assert_eq!(config.limits, Limits::default());
         assert_eq!(config.process.log_level, 6);
         assert_eq!(
             config.listen_ng,
@@ -367,7 +432,7 @@ mod tests {
         assert_eq!(config.timeout, Duration::from_secs(5));
         assert_eq!(config.final_timeout, Some(Duration::from_secs(7200)));
         assert_eq!(config.delete_delay, Duration::ZERO);
-        assert_eq!(config.max_sessions, Some(0));
+        assert_eq!(config.limits.sessions, Some(0));
         assert_eq!(config.tos, Some(184));
         assert_eq!(config.hold, Duration::ZERO);
         assert_eq!(config.coalesce, Duration::from_micros(500));

@@ -11,8 +11,10 @@
 //! ```
 
 mod call_config;
+pub mod cli;
 pub mod config;
 pub mod control;
+pub mod live_config;
 pub mod logging;
 pub mod metrics;
 pub mod service_manager;
@@ -20,19 +22,20 @@ pub mod signals;
 pub mod worker;
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
-use relay_call::CallConfig;
-use relay_net::{ControlSocket, SocketOptions};
+use relay_net::{ControlSocket, SocketOptions, tcp};
 use thiserror::Error;
 use tokio::sync::{mpsc, oneshot};
 use tracing::{error, info, warn};
 
+use cli::Console;
 pub use config::Config;
 use control::dispatch::Dispatch;
 use control::udp::Control;
+use live_config::{ControlSettings, LiveConfig};
 use worker::WorkerSettings;
 use worker::counters::WorkerCounters;
 
@@ -45,6 +48,14 @@ pub enum StartError {
     /// A control address cannot be had.
     #[error("cannot listen on {address} (option listen-ng): {error}")]
     Listen {
+        /// The address.
+        address: SocketAddr,
+        /// The kernel's reason.
+        error: io::Error,
+    },
+    /// An address for operators' commands cannot be had.
+    #[error("cannot listen on {address} (option listen-cli): {error}")]
+    ListenCli {
         /// The address.
         address: SocketAddr,
         /// The kernel's reason.
@@ -74,6 +85,7 @@ pub struct Relay {
     /// The limit of descriptors, if there is one.
     open_files: Option<u64>,
     control_addresses: Vec<SocketAddr>,
+    cli_addresses: Vec<SocketAddr>,
     dispatch: Arc<Dispatch>,
     stop: Option<oneshot::Sender<()>>,
     control: Option<JoinHandle<()>>,
@@ -93,6 +105,15 @@ impl Relay {
                 Err(error) => return Err(StartError::Listen { address, error }),
             }
         }
+        let mut cli = Vec::new();
+        for &address in &config.listen_cli {
+            match tcp::listen(address) {
+                Ok(listener) => cli.push(listener),
+                Err(error) if is_missing_ipv6(address, &error) && !cli.is_empty() => {}
+                Err(error) => return Err(StartError::ListenCli { address, error }),
+            }
+        }
+        let cli_addresses = cli.iter().flat_map(TcpListener::local_addr).collect();
         let control_addresses = sockets.iter().map(ControlSocket::address).collect();
         let (gone_sender, gone) = mpsc::channel(FAREWELLS);
         let calls = Arc::new(call_config::make(&config)?);
@@ -113,16 +134,16 @@ impl Relay {
             };
             workers.push(worker::start(settings, gone_sender.clone())?);
         }
-        let dispatch = Arc::new(Dispatch::new(
-            workers,
-            config.interfaces,
-            config.max_sessions,
-        ));
+        let dispatch = Arc::new(Dispatch::new(workers, ControlSettings::of(&config)));
+        let live = LiveConfig::new(config, (*calls).clone(), Arc::clone(&dispatch));
+        let console = Arc::new(Console::new(Arc::clone(&dispatch), Arc::new(live)));
         let (stop, stopped) = oneshot::channel();
-        let control = start_control(Arc::clone(&dispatch), calls, sockets, gone, stopped)?;
+        let listeners = Listeners { ng: sockets, cli };
+        let control = start_control(Arc::clone(&dispatch), console, listeners, gone, stopped)?;
         Ok(Self {
             open_files,
             control_addresses,
+            cli_addresses,
             dispatch,
             stop: Some(stop),
             control: Some(control),
@@ -132,6 +153,11 @@ impl Relay {
     /// Where the control protocol listens, with real ports.
     pub fn control_addresses(&self) -> &[SocketAddr] {
         &self.control_addresses
+    }
+
+    /// Where operators' commands are taken, with real ports.
+    pub fn cli_addresses(&self) -> &[SocketAddr] {
+        &self.cli_addresses
     }
 
     /// How many calls there are.
@@ -167,10 +193,16 @@ impl Drop for Relay {
     }
 }
 
+/// Sockets of the control side, bound before any thread so that a failure stops the start.
+struct Listeners {
+    ng: Vec<ControlSocket>,
+    cli: Vec<TcpListener>,
+}
+
 fn start_control(
     dispatch: Arc<Dispatch>,
-    calls: Arc<CallConfig>,
-    sockets: Vec<ControlSocket>,
+    console: Arc<Console>,
+    listeners: Listeners,
     mut gone: mpsc::Receiver<worker::CallGone>,
     stopped: oneshot::Receiver<()>,
 ) -> io::Result<JoinHandle<()>> {
@@ -181,7 +213,7 @@ fn start_control(
     thread.spawn(move || {
         runtime.block_on(async move {
             let control = Control::new(Arc::clone(&dispatch));
-            for socket in sockets {
+            for socket in listeners.ng {
                 let (control, address) = (control.clone(), socket.address());
                 tokio::spawn(async move {
                     if let Err(error) = control::udp::listen(socket, control).await {
@@ -189,7 +221,10 @@ fn start_control(
                     }
                 });
             }
-            tokio::spawn(call_config::keep_fresh(calls, Arc::clone(&dispatch)));
+            for listener in listeners.cli {
+                tokio::spawn(cli::listen::listen(listener, Arc::clone(&console)));
+            }
+            tokio::spawn(call_config::keep_fresh(console.live()));
             tokio::spawn(async move {
                 while let Some(gone) = gone.recv().await {
                     dispatch.call_gone(&gone);
@@ -247,6 +282,9 @@ pub fn describe(config: &Config, relay: &Relay) {
     }
     for address in relay.control_addresses() {
         info!("control (NG) on udp {address}");
+    }
+    for address in relay.cli_addresses() {
+        info!("commands on tcp {address}");
     }
     let addresses = config
         .interfaces

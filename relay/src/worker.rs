@@ -223,6 +223,10 @@ impl Worker {
                     // Whoever asked may have given up.
                     let _ = reply.send(handled);
                 }
+                Ok(WorkerCommand::Terminate { call_id, reply }) => {
+                    self.active = true;
+                    let _ = reply.send(self.terminate(now, call_id.as_ref()));
+                }
                 Ok(WorkerCommand::Configure(config)) => self.config = config,
                 Ok(WorkerCommand::Stop) | Err(TryRecvError::Disconnected) => return Next::Stop,
                 Err(TryRecvError::Empty) => return Next::Wait,
@@ -345,6 +349,23 @@ impl Worker {
             response,
             exists: self.by_id.contains_key(call_id),
         }
+    }
+
+    /// Ends the call of this name, or all calls.
+    fn terminate(&mut self, now: Instant, only: Option<&CallId>) -> usize {
+        let numbers: Vec<u32> = match only {
+            Some(call_id) => self.by_id.get(call_id).copied().into_iter().collect(),
+            None => self.by_id.values().copied().collect(),
+        };
+        for &number in &numbers {
+            if let Some(live) = self.calls.get_mut(number as usize).and_then(Option::as_mut) {
+                live.look(&mut self.counters);
+            }
+            self.with_call(number, now, |call, _| {
+                call.terminate(EndReason::ForceTerminated);
+            });
+        }
+        numbers.len()
     }
 
     fn insert(&mut self, call_id: CallId, live: LiveCall) -> u32 {

@@ -28,7 +28,7 @@ fn the_text_for_no_more_ports_is_the_one_that_proxies_know() {
 
 #[test]
 fn sessions_beyond_the_limit_are_refused_in_the_form_the_proxy_understands() {
-    let relay = TestRelay::start_with("127.11.0.2", |config| config.max_sessions = Some(1));
+    let relay = TestRelay::start_with("127.11.0.2", |config| config.limits.sessions = Some(1));
     let mut proxy = relay.client();
     let peer = RtpPeer::new(relay.address, 1);
     let sdp = sdp::phone(peer.address());
@@ -52,7 +52,7 @@ fn sessions_beyond_the_limit_are_refused_in_the_form_the_proxy_understands() {
 
 #[test]
 fn a_limit_of_zero_drains() {
-    let relay = TestRelay::start_with("127.11.0.3", |config| config.max_sessions = Some(0));
+    let relay = TestRelay::start_with("127.11.0.3", |config| config.limits.sessions = Some(0));
     let mut proxy = relay.client();
     let peer = RtpPeer::new(relay.address, 1);
     let sdp = sdp::phone(peer.address());

@@ -6,6 +6,7 @@
 //! - [`Backend`] is the shape; [`PerPort`] the implementation that works anywhere: one bound, unconnected socket per media port,
 //!   epoll, a bounded drain, and a nap that lets packets gather while the worker is busy ([`Coalescer`]).
 //! - [`ControlSocket`] answers from the address that was asked.
+//! - [`tcp`] listens for the transports that are no datagrams.
 //! - [`Wake`], [`affinity`], [`interfaces`], [`open_files`] and [`background`] are what a worker thread and a daemon need besides.
 
 pub mod affinity;
@@ -17,6 +18,7 @@ pub mod interfaces;
 pub mod open_files;
 mod per_port;
 mod socket;
+pub mod tcp;
 mod wake;
 
 pub use backend::{Backend, NetCounters, SendError, Woken};

@@ -85,6 +85,12 @@ pub const OPTIONS: &[Opt] = &[
         "UDP address for the NG control protocol; several may be given",
     ),
     acts(
+        "listen-cli",
+        'c',
+        Many("[ADDR:]PORT"),
+        "TCP address for commands of `tandem ctl` and rtpengine-ctl; several may be given",
+    ),
+    acts(
         "port-min",
         'm',
         One("PORT"),
@@ -250,7 +256,6 @@ pub const OPTIONS: &[Opt] = &[
     inert("listen-tcp", 'l', Many("")),
     inert("listen-udp", 'u', Many("")),
     inert("listen-tcp-ng", 'N', Many("")),
-    inert("listen-cli", 'c', Many("")),
     inert("listen-http", ' ', Many("")),
     inert("listen-https", ' ', Many("")),
     inert("https-cert", ' ', One("")),

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use ng_protocol::{CallId, Command, Request, Response, Value, Word, reason};
@@ -11,7 +11,7 @@ use tokio::sync::oneshot;
 use tracing::{debug, warn};
 
 use super::directory::{Directory, Ticket};
-use crate::config::Interface;
+use crate::live_config::ControlSettings;
 use crate::metrics::{ControlCounters, Snapshot};
 use crate::worker::counters::WorkerCounters;
 use crate::worker::{CallGone, Handled, Undelivered, WorkerCommand, WorkerHandle};
@@ -27,8 +27,7 @@ const MOST_WORDS: usize = 1000;
 #[derive(Debug)]
 pub struct Dispatch {
     workers: Vec<WorkerHandle>,
-    interfaces: Vec<Interface>,
-    max_sessions: Option<usize>,
+    settings: RwLock<Arc<ControlSettings>>,
     started: Instant,
     state: Mutex<State>,
 }
@@ -59,16 +58,11 @@ pub struct Pending {
 
 impl Dispatch {
     /// Distributes to `workers`.
-    pub fn new(
-        workers: Vec<WorkerHandle>,
-        interfaces: Vec<Interface>,
-        max_sessions: Option<usize>,
-    ) -> Self {
+    pub fn new(workers: Vec<WorkerHandle>, settings: ControlSettings) -> Self {
         let directory = Directory::new(workers.len());
         Self {
             workers,
-            interfaces,
-            max_sessions,
+            settings: RwLock::new(Arc::new(settings)),
             started: Instant::now(),
             state: Mutex::new(State {
                 directory,
@@ -100,15 +94,13 @@ impl Dispatch {
         let Some(call_id) = request.call_id.clone() else {
             return Answer::Ready(Response::error(reason::NO_CALL_ID));
         };
+        let most = self.settings().limits.sessions;
         let mut state = self.state();
         let known = state.directory.find(&call_id);
         let (worker, ticket) = match known {
             Some(owner) => owner,
             None if request.command == Command::Offer => {
-                if self
-                    .max_sessions
-                    .is_some_and(|most| state.directory.calls() >= most)
-                {
+                if most.is_some_and(|most| state.directory.calls() >= most) {
                     state.counters.rejected += 1;
                     return Answer::Ready(Response::overloaded(
                         reason::PARALLEL_SESSION_LIMIT,
@@ -238,6 +230,42 @@ impl Dispatch {
         sum
     }
 
+    /// What the control side goes by at present.
+    pub fn settings(&self) -> Arc<ControlSettings> {
+        let settings = self.settings.read().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(&settings)
+    }
+
+    /// Requests from now on are treated by these settings.
+    pub fn apply(&self, settings: ControlSettings) {
+        *self
+            .settings
+            .write()
+            .unwrap_or_else(PoisonError::into_inner) = Arc::new(settings);
+    }
+
+    /// Ends a call at once, as the operator wishes. Gives whether there was one.
+    pub async fn terminate(&self, call_id: &CallId) -> bool {
+        let Some((worker, ticket)) = self.state().directory.find(call_id) else {
+            return false;
+        };
+        let ended = self.workers[worker].terminate(Some(call_id.clone())).await;
+        self.call_gone(&CallGone {
+            call_id: call_id.clone(),
+            ticket,
+        });
+        ended > 0
+    }
+
+    /// Ends all calls at once. Gives how many there were.
+    pub async fn terminate_all(&self) -> usize {
+        let mut ended = 0;
+        for worker in &self.workers {
+            ended += worker.terminate(None).await;
+        }
+        ended
+    }
+
     /// Calls from now on are made with `config`.
     pub fn configure(&self, config: &Arc<CallConfig>) {
         for worker in &self.workers {
@@ -267,13 +295,14 @@ impl Dispatch {
     fn statistics(&self) -> Response {
         let workers: Vec<WorkerCounters> =
             self.workers.iter().map(WorkerHandle::counters).collect();
+        let settings = self.settings();
         let state = self.state();
         Snapshot {
             uptime: self.started.elapsed(),
             sessions: state.directory.calls(),
             control: &state.counters,
             workers: &workers,
-            interfaces: &self.interfaces,
+            interfaces: &settings.interfaces,
         }
         .response()
     }

@@ -48,6 +48,13 @@ pub enum WorkerCommand {
         /// Who waits for the reply.
         reply: oneshot::Sender<Handled>,
     },
+    /// End this call at once, or all of them.
+    Terminate {
+        /// Which; all if `None`.
+        call_id: Option<CallId>,
+        /// Hears how many there were.
+        reply: oneshot::Sender<usize>,
+    },
     /// Make calls with this from now on.
     Configure(Arc<CallConfig>),
     /// End all calls and the thread.
@@ -101,6 +108,19 @@ impl WorkerHandle {
             })?;
         self.waker.wake();
         Ok(())
+    }
+
+    /// Ends one call or all of them, and waits until it is done. Gives how many there were.
+    pub async fn terminate(&self, call_id: Option<CallId>) -> usize {
+        let (reply, ended) = oneshot::channel();
+        if self
+            .send(WorkerCommand::Terminate { call_id, reply })
+            .is_err()
+        {
+            return 0;
+        }
+        // A worker that stops ends its calls as well, and nobody needs their number any more.
+        ended.await.unwrap_or(0)
     }
 
     /// The counters as last published.
