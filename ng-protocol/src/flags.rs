@@ -8,16 +8,20 @@ pub mod codec;
 pub mod crypto;
 pub mod ice;
 pub mod media;
+pub mod sdes;
 pub mod sdp;
 pub mod selection;
+pub mod transport_protocol;
 
 pub use addressing::{AddressFamily, Addressing, Tos};
 pub use codec::{CodecFlags, CodecSpec};
-pub use crypto::{CryptoFlags, Dtls, FingerprintHash, Osrtp, Sdes, TransportProtocol};
+pub use crypto::{CryptoFlags, Dtls, FingerprintHash, Osrtp};
 pub use ice::{Ice, IceFlags, IceLite};
 pub use media::{EndpointLearning, MediaEcho, MediaFlags, RtcpMux};
+pub use sdes::Sdes;
 pub use sdp::{AttributeEdits, Bundle, Replace, SdpFlags, SdpSection};
 pub use selection::{All, SelectionFlags};
+pub use transport_protocol::TransportProtocol;
 
 use crate::error::NgError;
 use crate::spelling::{Report, Spelled};

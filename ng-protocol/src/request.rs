@@ -2,6 +2,7 @@
 //!
 //! A `Request` owns all it needs, so that it can cross from the control side to the worker that owns the call.
 
+mod keys;
 mod parse;
 
 pub use crate::command::Command;

@@ -1,13 +1,15 @@
 //! From a dictionary to a [`Request`]: templates first, then the keys in their order, each in whichever spelling.
+//!
+//! What the keys that are no options mean stands in `keys.rs`, the options in [`crate::flags`].
 
 use std::borrow::Cow;
 
-use super::{Request, SipMessageType};
+use super::Request;
 use crate::command::Command;
 use crate::error::NgError;
 use crate::frame;
 use crate::rtpp_flags::{self, Templates, Token};
-use crate::spelling::{Report, Spelled, canonical, keyword, names, text};
+use crate::spelling::{Report, Spelled, canonical, names, text};
 use crate::value::{Dictionary, Value};
 
 impl Request {
@@ -153,142 +155,6 @@ impl Request {
         }
         Ok(())
     }
-
-    /// The keys that say which call and which parties are meant.
-    fn apply_identity(&mut self, key: &str, value: &Value<'_>, report: &mut Report) -> bool {
-        match key {
-            "call-id" => {
-                // `query` looks its call up before it walks the dictionary: the first one wins.
-                let keep = self.command == Command::Query && self.call_id.is_some();
-                if !keep {
-                    self.call_id = opaque(key, value, report);
-                }
-            }
-            "from-tag" => self.from_tag = opaque(key, value, report),
-            "to-tag" => self.to_tag = opaque(key, value, report),
-            "via-branch" => self.via_branch = opaque(key, value, report),
-            "from-tags" => {
-                self.from_tags = match value {
-                    Value::List(tags) => tags
-                        .iter()
-                        .filter_map(|tag| opaque(key, tag, report))
-                        .collect(),
-                    single => opaque(key, single, report).into_iter().collect(),
-                }
-            }
-            "sdp" => match value.as_bytes() {
-                Some(sdp) => self.sdp = Some(sdp.to_vec()),
-                None => report.unknown(key, value),
-            },
-            _ => return false,
-        }
-        true
-    }
-
-    /// The keys of single commands, and those about the client and its SIP message.
-    fn apply_command_key(&mut self, key: &str, value: &Value<'_>, report: &mut Report) -> bool {
-        let integer = |slot: &mut Option<i64>, report: &mut Report| match value.as_integer() {
-            Some(number) => *slot = Some(number),
-            None => report.unknown(key, value),
-        };
-        let string = |slot: &mut Option<String>, report: &mut Report| match text(value) {
-            Some(text) => *slot = Some(text.into_owned()),
-            None => report.unknown(key, value),
-        };
-        match key {
-            "limit" => integer(&mut self.limit, report),
-            "delete-delay" => integer(&mut self.delete_delay, report),
-            "supports" => {
-                for feature in names(key, value, report) {
-                    match canonical(&feature).as_str() {
-                        "load-limit" => self.supports_load_limit = true,
-                        _ => report.unknown(key, feature),
-                    }
-                }
-            }
-            "sip-message-type" => match keyword(value).as_deref() {
-                Some("sip-request" | "request") => {
-                    self.sip_message_type = Some(SipMessageType::Request);
-                }
-                Some("sip-reply" | "reply" | "sip-response" | "response") => {
-                    self.sip_message_type = Some(SipMessageType::Reply);
-                }
-                _ => report.unknown(key, value),
-            },
-            "sip-code" | "sip-response-code" => {
-                match value.as_integer().and_then(|code| code.try_into().ok()) {
-                    Some(code) => self.sip_code = Some(code),
-                    None => report.unknown(key, value),
-                }
-            }
-            "body" => string(&mut self.cli_body, report),
-            "file" => string(&mut self.playback.file, report),
-            "blob" => self.playback.blob = value.as_bytes().map(<[u8]>::to_vec),
-            "db-id" => integer(&mut self.playback.db_id, report),
-            "repeat-times" => integer(&mut self.playback.repeat_times, report),
-            "repeat-duration" => integer(&mut self.playback.repeat_duration_ms, report),
-            "start-pos" => integer(&mut self.playback.start_position_ms, report),
-            "code" | "digit" => {
-                self.dtmf.code = text(value).and_then(|text| event_code(text.trim()));
-                self.dtmf.code_out_of_range = self.dtmf.code.is_none();
-            }
-            "duration" => integer(&mut self.dtmf.duration_ms, report),
-            "volume" => integer(&mut self.dtmf.volume, report),
-            "pause" => match keyword(value).as_deref() {
-                Some("yes" | "on" | "true") => self.flags.selection.pause = true,
-                Some("no" | "off" | "false") => self.flags.selection.pause = false,
-                _ => integer(&mut self.dtmf.pause_ms, report),
-            },
-            "output-destination"
-            | "output-dest"
-            | "output-file"
-            | "recording-destination"
-            | "recording-dest"
-            | "recording-file" => string(&mut self.recording.destination, report),
-            "recording-dir"
-            | "recording-directory"
-            | "recording-path"
-            | "recording-folder"
-            | "output-dir"
-            | "output-directory"
-            | "output-path"
-            | "output-folder" => {
-                string(&mut self.recording.directory, report);
-            }
-            "recording-pattern" | "output-pattern" => string(&mut self.recording.pattern, report),
-            _ => return false,
-        }
-        true
-    }
-}
-
-/// A name for a call, a party or a branch. Clients may write numbers; an empty name is none.
-fn opaque<T>(key: &str, value: &Value<'_>, report: &mut Report) -> Option<T>
-where
-    T: for<'a> From<&'a [u8]>,
-{
-    match value {
-        Value::String(bytes) if bytes.is_empty() => None,
-        Value::String(bytes) => Some(T::from(bytes)),
-        Value::Integer(number) => Some(T::from(number.to_string().as_bytes())),
-        Value::List(_) | Value::Dictionary(_) => {
-            report.unknown(key, value);
-            None
-        }
-    }
-}
-
-/// The event code of a key of the telephone (RFC 4733 section 3.2), written as the key or as the code.
-fn event_code(text: &str) -> Option<u8> {
-    match text {
-        "*" => Some(10),
-        "#" => Some(11),
-        "A" | "a" => Some(12),
-        "B" | "b" => Some(13),
-        "C" | "c" => Some(14),
-        "D" | "d" => Some(15),
-        _ => text.parse().ok().filter(|code| *code <= 15),
-    }
 }
 
 #[cfg(test)]
@@ -315,31 +181,6 @@ mod tests {
     }
 
     #[test]
-    fn keys_are_taken_in_every_spelling() {
-        let expected =
-            offer(r#""call-id":"c","from-tag":"f","to-tag":"t","via-branch":"b","sdp":"v=0""#);
-        for keys in [
-            r#""call_id":"c","from_tag":"f","to_tag":"t","via_branch":"b","SDP":"v=0""#,
-            r#""call id":"c","from tag":"f","to tag":"t","via branch":"b","Sdp":"v=0""#,
-            r#""Call-ID":"c","From-Tag":"f","To-Tag":"t","Via-Branch":"b","sdp":"v=0""#,
-        ] {
-            assert_eq!(offer(keys), expected, "{keys}");
-        }
-    }
-
-    #[test]
-    fn names_are_opaque_bytes_and_empty_ones_are_none() {
-        let request =
-            Request::parse(b"d7:command5:query7:call-id3:\xff\x00\xe98:from-tag0:e").unwrap();
-        assert_eq!(
-            request.call_id,
-            Some(CallId::from(b"\xff\x00\xe9".as_slice()))
-        );
-        assert_eq!(request.from_tag, None);
-        assert_eq!(offer(r#""call-id":17"#).call_id, Some(CallId::from("17")));
-    }
-
-    #[test]
     fn the_first_command_and_the_last_of_everything_else_count() {
         let request =
             Request::parse(br#"{"command":"offer","call-id":"a","call-id":"b","command":"ping"}"#)
@@ -349,44 +190,6 @@ mod tests {
         let request =
             Request::parse(br#"{"command":"query","call-id":"a","call-id":"b"}"#).unwrap();
         assert_eq!(request.call_id, Some(CallId::from("a")));
-    }
-
-    #[test]
-    fn integers_may_be_strings_and_nonsense_is_the_default() {
-        assert_eq!(offer(r#""limit":"3""#).limit, Some(3));
-        assert_eq!(offer(r#""limit":3"#).limit, Some(3));
-        assert_eq!(offer(r#""limit":2.7"#).limit, None);
-        assert_eq!(unknown(r#""limit":"x""#), ["limit=x"]);
-        for key in ["delete delay", "delete-delay", "delete_delay"] {
-            assert_eq!(offer(&format!(r#""{key}":"0""#)).delete_delay, Some(0));
-        }
-    }
-
-    #[test]
-    fn the_kind_of_the_sip_message_is_told() {
-        let request =
-            offer(r#""sip_message_type":"sip_reply","sip_code":"200","supports":"load limit""#);
-        assert_eq!(request.sip_message_type, Some(SipMessageType::Reply));
-        assert_eq!(request.sip_code, Some(200));
-        assert!(request.supports_load_limit);
-    }
-
-    #[test]
-    fn events_are_named_by_key_or_code() {
-        let code = |keys| offer(keys).dtmf;
-        assert_eq!(code(r#""code":"5""#).code, Some(5));
-        assert_eq!(code(r#""code":11"#).code, Some(11));
-        assert_eq!(code(r##""digit":"#""##).code, Some(11));
-        assert_eq!(code(r#""code":"D""#).code, Some(15));
-        assert!(code(r#""code":"16""#).code_out_of_range);
-        assert!(!code("").code_out_of_range);
-    }
-
-    #[test]
-    fn pausing_is_a_duration_or_a_switch() {
-        assert_eq!(offer(r#""pause":"150""#).dtmf.pause_ms, Some(150));
-        assert!(offer(r#""pause":"yes""#).flags.selection.pause);
-        assert!(offer(r#""flags":["pause"]"#).flags.selection.pause);
     }
 
     #[test]
@@ -454,21 +257,6 @@ mod tests {
         let many: Vec<_> = (0..5000).map(|n| format!(r#""w{n}""#)).collect();
         let request = offer(&format!(r#""flags":[{}]"#, many.join(",")));
         assert_eq!(request.unknown.len(), 64);
-    }
-
-    #[test]
-    fn playing_and_recording_have_their_keys() {
-        let request = offer(
-            r#""file":"/a.wav","repeat-times":"2","start-pos":5,"output-file":"/o","recording-path":"/d",
-               "output-pattern":"%s","from-tags":["a","b"],"body":"list totals""#,
-        );
-        assert_eq!(request.playback.file.as_deref(), Some("/a.wav"));
-        assert_eq!(request.playback.repeat_times, Some(2));
-        assert_eq!(request.recording.destination.as_deref(), Some("/o"));
-        assert_eq!(request.recording.directory.as_deref(), Some("/d"));
-        assert_eq!(request.from_tags, [Tag::from("a"), Tag::from("b")]);
-        assert_eq!(request.cli_body.as_deref(), Some("list totals"));
-        assert_eq!(request.unknown, []);
     }
 
     /// Words from which scripts are made, whole and in parts.
