@@ -149,10 +149,13 @@ impl Worker {
 
     fn run(mut self) {
         let mut next = Next::Wait;
+        let mut now = Instant::now();
         while next != Next::Stop {
+            let idle_from = Instant::now();
+            self.counters.busy += idle_from - now;
             let timeout = match next {
                 Next::Again => Some(Duration::ZERO),
-                _ => self.time_to_wait(Instant::now()),
+                _ => self.time_to_wait(idle_from),
             };
             let called = match self.backend.wait(timeout) {
                 Ok(woken) => woken.called || next == Next::Again,
@@ -163,7 +166,7 @@ impl Worker {
                     true
                 }
             };
-            let now = Instant::now();
+            now = Instant::now();
             self.take_datagrams(now);
             next = if called {
                 self.take_commands(now)
@@ -425,8 +428,10 @@ impl Worker {
         let seconds = (now - self.published_at).as_secs_f64().max(0.001);
         let failed_before = self.counters.net.send_failed;
         self.counters.net = self.backend.counters().clone();
+        self.counters.answered = 0;
         for live in self.calls.iter_mut().flatten() {
             live.look(&mut self.counters);
+            self.counters.answered += u64::from(live.call.is_answered());
         }
         let rate = |count: u64| (count as f64 / seconds).round() as u64;
         self.counters.packet_rate = rate(self.counters.net.received - before.0);

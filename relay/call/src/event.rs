@@ -62,6 +62,8 @@ pub enum CallEvent {
     FirstPacketOut {
         /// Whose side.
         leg: String,
+        /// Whether it left as SRTP.
+        encrypted: bool,
         /// Since `answer`.
         after_answer: Duration,
         /// Audio that was held for it and is lost.
@@ -109,6 +111,16 @@ pub enum Failure {
 }
 
 impl Failure {
+    /// Every kind.
+    pub const ALL: [Self; 6] = [
+        Self::IceStalled,
+        Self::ConsentLost,
+        Self::Dtls,
+        Self::Fingerprint,
+        Self::NoMedia,
+        Self::Authentication,
+    ];
+
     /// The label in metrics and logs.
     pub fn label(self) -> &'static str {
         match self {
@@ -205,6 +217,7 @@ impl fmt::Display for CallEvent {
                 after_answer,
                 clipped,
                 held,
+                ..
             } => write!(
                 f,
                 "{leg}: first media sent {} ms after the answer, {} ms held, {} ms clipped",

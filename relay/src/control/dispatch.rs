@@ -12,7 +12,7 @@ use tracing::{debug, warn};
 
 use super::directory::{Directory, Ticket};
 use crate::live_config::ControlSettings;
-use crate::metrics::{ControlCounters, Snapshot};
+use crate::metrics::{ControlCounters, Snapshot, prometheus_text};
 use crate::worker::counters::WorkerCounters;
 use crate::worker::{CallGone, Handled, Undelivered, WorkerCommand, WorkerHandle};
 
@@ -293,18 +293,26 @@ impl Dispatch {
     }
 
     fn statistics(&self) -> Response {
+        self.with_snapshot(|snapshot| snapshot.response())
+    }
+
+    /// The page for Prometheus.
+    pub fn prometheus_text(&self) -> String {
+        self.with_snapshot(prometheus_text)
+    }
+
+    fn with_snapshot<T>(&self, tell: impl FnOnce(&Snapshot<'_>) -> T) -> T {
         let workers: Vec<WorkerCounters> =
             self.workers.iter().map(WorkerHandle::counters).collect();
         let settings = self.settings();
         let state = self.state();
-        Snapshot {
+        tell(&Snapshot {
             uptime: self.started.elapsed(),
             sessions: state.directory.calls(),
             control: &state.counters,
             workers: &workers,
             interfaces: &settings.interfaces,
-        }
-        .response()
+        })
     }
 
     fn complain_about_words(&self, request: &Request) {

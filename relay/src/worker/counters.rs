@@ -2,17 +2,21 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use relay_call::{CallEvent, EndReason, Failure};
 use relay_net::NetCounters;
 use relay_packet::DropReason;
+
+use crate::metrics::Histogram;
 
 /// Everything a worker counts.
 #[derive(Clone, Debug, Default)]
 pub struct WorkerCounters {
     /// Calls now.
     pub calls: u64,
+    /// Those among them that were answered.
+    pub answered: u64,
     /// Calls ever.
     pub calls_created: u64,
     /// Calls that a defect of ours ended.
@@ -29,10 +33,22 @@ pub struct WorkerCounters {
     pub call_seconds_squared: f64,
     /// Failures that were told, by kind.
     pub failures: HashMap<Failure, u64>,
+    /// From the first ICE check to the pair.
+    pub ice: Histogram,
+    /// From the start of the DTLS handshake to the keys.
+    pub dtls: Histogram,
+    /// From the answer to the first packet to an encrypted leg.
+    pub first_encrypted: Histogram,
+    /// From the answer to the first packet to a plain leg.
+    pub first_plain: Histogram,
+    /// Audio that could not be sent yet and was not kept.
+    pub clipped: Duration,
     /// Packets not forwarded, by [`DropReason`].
     pub drops: [u64; DropReason::ALL.len()],
     /// What the sockets counted.
     pub net: NetCounters,
+    /// Time spent otherwise than waiting.
+    pub busy: Duration,
     /// Datagrams received in the last second.
     pub packet_rate: u64,
     /// Their bytes.
@@ -56,6 +72,22 @@ impl WorkerCounters {
                 }
             }
             CallEvent::Failure { kind, .. } => *self.failures.entry(*kind).or_insert(0) += 1,
+            CallEvent::PairSelected { after, .. } => self.ice.note(*after),
+            CallEvent::DtlsConnected { after, .. } => self.dtls.note(*after),
+            CallEvent::FirstPacketOut {
+                encrypted,
+                after_answer,
+                clipped,
+                ..
+            } => {
+                let histogram = if *encrypted {
+                    &mut self.first_encrypted
+                } else {
+                    &mut self.first_plain
+                };
+                histogram.note(*after_answer);
+                self.clipped += *clipped;
+            }
             _ => {}
         }
     }
@@ -65,15 +97,33 @@ impl WorkerCounters {
         self.ended.get(&reason).copied().unwrap_or(0)
     }
 
+    /// How many calls are over that ever were calls.
+    pub fn managed(&self) -> u64 {
+        let all: u64 = self.ended.values().sum();
+        all - self.ended_by(EndReason::Refused)
+    }
+
+    /// Packets that came in vain, whatever the reason.
+    pub fn errors(&self) -> u64 {
+        self.drops.iter().sum::<u64>() + self.net.oversized + self.net.receive_errors
+    }
+
     /// Adds another worker's counters, for the sum over all.
     pub fn add(&mut self, other: &Self) {
         self.calls += other.calls;
+        self.answered += other.answered;
         self.calls_created += other.calls_created;
         self.abandoned += other.abandoned;
         self.unheard += other.unheard;
         self.heard_one_way += other.heard_one_way;
         self.call_seconds += other.call_seconds;
         self.call_seconds_squared += other.call_seconds_squared;
+        self.ice.add(&other.ice);
+        self.dtls.add(&other.dtls);
+        self.first_encrypted.add(&other.first_encrypted);
+        self.first_plain.add(&other.first_plain);
+        self.clipped += other.clipped;
+        self.busy += other.busy;
         self.packet_rate += other.packet_rate;
         self.byte_rate += other.byte_rate;
         self.ports_size += other.ports_size;
@@ -105,8 +155,6 @@ impl WorkerCounters {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     #[test]

@@ -129,6 +129,7 @@ impl LiveSection {
         let answered = self.answered_at.unwrap_or(first);
         Some(CallEvent::FirstPacketOut {
             leg: name(self),
+            encrypted: self.secure,
             after_answer: first.saturating_duration_since(answered),
             clipped: stats.clipped,
             held: self.egress.waiting(),

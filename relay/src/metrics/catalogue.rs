@@ -1,0 +1,171 @@
+//! Every metric there is: its name, its labels, its sentence.
+//!
+//! The page that Prometheus reads and `docs/metrics.md` are both made from this table, so neither can forget the other.
+//! The names under `rtpengine_` are those of the relay we stand in for, with its labels and, where it has one, its sentence;
+//! what has no meaning here (kernel, foreign calls) is there with the value zero, so that no dashboard goes empty.
+
+use std::fmt::Write;
+
+/// How a metric moves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Only upwards.
+    Counter,
+    /// Up and down.
+    Gauge,
+    /// Durations in seconds, by size.
+    Histogram,
+}
+
+/// One metric.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Metric {
+    /// Its name.
+    pub name: &'static str,
+    /// How it moves.
+    pub kind: Kind,
+    /// The names of its labels, in the order in which they are written.
+    pub labels: &'static [&'static str],
+    /// What it tells.
+    pub help: &'static str,
+}
+
+macro_rules! metrics {
+    ($($id:ident: $kind:ident $name:literal [$($label:literal),*] $help:literal;)*) => {
+        $(pub(super) const $id: &Metric = &Metric {
+            name: $name,
+            kind: Kind::$kind,
+            labels: &[$($label),*],
+            help: $help,
+        };)*
+
+        /// All of them, in the order of the page.
+        pub const METRICS: &[&Metric] = &[$($id),*];
+    };
+}
+
+metrics! {
+    SESSIONS: Gauge "rtpengine_sessions" ["type"] "Owned sessions";
+    TRANSCODED_MEDIA: Gauge "rtpengine_transcoded_media" [] "Transcoded media";
+    MEDIA_CACHE: Gauge "rtpengine_media_cache" [] "Media files kept in memory";
+    PLAYER_CACHE: Gauge "rtpengine_player_cache" [] "Media players kept in memory";
+    UPTIME: Gauge "rtpengine_uptime_seconds" [] "Uptime of rtpengine";
+    SESSIONS_TOTAL: Counter "rtpengine_sessions_total" [] "Total managed sessions";
+    CLOSED_SESSIONS: Counter "rtpengine_closed_sessions_total" ["reason"] "Total rejected sessions";
+    PACKETS: Counter "rtpengine_packets_total" ["type"] "Total relayed packets (userspace)";
+    PACKET_ERRORS: Counter "rtpengine_packet_errors_total" ["type"] "Total relayed packet errors (userspace)";
+    BYTES: Counter "rtpengine_bytes_total" ["type"] "Total relayed bytes (userspace)";
+    ZERO_PACKET_STREAMS: Counter "rtpengine_zero_packet_streams_total" [] "Total number of streams with no relayed packets";
+    ONE_WAY_SESSIONS: Counter "rtpengine_one_way_sessions_total" [] "Total number of 1-way streams";
+    CALL_DURATION_AVG: Gauge "rtpengine_call_duration_avg" [] "Average call duration";
+    CALL_DURATION: Counter "rtpengine_call_duration_total" [] "Total calls duration";
+    CALL_DURATION2: Counter "rtpengine_call_duration2_total" [] "Total calls duration squared";
+    REQUESTS: Counter "rtpengine_requests_total" ["proxy", "request"] "Requests by proxy and command";
+    REQUEST_SECONDS: Counter "rtpengine_request_seconds_total" ["proxy", "request"] "Seconds spent on requests by proxy and command";
+    ERRORS: Counter "rtpengine_errors_total" ["proxy"] "Requests that were refused, by proxy";
+    PORTS_USED: Gauge "rtpengine_ports_used" ["name", "address"] "Media ports in use";
+    PORTS_FREE: Gauge "rtpengine_ports_free" ["name", "address"] "Media ports not in use";
+    PORTS: Gauge "rtpengine_ports" ["name", "address"] "Media ports";
+
+    BUILD: Gauge "tandem_build_info" ["version"] "Always 1; the label says which version runs";
+    CALLS: Gauge "tandem_calls" ["state"] "Calls by state: offered (not answered yet) or answered";
+    CALLS_CREATED: Counter "tandem_calls_created_total" [] "Calls ever made, those included whose first offer failed";
+    CALLS_ABANDONED: Counter "tandem_calls_abandoned_total" [] "Calls that a defect of the relay ended; report each";
+    FAILURES: Counter "tandem_call_failures_total" ["kind"] "What went wrong inside calls, by kind; the log has a sentence for each";
+    DROPS: Counter "tandem_drops_total" ["reason"] "Packets that were not forwarded, by reason";
+    ICE_SECONDS: Histogram "tandem_ice_pair_seconds" [] "From the first ICE check to the nominated pair";
+    DTLS_SECONDS: Histogram "tandem_dtls_handshake_seconds" [] "From the start of the DTLS handshake to the keys";
+    FIRST_PACKET_SECONDS: Histogram "tandem_first_packet_seconds" ["leg"] "From the answer to the first media packet sent to a leg: encrypted (SRTP) or plain";
+    CLIPPED_SECONDS: Counter "tandem_clipped_audio_seconds_total" [] "Audio that came before it could be sent and was not kept";
+    REQUEST_DURATION: Histogram "tandem_request_duration_seconds" ["request", "result"] "From a request to its reply, by command and result (ok or error)";
+    CONTROL_PROBLEMS: Counter "tandem_control_problems_total" ["problem"] "Requests that were not served: undelivered (worker overloaded), late (worker too slow), undecodable, no_cookie";
+    WORKER_CALLS: Gauge "tandem_worker_calls" ["worker"] "Calls on each worker";
+    WORKER_BUSY: Counter "tandem_worker_busy_seconds_total" ["worker"] "Seconds that each worker was not waiting; its rate is the load";
+    WORKER_ROUNDS: Counter "tandem_worker_rounds_total" ["worker"] "Rounds of each worker's loop; datagrams received divided by rounds is the batch";
+    WORKER_NAPS: Counter "tandem_worker_naps_total" ["worker"] "Naps taken to let datagrams gather";
+    DATAGRAMS: Counter "tandem_datagrams_total" ["worker", "direction"] "Datagrams of all kinds (RTP, RTCP, ICE, DTLS) by worker: received or sent";
+    DATAGRAM_BYTES: Counter "tandem_datagram_bytes_total" ["worker", "direction"] "Their bytes";
+    DATAGRAM_ERRORS: Counter "tandem_datagram_errors_total" ["worker", "error"] "Datagrams that the sockets lost: oversized, receive, send, closed (for a port that was just closed)";
+}
+
+/// The table as the page `docs/metrics.md`.
+pub fn reference() -> String {
+    let mut page = String::from(REFERENCE_HEAD);
+    for (title, prefix) in [
+        ("Names of rtpengine", "rtpengine_"),
+        ("Names of our own", "tandem_"),
+    ] {
+        // Writing to a string cannot fail.
+        let _ = write!(
+            page,
+            "\n## {title}\n\n| metric | type | labels | meaning |\n|---|---|---|---|\n"
+        );
+        for metric in METRICS
+            .iter()
+            .filter(|metric| metric.name.starts_with(prefix))
+        {
+            let kind = format!("{:?}", metric.kind).to_lowercase();
+            let labels = metric.labels.join(", ");
+            let _ = writeln!(
+                page,
+                "| `{}` | {kind} | {labels} | {} |",
+                metric.name, metric.help
+            );
+        }
+    }
+    page
+}
+
+const REFERENCE_HEAD: &str = "\
+# Metrics
+
+`GET /metrics` on the port of `listen-http` answers in the text format of Prometheus.
+This page is made from the table in `relay/src/metrics/catalogue.rs`; a test keeps the two alike
+(`UPDATE_DOCS=1 cargo test -p relay metrics` writes it anew).
+
+Counters of packets come from the workers, which publish them once a second.
+";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DOCUMENT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/metrics.md");
+
+    #[test]
+    fn every_metric_is_documented() {
+        if std::env::var_os("UPDATE_DOCS").is_some() {
+            std::fs::write(DOCUMENT, reference()).unwrap();
+        }
+        let written = std::fs::read_to_string(DOCUMENT).unwrap();
+        assert!(
+            written == reference(),
+            "docs/metrics.md is old: UPDATE_DOCS=1 cargo test -p relay metrics"
+        );
+    }
+
+    #[test]
+    fn names_are_unique_and_say_their_kind() {
+        for (index, metric) in METRICS.iter().enumerate() {
+            let first = METRICS.iter().position(|other| other.name == metric.name);
+            assert_eq!(first, Some(index), "{}", metric.name);
+            let ours = metric.name.starts_with("tandem_");
+            assert!(
+                ours || metric.name.starts_with("rtpengine_"),
+                "{}",
+                metric.name
+            );
+            // The names we inherit do not all follow the rule.
+            assert!(
+                !ours || metric.name.ends_with("_total") == (metric.kind == Kind::Counter),
+                "{}",
+                metric.name
+            );
+            assert!(
+                !metric.help.is_empty() && !metric.help.contains('|'),
+                "{}",
+                metric.name
+            );
+        }
+    }
+}

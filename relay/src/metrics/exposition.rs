@@ -1,0 +1,268 @@
+//! The page that Prometheus reads.
+
+use ng_protocol::Command;
+use prometheus::TextEncoder;
+use prometheus::proto::{
+    Bucket, Counter, Gauge, Histogram as Distribution, LabelPair, Metric as Sample, MetricFamily,
+    MetricType,
+};
+use relay_call::EndReason;
+use relay_packet::DropReason;
+use tracing::error;
+
+use super::catalogue::{self as names, Kind, METRICS, Metric};
+use super::{Histogram, Snapshot, per};
+use crate::worker::counters::WorkerCounters;
+
+/// Everything in the text format of Prometheus.
+pub fn prometheus_text(snapshot: &Snapshot<'_>) -> String {
+    let sum = snapshot.sum();
+    let mut page = Page::default();
+    page.calls(snapshot, &sum);
+    page.control(snapshot);
+    page.interfaces(snapshot, &sum);
+    page.set_up(&sum);
+    page.workers(snapshot.workers);
+    page.into_text()
+}
+
+/// The samples so far, one family for each metric of the catalogue.
+struct Page {
+    families: Vec<Vec<Sample>>,
+}
+
+impl Default for Page {
+    fn default() -> Self {
+        Self {
+            families: vec![Vec::new(); METRICS.len()],
+        }
+    }
+}
+
+impl Page {
+    fn calls(&mut self, snapshot: &Snapshot<'_>, sum: &WorkerCounters) {
+        let managed = sum.managed();
+        self.put(names::SESSIONS, &["own"], snapshot.sessions as f64);
+        self.put(names::SESSIONS, &["foreign"], 0.0);
+        self.put(names::TRANSCODED_MEDIA, &[], 0.0);
+        self.put(names::MEDIA_CACHE, &[], 0.0);
+        self.put(names::PLAYER_CACHE, &[], 0.0);
+        self.put(names::UPTIME, &[], snapshot.uptime.as_secs() as f64);
+        self.count(names::SESSIONS_TOTAL, &[], managed);
+        self.count(
+            names::CLOSED_SESSIONS,
+            &["rejected"],
+            snapshot.control.rejected,
+        );
+        for reason in [
+            EndReason::Timeout,
+            EndReason::SilentTimeout,
+            EndReason::FinalTimeout,
+            EndReason::OfferTimeout,
+            EndReason::Terminated,
+            EndReason::ForceTerminated,
+        ] {
+            self.count(
+                names::CLOSED_SESSIONS,
+                &[reason.label()],
+                sum.ended_by(reason),
+            );
+        }
+        for (metric, value) in [
+            (names::PACKETS, sum.net.received),
+            (names::PACKET_ERRORS, sum.errors()),
+            (names::BYTES, sum.net.received_bytes),
+        ] {
+            self.count(metric, &["userspace"], value);
+            self.count(metric, &["kernel"], 0);
+        }
+        self.count(names::ZERO_PACKET_STREAMS, &[], sum.unheard);
+        self.count(names::ONE_WAY_SESSIONS, &[], sum.heard_one_way);
+        self.put(
+            names::CALL_DURATION_AVG,
+            &[],
+            per(sum.call_seconds, managed),
+        );
+        self.put(names::CALL_DURATION, &[], sum.call_seconds);
+        self.put(names::CALL_DURATION2, &[], sum.call_seconds_squared);
+        self.put(names::BUILD, &[env!("CARGO_PKG_VERSION")], 1.0);
+        self.count(
+            names::CALLS,
+            &["offered"],
+            sum.calls.saturating_sub(sum.answered),
+        );
+        self.count(names::CALLS, &["answered"], sum.answered);
+        self.count(names::CALLS_CREATED, &[], sum.calls_created);
+        self.count(names::CALLS_ABANDONED, &[], sum.abandoned);
+    }
+
+    fn control(&mut self, snapshot: &Snapshot<'_>) {
+        let control = snapshot.control;
+        for (proxy, counters) in control.by_proxy() {
+            for command in Command::all() {
+                let (count, took) = counters.of(command);
+                let labels = [proxy.as_str(), command.name()];
+                self.count(names::REQUESTS, &labels, count);
+                self.put(names::REQUEST_SECONDS, &labels, took.as_secs_f64());
+            }
+            self.count(names::ERRORS, &[&proxy], counters.errors);
+        }
+        for ((command, refused), durations) in &control.durations {
+            let result = if *refused { "error" } else { "ok" };
+            self.spread(names::REQUEST_DURATION, &[command, result], durations);
+        }
+        for (problem, count) in [
+            ("undelivered", control.undelivered),
+            ("late", control.late),
+            ("undecodable", control.undecodable),
+            ("no_cookie", control.no_cookie),
+        ] {
+            self.count(names::CONTROL_PROBLEMS, &[problem], count);
+        }
+    }
+
+    fn interfaces(&mut self, snapshot: &Snapshot<'_>, sum: &WorkerCounters) {
+        for interface in snapshot.interfaces {
+            for address in &interface.addresses {
+                let used = sum.ports_used.get(&address.bound).copied().unwrap_or(0);
+                let address = address.bound.to_string();
+                let labels = [interface.name.as_str(), address.as_str()];
+                self.count(names::PORTS_USED, &labels, used as u64);
+                self.count(
+                    names::PORTS_FREE,
+                    &labels,
+                    sum.ports_size.saturating_sub(used) as u64,
+                );
+                self.count(names::PORTS, &labels, sum.ports_size as u64);
+            }
+        }
+    }
+
+    fn set_up(&mut self, sum: &WorkerCounters) {
+        for failure in relay_call::Failure::ALL {
+            let count = sum.failures.get(&failure).copied().unwrap_or(0);
+            self.count(names::FAILURES, &[failure.label()], count);
+        }
+        for (reason, count) in DropReason::ALL.into_iter().zip(sum.drops) {
+            self.count(names::DROPS, &[reason.label()], count);
+        }
+        self.spread(names::ICE_SECONDS, &[], &sum.ice);
+        self.spread(names::DTLS_SECONDS, &[], &sum.dtls);
+        self.spread(
+            names::FIRST_PACKET_SECONDS,
+            &["encrypted"],
+            &sum.first_encrypted,
+        );
+        self.spread(names::FIRST_PACKET_SECONDS, &["plain"], &sum.first_plain);
+        self.put(names::CLIPPED_SECONDS, &[], sum.clipped.as_secs_f64());
+    }
+
+    fn workers(&mut self, workers: &[WorkerCounters]) {
+        for (number, worker) in workers.iter().enumerate() {
+            let number = number.to_string();
+            let number = number.as_str();
+            let net = &worker.net;
+            self.count(names::WORKER_CALLS, &[number], worker.calls);
+            self.put(names::WORKER_BUSY, &[number], worker.busy.as_secs_f64());
+            self.count(names::WORKER_ROUNDS, &[number], net.wakeups);
+            self.count(names::WORKER_NAPS, &[number], net.naps);
+            for (direction, datagrams, bytes) in [
+                ("received", net.received, net.received_bytes),
+                ("sent", net.sent, net.sent_bytes),
+            ] {
+                self.count(names::DATAGRAMS, &[number, direction], datagrams);
+                self.count(names::DATAGRAM_BYTES, &[number, direction], bytes);
+            }
+            for (error, count) in [
+                ("oversized", net.oversized),
+                ("receive", net.receive_errors),
+                ("send", net.send_failed),
+                ("closed", net.send_closed),
+            ] {
+                self.count(names::DATAGRAM_ERRORS, &[number, error], count);
+            }
+        }
+    }
+
+    fn count(&mut self, metric: &'static Metric, labels: &[&str], value: u64) {
+        self.put(metric, labels, value as f64);
+    }
+
+    fn put(&mut self, metric: &'static Metric, labels: &[&str], value: f64) {
+        let mut sample = Sample::from_label(pairs(metric, labels));
+        if metric.kind == Kind::Counter {
+            let mut counter = Counter::default();
+            counter.set_value(value);
+            sample.set_counter(counter);
+        } else {
+            let mut gauge = Gauge::default();
+            gauge.set_value(value);
+            sample.set_gauge(gauge);
+        }
+        self.add(metric, sample);
+    }
+
+    fn spread(&mut self, metric: &'static Metric, labels: &[&str], histogram: &Histogram) {
+        let buckets = histogram.cumulative().map(|(bound, count)| {
+            let mut bucket = Bucket::default();
+            bucket.set_upper_bound(bound);
+            bucket.set_cumulative_count(count);
+            bucket
+        });
+        let mut distribution = Distribution::default();
+        distribution.set_bucket(buckets.collect());
+        distribution.set_sample_count(histogram.count());
+        distribution.set_sample_sum(histogram.seconds());
+        let mut sample = Sample::from_label(pairs(metric, labels));
+        sample.set_histogram(distribution);
+        self.add(metric, sample);
+    }
+
+    fn add(&mut self, metric: &'static Metric, sample: Sample) {
+        let position = METRICS.iter().position(|known| known.name == metric.name);
+        if let Some(family) = position.and_then(|position| self.families.get_mut(position)) {
+            family.push(sample);
+        }
+    }
+
+    fn into_text(self) -> String {
+        let families: Vec<MetricFamily> = METRICS
+            .iter()
+            .zip(self.families)
+            .filter(|(_, samples)| !samples.is_empty())
+            .map(|(metric, samples)| {
+                let mut family = MetricFamily::default();
+                family.set_name(metric.name.to_owned());
+                family.set_help(metric.help.to_owned());
+                family.set_field_type(match metric.kind {
+                    Kind::Counter => MetricType::COUNTER,
+                    Kind::Gauge => MetricType::GAUGE,
+                    Kind::Histogram => MetricType::HISTOGRAM,
+                });
+                family.set_metric(samples);
+                family
+            })
+            .collect();
+        TextEncoder::new()
+            .encode_to_string(&families)
+            .unwrap_or_else(|problem| {
+                // It refuses families without samples and without names, and there are none.
+                error!("metrics cannot be written: {problem}");
+                String::new()
+            })
+    }
+}
+
+fn pairs(metric: &Metric, values: &[&str]) -> Vec<LabelPair> {
+    debug_assert_eq!(metric.labels.len(), values.len(), "{}", metric.name);
+    let pair = |(name, value): (&&str, &&str)| {
+        let mut pair = LabelPair::default();
+        pair.set_name((*name).to_owned());
+        pair.set_value((*value).to_owned());
+        pair
+    };
+    metric.labels.iter().zip(values).map(pair).collect()
+}
+
+#[cfg(test)]
+mod tests;

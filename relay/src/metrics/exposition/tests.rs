@@ -1,0 +1,232 @@
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, Ipv4Addr};
+use std::time::Duration;
+
+use super::*;
+use crate::config::Config;
+use crate::metrics::ControlCounters;
+
+const PROXY: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+
+/// A page as a strict reader of the text format sees it: samples by name and labels.
+#[derive(Debug, Default)]
+struct Read {
+    kinds: BTreeMap<String, String>,
+    samples: BTreeMap<(String, Vec<(String, String)>), f64>,
+}
+
+/// Reads a page by the rules of Prometheus' text format 0.0.4: one HELP and one TYPE before the samples of a family, which
+/// stand together; no sample twice; buckets that grow up to `+Inf`, which is the count.
+fn read(page: &str) -> Read {
+    let mut read = Read::default();
+    let mut helped = BTreeSet::new();
+    let mut current = String::new();
+    assert!(page.ends_with('\n'));
+    for line in page.lines() {
+        if let Some(rest) = line.strip_prefix("# HELP ") {
+            let (name, help) = rest.split_once(' ').unwrap();
+            assert!(!help.is_empty() && helped.insert(name.to_owned()), "{line}");
+        } else if let Some(rest) = line.strip_prefix("# TYPE ") {
+            let (name, kind) = rest.split_once(' ').unwrap();
+            assert!(["counter", "gauge", "histogram"].contains(&kind), "{line}");
+            let before = read.kinds.insert(name.to_owned(), kind.to_owned());
+            assert!(before.is_none() && helped.contains(name), "{line}");
+            current = name.to_owned();
+        } else {
+            let (series, value) = line.rsplit_once(' ').unwrap();
+            let (name, labels) = match series.split_once('{') {
+                Some((name, labels)) => (name, pairs_of(labels.strip_suffix('}').unwrap())),
+                None => (series, Vec::new()),
+            };
+            let suffix = name
+                .strip_prefix(&current)
+                .unwrap_or_else(|| panic!("{line} in {current}"));
+            let suffixes: &[&str] = if read.kinds[&current] == "histogram" {
+                &["_bucket", "_sum", "_count"]
+            } else {
+                &[""]
+            };
+            assert!(suffixes.contains(&suffix), "{line}");
+            let value: f64 = value.parse().unwrap();
+            assert!(
+                read.samples
+                    .insert((name.to_owned(), labels), value)
+                    .is_none(),
+                "twice: {line}"
+            );
+        }
+    }
+    read.check_histograms();
+    read
+}
+
+fn pairs_of(mut text: &str) -> Vec<(String, String)> {
+    let mut pairs = Vec::new();
+    while !text.is_empty() {
+        let (name, rest) = text.split_once("=\"").unwrap();
+        assert!(
+            name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_'),
+            "{name}"
+        );
+        let (value, rest) = rest.split_once('"').unwrap();
+        assert!(!value.contains(['\\', '\n']), "{value}");
+        pairs.push((name.to_owned(), value.to_owned()));
+        text = rest.strip_prefix(',').unwrap_or(rest);
+    }
+    pairs
+}
+
+impl Read {
+    fn check_histograms(&self) {
+        for (family, _) in self.kinds.iter().filter(|(_, kind)| *kind == "histogram") {
+            let bucket = format!("{family}_bucket");
+            for ((name, labels), count) in &self.samples {
+                if *name != format!("{family}_count") {
+                    continue;
+                }
+                let mut buckets: Vec<(f64, f64)> = Vec::new();
+                for ((name, these), value) in &self.samples {
+                    let (bounds, others): (Vec<_>, Vec<_>) =
+                        these.iter().cloned().partition(|(n, _)| n == "le");
+                    if *name == bucket && others == *labels {
+                        buckets.push((bounds[0].1.parse().unwrap(), *value));
+                    }
+                }
+                buckets.sort_by(|a, b| a.0.total_cmp(&b.0));
+                assert!(buckets.is_sorted_by_key(|(_, count)| *count), "{family}");
+                assert_eq!(buckets.last(), Some(&(f64::INFINITY, *count)), "{family}");
+            }
+        }
+    }
+
+    fn value(&self, name: &str, labels: &[(&str, &str)]) -> f64 {
+        let labels: Vec<(String, String)> = labels
+            .iter()
+            .map(|(n, v)| ((*n).to_owned(), (*v).to_owned()))
+            .collect();
+        *self
+            .samples
+            .get(&(name.to_owned(), labels))
+            .unwrap_or_else(|| panic!("no {name}"))
+    }
+}
+
+fn page(control: &ControlCounters, workers: &[WorkerCounters]) -> String {
+    prometheus_text(&Snapshot {
+        uptime: Duration::from_millis(1_818_700),
+        sessions: 3,
+        control,
+        workers,
+        interfaces: &Config::on(PROXY).interfaces,
+    })
+}
+
+/// Counters in which everything has happened at least once.
+fn busy() -> (ControlCounters, WorkerCounters) {
+    let mut control = ControlCounters {
+        rejected: 4,
+        late: 1,
+        ..ControlCounters::default()
+    };
+    control.note(PROXY, Command::Offer, Duration::from_millis(2), false);
+    control.note(PROXY, Command::Offer, Duration::from_millis(3), true);
+    let mut worker = WorkerCounters {
+        calls: 3,
+        answered: 2,
+        calls_created: 9,
+        ..WorkerCounters::default()
+    };
+    worker.ended.insert(EndReason::Terminated, 2);
+    worker.ended.insert(EndReason::Refused, 5);
+    worker.call_seconds = 8.0;
+    worker.call_seconds_squared = 34.0;
+    worker.ports_size = 1000;
+    worker.ports_used.insert(PROXY, 63);
+    worker.net.received = 7;
+    worker.drops[DropReason::GateClosed as usize] = 6;
+    worker.first_encrypted.note(Duration::from_millis(90));
+    worker.busy = Duration::from_millis(1500);
+    (control, worker)
+}
+
+#[test]
+fn a_strict_reader_finds_what_was_counted() {
+    let (control, worker) = busy();
+    let read = read(&page(&control, &[worker.clone(), worker]));
+    for (name, labels, value) in [
+        ("rtpengine_sessions", &[("type", "own")][..], 3.0),
+        ("rtpengine_sessions", &[("type", "foreign")], 0.0),
+        ("rtpengine_uptime_seconds", &[], 1818.0),
+        ("rtpengine_sessions_total", &[], 4.0),
+        (
+            "rtpengine_closed_sessions_total",
+            &[("reason", "rejected")],
+            4.0,
+        ),
+        (
+            "rtpengine_closed_sessions_total",
+            &[("reason", "terminated")],
+            4.0,
+        ),
+        ("rtpengine_call_duration_avg", &[], 4.0),
+        ("rtpengine_packets_total", &[("type", "kernel")], 0.0),
+        (
+            "rtpengine_requests_total",
+            &[("proxy", "127.0.0.1"), ("request", "offer")],
+            2.0,
+        ),
+        (
+            "rtpengine_requests_total",
+            &[("proxy", "127.0.0.1"), ("request", "block DTMF")],
+            0.0,
+        ),
+        (
+            "rtpengine_request_seconds_total",
+            &[("proxy", "127.0.0.1"), ("request", "offer")],
+            0.005,
+        ),
+        ("rtpengine_errors_total", &[("proxy", "127.0.0.1")], 1.0),
+        (
+            "rtpengine_ports_used",
+            &[("name", "default"), ("address", "127.0.0.1")],
+            126.0,
+        ),
+        (
+            "rtpengine_ports",
+            &[("name", "default"), ("address", "127.0.0.1")],
+            2000.0,
+        ),
+        ("tandem_calls", &[("state", "offered")], 2.0),
+        ("tandem_calls", &[("state", "answered")], 4.0),
+        ("tandem_drops_total", &[("reason", "gate_closed")], 12.0),
+        (
+            "tandem_first_packet_seconds_bucket",
+            &[("leg", "encrypted"), ("le", "0.1")],
+            2.0,
+        ),
+        (
+            "tandem_first_packet_seconds_bucket",
+            &[("leg", "encrypted"), ("le", "0.05")],
+            0.0,
+        ),
+        (
+            "tandem_request_duration_seconds_count",
+            &[("request", "offer"), ("result", "error")],
+            1.0,
+        ),
+        ("tandem_control_problems_total", &[("problem", "late")], 1.0),
+        ("tandem_worker_busy_seconds_total", &[("worker", "1")], 1.5),
+    ] {
+        assert_eq!(read.value(name, labels), value, "{name} {labels:?}");
+    }
+}
+
+#[test]
+fn every_metric_of_the_catalogue_is_on_the_page() {
+    let (control, worker) = busy();
+    let read = read(&page(&control, &[worker]));
+    for metric in METRICS {
+        assert!(read.kinds.contains_key(metric.name), "{}", metric.name);
+    }
+    assert_eq!(read.kinds.len(), METRICS.len());
+}
