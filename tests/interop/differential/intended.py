@@ -1,0 +1,45 @@
+"""The list of intended differences, read from `intended.toml`: which lines of which sequences, and why."""
+
+import fnmatch
+import re
+import tomllib
+from dataclasses import dataclass
+
+
+@dataclass
+class Entry:
+    reason: str
+    sequences: list
+    lines: list
+    # The main version of rtpengine that it is about; None is every one.
+    version: str = None
+    hits: int = 0
+
+    def matches(self, name, title, line):
+        return (any(fnmatch.fnmatchcase(f"{name}: {title}", pattern) or fnmatch.fnmatchcase(name, pattern)
+                    for pattern in self.sequences)
+                and any(pattern.fullmatch(line) for pattern in self.lines))
+
+
+class Intended:
+    def __init__(self, path, version):
+        with open(path, "rb") as file:
+            table = tomllib.load(file)
+        self.entries = [Entry(entry["reason"], entry.get("sequences", ["*"]),
+                              [re.compile(pattern) for pattern in entry["lines"]], entry.get("version"))
+                        for entry in table.get("difference", []) if entry.get("version", version) == version]
+
+    @property
+    def count(self):
+        return len(self.entries)
+
+    def explains(self, name, title, line):
+        """Whether this line of this step differs on purpose. Every entry that covers it counts as in use."""
+        covering = [entry for entry in self.entries if entry.matches(name, title, line)]
+        for entry in covering:
+            entry.hits += 1
+        return bool(covering)
+
+    def stale(self):
+        """What matched nothing."""
+        return [entry.reason for entry in self.entries if not entry.hits]
