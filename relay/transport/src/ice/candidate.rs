@@ -159,7 +159,7 @@ impl fmt::Display for Candidate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{} {} udp {} {} {} typ {}",
+            "{} {} UDP {} {} {} typ {}",
             self.foundation,
             self.component,
             self.priority,
