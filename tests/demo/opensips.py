@@ -1,0 +1,112 @@
+"""OpenSIPS with the scripts as shipped, only settings.cfg filled in; or with a configuration of the caller's.
+
+Debian has no package of it: the environment variable OPENSIPS names the program, or it is on the PATH. OPENSIPS_MODULES names
+the folder of its modules, where the program does not know it.
+"""
+
+import os
+import re
+import shutil
+import subprocess
+
+from kamailio import SIP_HOST, write
+from processes import Part, tcp_answers
+
+SCRIPTS = os.path.join(os.path.dirname(__file__), "..", "..", "opensips-scripts")
+
+
+def program():
+    return os.environ.get("OPENSIPS") or shutil.which("opensips")
+
+
+def why_not():
+    """The reason for a skip, or None when there is an OpenSIPS."""
+    found = program()
+    if found is None:
+        return "there is no OpenSIPS here: put it on the PATH, or name the program in OPENSIPS"
+    if not os.access(found, os.X_OK):
+        return f"OPENSIPS names {found}, which cannot be run"
+    return None
+
+
+def version():
+    text = subprocess.run([program(), "-V"], capture_output=True, text=True, check=False).stdout
+    return text.split("(")[0].replace("version:", "").strip() or "unknown version"
+
+
+class Proxy:
+    """One OpenSIPS with the configuration file `config`, in its own folder."""
+
+    def __init__(self, folder, config, ready):
+        if modules := os.environ.get("OPENSIPS_MODULES"):
+            with open(config) as file:
+                text = file.read()
+            write(folder, os.path.basename(config), f'mpath="{modules}/"\n{text}')
+        # OpenSIPS resolves the names of its sockets at start, and a test's name is in no DNS.
+        hosts = os.path.join(folder, "hosts")
+        write(folder, "hosts", f"127.0.0.1 localhost {SIP_HOST}\n")
+        enter = ["unshare", "--mount", "sh", "-c", 'mount --bind "$0" /etc/hosts && exec "$@"', hosts]
+        check = subprocess.run([*enter, program(), "-C", "-f", config], capture_output=True, text=True, check=False)
+        if check.returncode != 0:
+            raise AssertionError(f"OpenSIPS refuses {config}:\n{check.stdout}{check.stderr}")
+        self.part = Part("opensips", [*enter, program(), "-F", "-f", config, "-w", folder, "-m", "64", "-M", "8"],
+                         folder)
+        self.part.wait_until(ready)
+
+    def lines(self, word):
+        """What the script logged with `WORD|`, oldest first."""
+        with open(self.part.log, errors="replace") as log:
+            return [line.split(word + "|", 1)[1].rstrip("\n") for line in log if word + "|" in line]
+
+
+class OpenSips(Proxy):
+    """The scripts that we ship."""
+
+    def __init__(self, run, ports, numbers, certificates):
+        """`numbers` maps a business number to (password, DTLS or SDES)."""
+        folder = os.path.join(run, "opensips")
+        os.makedirs(folder, exist_ok=True)
+        script = read("opensips.cfg").replace('include_file "settings.cfg"',
+                                              f'include_file "{os.path.join(folder, "settings.cfg")}"')
+        script = script.replace("stderror_enabled=no\nsyslog_enabled=yes", "stderror_enabled=yes\nsyslog_enabled=no")
+        script = script.replace('loadmodule "mi_fifo.so"', 'loadmodule "mi_fifo.so"\n'
+                                f'modparam("mi_fifo", "fifo_name", "{os.path.join(folder, "fifo")}")')
+        write(folder, "opensips.cfg", script)
+        write(folder, "settings.cfg", fill_settings(read("settings.cfg"), ports, numbers, certificates))
+        super().__init__(folder, os.path.join(folder, "opensips.cfg"), tcp_answers(ports.kamailio_tls))
+
+
+def fill_settings(text, ports, numbers, certificates):
+    tls, udp = f"tls:127.0.0.1:{ports.kamailio_tls}", f"udp:127.0.0.1:{ports.kamailio_udp}"
+    values = {
+        "meta_socket": tls,
+        "sip_host": SIP_HOST,
+        "meta_next_hop": f"sip:127.0.0.1:{ports.meta_tls};transport=tls",
+        "meta_sources": "127.0.0.0/8",
+        "pbx_socket": udp,
+        "pbx_next_hop": f"127.0.0.1:{ports.phone_sip}",
+        "pbx_sources": "127.0.0.1/32",
+        "default_number": next(iter(numbers)),
+    }
+    replacements = {
+        r"^socket=tls:.*$": f"socket={tls} as {SIP_HOST}:{ports.kamailio_tls} use_workers 4",
+        r"^socket=udp:.*$": f"socket={udp}",
+        r'\[from_meta\]/etc/opensips/fullchain\.pem': f"[from_meta]{certificates.kamailio_chain}",
+        r'\[from_meta\]/etc/opensips/privkey\.pem': f"[from_meta]{certificates.kamailio_key}",
+        r'\[to_meta\]/etc/ssl/certs/ca-certificates\.crt': f"[to_meta]{certificates.authority}",
+        r'"udp:127\.0\.0\.1:2223"': f'"udp:127.0.0.1:{ports.relay_ng}"',
+    } | {rf'"{name}=s:[^"]*"': f'"{name}=s:{value}"' for name, value in values.items()}
+    lines = ["startup_route {"]
+    for number, (password, keys) in numbers.items():
+        lines.append(f'    cache_store("local", "secret_{number}", "{password}");')
+        lines.append(f'    cache_store("local", "keys_{number}", "{keys}");')
+    replacements[r"(?s)^startup_route \{.*?^\}$"] = "\n".join(lines + ["}"])
+    for pattern, replacement in replacements.items():
+        text, found = re.subn(pattern, lambda _, new=replacement: new, text, flags=re.MULTILINE)
+        assert found == 1, f"settings.cfg has {found} places for {pattern}"
+    return text
+
+
+def read(name):
+    with open(os.path.join(SCRIPTS, name)) as file:
+        return file.read()
