@@ -6,6 +6,7 @@
 pub mod addressing;
 pub mod codec;
 pub mod crypto;
+pub mod dtmf;
 pub mod ice;
 pub mod media;
 pub mod sdes;
@@ -16,6 +17,7 @@ pub mod transport_protocol;
 pub use addressing::{AddressFamily, Addressing, Tos};
 pub use codec::{CodecFlags, CodecSpec};
 pub use crypto::{CryptoFlags, Dtls, FingerprintHash, Osrtp};
+pub use dtmf::{DtmfFlags, DtmfSecurity};
 pub use ice::{Ice, IceFlags, IceLite};
 pub use media::{EndpointLearning, MediaEcho, MediaFlags, RtcpMux};
 pub use sdes::Sdes;
@@ -46,6 +48,8 @@ pub struct Flags {
     pub codec: CodecFlags,
     /// Which party, and how.
     pub selection: SelectionFlags,
+    /// How DTMF is blocked.
+    pub dtmf: DtmfFlags,
 }
 
 /// Keys that are known and change nothing here.
@@ -57,7 +61,6 @@ const INERT_KEYS: &[&str] = &[
     "codecs-offer",
     "delay-buffer",
     "dtmf-delay",
-    "dtmf-security",
     "dtmf-security-trigger",
     "dtmf-security-trigger-end",
     "frequencies",
@@ -73,7 +76,6 @@ const INERT_KEYS: &[&str] = &[
     "source-call-id",
     "source-tag",
     "tags",
-    "to-call-id",
     "trigger",
     "trigger-end",
     "trigger-end-digits",
@@ -83,7 +85,6 @@ const INERT_KEYS: &[&str] = &[
 /// Flag words that are known and change nothing here.
 const INERT_WORDS: &[&str] = &[
     "block-short",
-    "egress",
     "exclude-recording",
     "no-redis-update",
     "recording-announcement",
@@ -108,6 +109,7 @@ impl Flags {
             || self.crypto.apply_key(key, value, report)
             || self.codec.apply_key(key, value, report)
             || self.selection.apply_key(key, value, report)
+            || self.dtmf.apply_key(key, value, report)
             || self.sdp.apply_key(key, value, report)?
         {
             return Ok(true);
@@ -175,7 +177,7 @@ mod tests {
     #[test]
     fn what_is_known_and_has_no_effect_is_told_apart_from_the_unknown() {
         let request =
-            offer(r#""instance":"a","vsc-star-rec":"*1","flags":["egress","frobnicate"]"#);
+            offer(r#""instance":"a","vsc-star-rec":"*1","flags":["unsubscribe","frobnicate"]"#);
         let inert: Vec<_> = request.inert.iter().map(|word| word.key.as_str()).collect();
         assert_eq!(inert, ["instance", "vsc-star-rec", "flags"]);
         assert_eq!(request.unknown.len(), 1);

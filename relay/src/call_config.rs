@@ -31,6 +31,7 @@ pub(crate) fn make(config: &Config) -> Result<CallConfig, StartError> {
         endpoint_learning: config.endpoint_learning,
         hold: config.hold,
         fill: config.silence_fill,
+        dtmf_log: None,
         instance: format!("{:012x}", instance & 0xffff_ffff_ffff),
         software: String::new(),
         clock: clock(),

@@ -115,6 +115,7 @@ impl World {
             endpoint_learning: EndpointLearning::Heuristic,
             hold: Duration::from_secs(2),
             fill: true,
+            dtmf_log: None,
             instance: "0123456789ab".into(),
             software: "tandem".into(),
             clock: WallClock {

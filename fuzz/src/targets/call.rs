@@ -419,6 +419,7 @@ fn config() -> Arc<CallConfig> {
             endpoint_learning: EndpointLearning::default(),
             hold: Duration::from_secs(1),
             fill: true,
+            dtmf_log: None,
             instance: "0123456789ab".into(),
             software: "tandem".into(),
             clock: WallClock {

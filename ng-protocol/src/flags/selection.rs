@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use super::addressing::address;
+use crate::identity::CallId;
 use crate::spelling::{Report, Spelled, keyword, text};
 use crate::value::Value;
 
@@ -23,6 +24,12 @@ pub struct SelectionFlags {
     pub to_label: Option<String>,
     /// The media address by which to find the party.
     pub address: Option<IpAddr>,
+    /// Whether `address` was written but is no address; commands that select a party then fail.
+    pub address_unreadable: bool,
+    /// Block and silence commands: what goes to the party, not what comes from it (`egress`, `block-egress`).
+    pub egress: bool,
+    /// `connect`: the call that the other party is in.
+    pub to_call_id: Option<CallId>,
     /// Free text that is passed on to recordings and statistics.
     pub metadata: Option<String>,
     /// `delete`: an unknown call or tag is an error.
@@ -68,11 +75,15 @@ impl SelectionFlags {
             "label" | "from-label" => self.label = word(key, value, report),
             "set-label" => self.set_label = word(key, value, report),
             "to-label" => self.to_label = word(key, value, report),
-            "metadata" => self.metadata = word(key, value, report),
-            "address" => match address(value) {
-                Some(address) => self.address = Some(address),
+            "to-call-id" => match value.as_bytes() {
+                Some(id) => self.to_call_id = (!id.is_empty()).then(|| CallId::from(id)),
                 None => report.unknown(key, value),
             },
+            "metadata" => self.metadata = word(key, value, report),
+            "address" => {
+                self.address = address(value);
+                self.address_unreadable = self.address.is_none();
+            }
             _ => return false,
         }
         true
@@ -82,6 +93,7 @@ impl SelectionFlags {
         match word.canonical.as_str() {
             "all" => self.all = Some(All::All),
             "directional" => self.directional = true,
+            "egress" => self.egress = true,
             "to-tag" => self.to_tag = true,
             "fatal" => self.fatal = true,
             "fast" => self.fast = true,
@@ -130,5 +142,7 @@ mod tests {
         assert_eq!(selection.set_label.as_deref(), Some("5"));
         assert_eq!(selection.address, Some("192.0.2.7".parse().unwrap()));
         assert_eq!(selection.metadata.as_deref(), Some("a|b"));
+        let selection = offer(r#""address":"nowhere""#).flags.selection;
+        assert!(selection.address.is_none() && selection.address_unreadable);
     }
 }

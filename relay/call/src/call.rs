@@ -4,6 +4,7 @@
 //! leaves the call as it was. Datagrams run along paths that a request compiled.
 
 use std::collections::VecDeque;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -15,15 +16,17 @@ use relay_packet::{DropReason, Outbox, Received, SocketId};
 use relay_transport::{Learning, LearningMode};
 
 use crate::command::delete::Target;
-use crate::command::{answer, delete, inert, offer, query};
+use crate::command::{answer, delete, offer, query, restrict, unsupported};
 use crate::config::CallConfig;
 use crate::deadline::Deadlines;
 use crate::draft::{Draft, Exchange};
+use crate::dtmf::DtmfReport;
 use crate::error::RequestError;
 use crate::event::{CallEvent, EndReason};
 use crate::leg::{Leg, LegId, Legs};
 use crate::live::{Arrival, Live};
 use crate::ports::{PortLease, PortLeaser};
+use crate::restriction::{Events, Scope};
 use crate::stats::Counter;
 use crate::stats::report::Reported;
 
@@ -37,6 +40,8 @@ pub struct Call {
     legs: Legs,
     live: Live,
     learning: Learning,
+    /// Who is told of pressed keys (`DTMF-log-dest`).
+    dtmf_log: Option<SocketAddr>,
     deadlines: Deadlines,
     /// A request has changed something that needs an outbox to take effect.
     wake_at: Option<Instant>,
@@ -57,6 +62,7 @@ impl Call {
                 mode: config.endpoint_learning,
                 ..Learning::default()
             },
+            dtmf_log: None,
             deadlines: Deadlines::new(now),
             config,
             wake_at: None,
@@ -86,8 +92,14 @@ impl Call {
             Command::Delete => self.delete(now, request, ports),
             Command::Query => query::query(&self.reported(), request),
             _ if self.legs.is_empty() => RequestError::UnknownCall.into(),
+            Command::BlockMedia
+            | Command::UnblockMedia
+            | Command::SilenceMedia
+            | Command::UnsilenceMedia
+            | Command::BlockDtmf
+            | Command::UnblockDtmf => self.restrict(request),
             other => {
-                let (response, warning) = inert::reply(other);
+                let (response, warning) = unsupported::reply(other);
                 self.events.extend(warning.map(CallEvent::Warning));
                 response
             }
@@ -263,7 +275,14 @@ impl Call {
         self.legs = legs;
         self.events
             .extend(warnings.into_iter().map(CallEvent::Warning));
+        if request.flags.media.block_dtmf {
+            let scope = Scope::From(exchange.sender);
+            self.legs
+                .restrictions
+                .change(scope, |r| r.events = r.events.max(Events::Drop));
+        }
         self.note_learning(request);
+        self.dtmf_log = request.flags.media.dtmf_log_destination.or(self.dtmf_log);
         self.live.follow(&self.legs, &config, self.seed);
         if answers {
             let parties = [exchange.sender, exchange.receiver];
@@ -318,6 +337,17 @@ impl Call {
                 towards_receiver: sections,
             }
         });
+    }
+
+    fn restrict(&mut self, request: &Request) -> Response {
+        match restrict::restrict(&mut self.legs, request) {
+            Ok(warning) => {
+                self.live.compile(&self.legs);
+                self.events.extend(warning.map(CallEvent::Warning));
+                Response::ok()
+            }
+            Err(error) => error.into(),
+        }
     }
 
     fn delete(&mut self, now: Instant, request: &Request, ports: &mut dyn PortLeaser) -> Response {
@@ -399,6 +429,32 @@ impl Call {
     fn settle(&mut self, now: Instant, position: usize, out: &mut Outbox) {
         self.live
             .settle(now, position, &self.legs, out, &mut self.events);
+        self.tell_pressed(now, position);
+    }
+
+    /// Tells of keys that the party of this section pressed.
+    fn tell_pressed(&mut self, now: Instant, position: usize) {
+        let Some(live) = self.live.sections.get_mut(position) else {
+            return;
+        };
+        if live.pressed.is_empty() {
+            return;
+        }
+        let source_ip = live.rtp.status().destination.map(|address| address.ip());
+        let leg = self.legs.get(live.id.leg);
+        for key in live.pressed.drain(..) {
+            self.events.push_back(CallEvent::Dtmf(DtmfReport {
+                source_tag: leg.and_then(|leg| leg.tag.clone()),
+                source_label: leg.and_then(|leg| leg.label.clone()),
+                source_ip,
+                tags: self.legs.iter().filter_map(|leg| leg.tag.clone()).collect(),
+                at: self.config.clock.unix_at(now),
+                event: key.event,
+                duration_ms: key.duration_ms,
+                volume: key.volume,
+                destination: self.dtmf_log.or(self.config.dtmf_log),
+            }));
+        }
     }
 }
 

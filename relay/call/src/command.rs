@@ -3,6 +3,8 @@
 pub(crate) mod answer;
 pub(crate) mod delete;
 pub(crate) mod describe;
-pub(crate) mod inert;
 pub(crate) mod offer;
 pub(crate) mod query;
+pub(crate) mod restrict;
+pub(crate) mod select;
+pub(crate) mod unsupported;

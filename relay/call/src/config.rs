@@ -1,6 +1,6 @@
 //! What a call must know about the machine it runs on. One value for all calls, made by the daemon.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -26,6 +26,8 @@ pub struct CallConfig {
     pub hold: Duration,
     /// Send silence and RTCP to encrypted audio legs while nobody speaks.
     pub fill: bool,
+    /// Who is told of pressed keys when the call does not say (`dtmf-log-dest`).
+    pub dtmf_log: Option<SocketAddr>,
     /// The mark of this relay in `a=rtpengine:` (`loop-protect`): 12 hex digits.
     pub instance: String,
     /// The name in `s=` of descriptions that have none (`software-id`).

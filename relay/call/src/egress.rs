@@ -115,6 +115,8 @@ pub struct Egress {
     wanted: bool,
     open: bool,
     fill_at: Option<Instant>,
+    /// When silence last stood in for a packet.
+    covered_at: Option<Instant>,
     /// When words leave even to a peer that may lack the keys.
     speak_at: Option<Instant>,
     stats: EgressStats,
@@ -142,6 +144,7 @@ impl Egress {
             wanted: true,
             open: false,
             fill_at: None,
+            covered_at: None,
             speak_at: None,
             stats: EgressStats::default(),
             silence: Vec::new(),
@@ -319,10 +322,42 @@ impl Egress {
             self.fill_at = Some(due);
             return;
         }
+        if !format.codec().has_silence() {
+            self.fill_at = None;
+            return;
+        }
+        self.send_silence(now, sink, out);
+        // The schedule is kept, not the time of this call, so that 50 packets a second stay 50; after a long sleep it starts over.
+        let next = due + FILL_PACKET_TIME;
+        self.fill_at = Some(if next <= now {
+            now + FILL_PACKET_TIME
+        } else {
+            next
+        });
+    }
+
+    /// Sends silence in place of a packet that the listener must not get, so that its stream goes on.
+    pub fn cover(&mut self, now: Instant, sink: &mut impl MediaSink, out: &mut Outbox) {
+        let due = self
+            .covered_at
+            .is_none_or(|at| now.saturating_duration_since(at) >= FILL_PACKET_TIME * 3 / 4);
+        if !due || !self.open || !self.wanted || !sink.is_writable() || !self.hold.is_empty() {
+            return;
+        }
+        self.covered_at = Some(now);
+        self.send_silence(now, sink, out);
+        if self.config.fill {
+            self.fill_at = Some(now + FILL_AFTER);
+        }
+    }
+
+    fn send_silence(&mut self, now: Instant, sink: &mut impl MediaSink, out: &mut Outbox) {
+        let Some(format) = &self.format else {
+            return;
+        };
         let codec = format.codec();
         self.silence.clear();
         if !codec.silence(FILL_PACKET_TIME, &mut self.silence) {
-            self.fill_at = None;
             return;
         }
         let frame = Frame {
@@ -349,13 +384,6 @@ impl Egress {
             self.stats.filled += 1;
             self.count(now, self.silence.len());
         }
-        // The schedule is kept, not the time of this call, so that 50 packets a second stay 50; after a long sleep it starts over.
-        let next = due + FILL_PACKET_TIME;
-        self.fill_at = Some(if next <= now {
-            now + FILL_PACKET_TIME
-        } else {
-            next
-        });
     }
 
     fn send_from_source(

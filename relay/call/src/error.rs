@@ -12,6 +12,9 @@ pub enum RequestError {
     /// A key that the command needs is missing.
     #[error("{0}")]
     Missing(&'static str),
+    /// The party or the flow that the command is about cannot be found.
+    #[error("{0}")]
+    Selection(&'static str),
     /// The call is not known.
     #[error("{}", reason::UNKNOWN_CALL_ID)]
     UnknownCall,

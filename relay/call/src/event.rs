@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use relay_packet::SocketId;
 
+use crate::dtmf::DtmfReport;
+
 /// Something worth telling. `Display` gives the log line without the call-id, which the daemon puts in front.
 #[derive(Clone, Debug, PartialEq)]
 pub enum CallEvent {
@@ -80,6 +82,8 @@ pub enum CallEvent {
         /// Where it is.
         to: SocketAddr,
     },
+    /// A key of the telephone was pressed.
+    Dtmf(DtmfReport),
     /// Something failed that an operator must know; the sentence says what to look at.
     Failure {
         /// Whose side.
@@ -229,6 +233,7 @@ impl fmt::Display for CallEvent {
                 Some(from) => write!(f, "{leg}: media comes from {to}, not from {from}"),
                 None => write!(f, "{leg}: media comes from {to}"),
             },
+            Self::Dtmf(report) => report.fmt(f),
             Self::Failure { leg, text, .. } => write!(f, "{leg}: {text}"),
             Self::Ended(reason) => write!(f, "call ended: {}", reason.label()),
         }

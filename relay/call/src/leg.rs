@@ -6,6 +6,7 @@ use std::time::Instant;
 use ng_protocol::flags::AddressFamily;
 use ng_protocol::{Tag, ViaBranch};
 
+use crate::restriction::Restrictions;
 use crate::sdp::Origin;
 use crate::section::MediaSection;
 use crate::subscription::Subscriptions;
@@ -115,6 +116,8 @@ pub struct Legs {
     next: u32,
     /// Who hears whom.
     pub subscriptions: Subscriptions,
+    /// What the controller keeps from passing.
+    pub restrictions: Restrictions,
 }
 
 impl Legs {
@@ -191,12 +194,16 @@ impl Legs {
             .into_iter()
             .partition(|leg| gone.contains(&leg.id));
         self.legs = kept;
+        for leg in &removed {
+            self.restrictions.remove(leg.id);
+        }
         removed
     }
 
     /// Who was there, and is gone now: everybody.
     pub fn clear(&mut self) -> Vec<Leg> {
         self.subscriptions = Subscriptions::default();
+        self.restrictions = Restrictions::default();
         std::mem::take(&mut self.legs)
     }
 }

@@ -3,6 +3,7 @@
 //! Start with [`Call`]: five methods, in the words every stateful object of the core speaks.
 
 pub mod config;
+pub mod dtmf;
 pub mod egress;
 pub mod error;
 pub mod event;
@@ -10,6 +11,7 @@ pub mod leg;
 pub mod negotiate;
 pub mod path;
 pub mod ports;
+pub mod restriction;
 pub mod sdp;
 pub mod section;
 pub mod stats;

@@ -23,11 +23,13 @@ use crate::section::MediaSection;
 use crate::stats::{Counter, Ingress};
 
 mod forward;
+mod keypad;
 mod notice;
 mod paths;
 mod reports;
 
 pub(crate) use forward::Arrival;
+use keypad::{Keypad, Pressed};
 use paths::{Path, format_of};
 
 /// Everything that moves packets in a call.
@@ -70,6 +72,9 @@ pub(crate) struct LiveSection {
     pub(crate) rtcp_out: Counter,
     pub(crate) last_rtp: Option<Instant>,
     pub(crate) last_rtcp: Option<Instant>,
+    keypad: Keypad,
+    /// Keys that were pressed and are not told of yet.
+    pub(crate) pressed: Vec<Pressed>,
     authentication_failures: u64,
     told_authentication: bool,
     told_silence: bool,
@@ -115,6 +120,8 @@ impl LiveSection {
             rtcp_out: Counter::default(),
             last_rtp: None,
             last_rtcp: None,
+            keypad: Keypad::default(),
+            pressed: Vec::new(),
             authentication_failures: 0,
             told_authentication: false,
             told_silence: false,

@@ -104,6 +104,11 @@ impl Subscriptions {
         })
     }
 
+    /// Whether what one party says goes to the other, now or once the other is answered.
+    pub fn is_connected(&self, listener: LegId, speaker: LegId) -> bool {
+        self.pairs.iter().any(|p| p.is_of(listener, speaker))
+    }
+
     /// Forgets a party.
     pub fn remove(&mut self, leg: LegId) {
         self.pairs.retain(|p| p.partner_of(leg).is_none());

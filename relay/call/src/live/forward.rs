@@ -2,12 +2,15 @@
 
 use std::time::Instant;
 
+use relay_media::{Codec, TelephoneEvent};
 use relay_packet::{DropReason, Outbox, PacketBuf, Received};
 use relay_transport::Incoming;
 use relay_transport::ice::Component;
-use relay_transport::rtp::RtpHeader;
+use relay_transport::rtp::{RtpHeader, RtpHeaderMut};
 
 use super::Live;
+use crate::path::Format;
+use crate::restriction::{Events, Restriction};
 
 /// What came of a datagram.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,20 +82,28 @@ impl Live {
             return;
         };
         let payload_len = packet.len() - header.header_len();
-        let clock = live
-            .paths
-            .iter()
-            .flat_map(|path| &path.plan.received)
-            .find(|format| format.payload_type == header.payload_type)
-            .map_or(8_000, |format| format.clock_hz);
+        let formats = live.paths.iter().flat_map(|path| &path.plan.received);
+        let mut formats = formats.filter(|format| format.payload_type == header.payload_type);
+        let format = formats.next();
+        let clock = format.map_or(8_000, |format| format.clock_hz);
+        let codec = format.map_or(Codec::Other, Format::codec);
         live.ingress.receive(now, &header, payload_len, clock);
+        if codec == Codec::TelephoneEvent
+            && let Some(event) = header.payload(&packet).and_then(TelephoneEvent::parse)
+        {
+            live.keypad.note(&header, event, clock, &mut live.pressed);
+        }
 
         let mut paths = std::mem::take(&mut live.paths);
         let mut packet = Some(packet);
         let count = paths.len();
         for (index, path) in paths.iter_mut().enumerate() {
+            if let Some(treatment) = withheld(path.restriction, codec) {
+                self.withhold(now, position, path.to, treatment, out);
+                continue;
+            }
             let last = index + 1 == count;
-            let Some(this) = (if last {
+            let Some(mut this) = (if last {
                 packet.take()
             } else {
                 packet.as_ref().map(|packet| out.copy_of(packet))
@@ -103,6 +114,14 @@ impl Live {
                 out.recycle(this);
                 continue;
             };
+            if path.restriction.silenced
+                && !sink.egress.is_transparent()
+                && !silenced(&mut this, &header, codec)
+            {
+                out.recycle(this);
+                self.sections[position].count_drop(DropReason::NotWanted);
+                continue;
+            }
             let before = sink.egress.stats();
             let result = path
                 .program
@@ -113,9 +132,59 @@ impl Live {
             }
         }
         if let Some(packet) = packet {
-            self.sections[position].count_drop(DropReason::NotWanted);
+            if count == 0 {
+                self.sections[position].count_drop(DropReason::NotWanted);
+            }
             out.recycle(packet);
         }
         self.sections[position].paths = paths;
     }
+
+    /// Keeps a packet from a listener, who may hear silence instead.
+    fn withhold(
+        &mut self,
+        now: Instant,
+        speaker: usize,
+        listener: usize,
+        events: Events,
+        out: &mut Outbox,
+    ) {
+        self.sections[speaker].count_drop(DropReason::NotWanted);
+        if events != Events::Silence {
+            return;
+        }
+        if let Some(sink) = self.sections.get_mut(listener) {
+            let before = sink.egress.stats();
+            sink.egress.cover(now, &mut sink.rtp, out);
+            sink.count_sent(&before);
+        }
+    }
+}
+
+/// Whether a packet is kept from the listener, and what is heard in its place.
+fn withheld(restriction: Restriction, codec: Codec) -> Option<Events> {
+    if restriction.blocked {
+        return Some(Events::Drop);
+    }
+    let blocked = codec == Codec::TelephoneEvent && restriction.events != Events::Pass;
+    blocked.then_some(restriction.events)
+}
+
+/// Makes silence of speech. What is no speech passes; speech of which no silence can be made does not: `false`.
+fn silenced(packet: &mut PacketBuf, header: &RtpHeader, codec: Codec) -> bool {
+    if !codec.is_speech() {
+        return true;
+    }
+    let Some(payload) = header.payload_range(packet) else {
+        return false;
+    };
+    let start = payload.start;
+    let Some(len) = codec.silence_over(&mut packet[payload]) else {
+        return false;
+    };
+    packet.truncate(start + len);
+    if let Some(mut fields) = RtpHeaderMut::new(packet) {
+        fields.clear_padding();
+    }
+    true
 }

@@ -6,6 +6,7 @@ use super::Live;
 use crate::command::describe::speaks_with_own_ssrc;
 use crate::leg::{Legs, SectionId};
 use crate::path::{Format, ForwardPath, Unknown};
+use crate::restriction::Restriction;
 use crate::sdp::PayloadFormat;
 use crate::section::MediaSection;
 
@@ -15,6 +16,8 @@ pub(super) struct Path {
     /// The position of the section that hears.
     pub(super) to: usize,
     pub(super) plan: Plan,
+    /// What the controller keeps from passing.
+    pub(super) restriction: Restriction,
     pub(super) program: ForwardPath,
 }
 
@@ -29,7 +32,7 @@ pub(super) struct Plan {
 
 impl Live {
     /// One path from every section to each section that hears it.
-    pub(super) fn compile(&mut self, legs: &Legs) {
+    pub(crate) fn compile(&mut self, legs: &Legs) {
         let ids: Vec<SectionId> = self.sections.iter().map(|live| live.id).collect();
         for live in &mut self.sections {
             let mut before = std::mem::take(&mut live.paths);
@@ -60,6 +63,7 @@ impl Live {
                 live.paths.push(Path {
                     to: position,
                     plan,
+                    restriction: legs.restrictions.of_flow(live.id.leg, listener),
                     program,
                 });
             }

@@ -11,5 +11,6 @@ mod exchanges;
 mod masked;
 mod media;
 mod recorded;
+mod restrict;
 mod support;
 mod whatsapp;

@@ -15,26 +15,26 @@ use crate::whatsapp::{
     BIC_ANSWER, BIC_DTLS, BIC_SDES, META_DTLS, META_SDES, UIC_ANSWER, UIC_OFFER, exchange, pbx,
 };
 
-const META: &str = "198.51.100.10:3480";
+pub(crate) const META: &str = "198.51.100.10:3480";
 const META_KEY: &str = "1 AES_CM_128_HMAC_SHA1_80 inline:MTIzNDU2Nzg5MDEyMzQ1Njc4OTAxMjM0NTY3ODkw";
 /// Opus, 20 ms, with something in it.
-const SPEECH: [u8; 20] = [0x48; 20];
+pub(crate) const SPEECH: [u8; 20] = [0x48; 20];
 
 /// A call with its two far ends.
-struct Line {
-    desk: Desk,
-    out: Outbox,
-    sent: Vec<Transmit>,
-    to_meta: SrtpContext,
-    from_meta: SrtpContext,
-    towards_meta: SocketId,
-    towards_pbx: SocketId,
-    events: Vec<CallEvent>,
+pub(crate) struct Line {
+    pub(crate) desk: Desk,
+    pub(crate) out: Outbox,
+    pub(crate) sent: Vec<Transmit>,
+    pub(crate) to_meta: SrtpContext,
+    pub(crate) from_meta: SrtpContext,
+    pub(crate) towards_meta: SocketId,
+    pub(crate) towards_pbx: SocketId,
+    pub(crate) events: Vec<CallEvent>,
 }
 
 impl Line {
     /// A user-initiated call that is ringing: offered, not answered.
-    fn ringing() -> Self {
+    pub(crate) fn ringing() -> Self {
         let mut desk = Desk::new(vec![
             interface("priv", &["192.0.2.1"]),
             interface("pub", &["203.0.113.1"]),
@@ -61,7 +61,7 @@ impl Line {
         }
     }
 
-    fn answer(&mut self) {
+    pub(crate) fn answer(&mut self) {
         let answer = exchange(
             "answer",
             &pbx(40000, 1, "sendrecv"),
@@ -82,14 +82,14 @@ impl Line {
         self.run(Duration::ZERO);
     }
 
-    fn answered() -> Self {
+    pub(crate) fn answered() -> Self {
         let mut line = Self::ringing();
         line.answer();
         line
     }
 
     /// Lets time pass, firing what is due at its time.
-    fn run(&mut self, duration: Duration) {
+    pub(crate) fn run(&mut self, duration: Duration) {
         let end = self.desk.now + duration;
         for _ in 0..1_000_000 {
             match self.desk.call.poll_timeout() {
@@ -107,12 +107,12 @@ impl Line {
         panic!("the call never rests");
     }
 
-    fn collect(&mut self) {
+    pub(crate) fn collect(&mut self) {
         self.sent.extend(self.out.drain());
         self.events.extend(self.desk.drain());
     }
 
-    fn receive(&mut self, socket: SocketId, source: &str, packet: PacketBuf) {
+    pub(crate) fn receive(&mut self, socket: SocketId, source: &str, packet: PacketBuf) {
         let received = Received {
             socket,
             source: source.parse().unwrap(),
@@ -124,23 +124,23 @@ impl Line {
         self.collect();
     }
 
-    fn pbx_says(&mut self, sequence: u16) {
+    pub(crate) fn pbx_says(&mut self, sequence: u16) {
         self.pbx_says_from("192.0.2.55:40000", sequence);
     }
 
-    fn pbx_says_from(&mut self, source: &str, sequence: u16) {
+    pub(crate) fn pbx_says_from(&mut self, source: &str, sequence: u16) {
         let packet = rtp(111, sequence, 0x1111, &SPEECH);
         self.receive(self.towards_pbx, source, packet);
     }
 
-    fn meta_says(&mut self, payload_type: u8, sequence: u16) {
+    pub(crate) fn meta_says(&mut self, payload_type: u8, sequence: u16) {
         let mut packet = rtp(payload_type, sequence, 0x2222, &SPEECH);
         self.from_meta.protect_rtp(&mut packet).unwrap();
         self.receive(self.towards_meta, META, packet);
     }
 
     /// What was sent to Meta since the last look, opened: RTP.
-    fn heard_by_meta(&mut self) -> Vec<(RtpHeader, Vec<u8>)> {
+    pub(crate) fn heard_by_meta(&mut self) -> Vec<(RtpHeader, Vec<u8>)> {
         let mine: SocketAddr = META.parse().unwrap();
         let (to_meta, rest) = std::mem::take(&mut self.sent)
             .into_iter()
@@ -158,7 +158,7 @@ impl Line {
     }
 
     /// RTCP to Meta since the last look, opened; RTP is left for [`Self::heard_by_meta`].
-    fn reports_to_meta(&mut self) -> Vec<PacketBuf> {
+    pub(crate) fn reports_to_meta(&mut self) -> Vec<PacketBuf> {
         let (reports, rest) =
             std::mem::take(&mut self.sent)
                 .into_iter()
@@ -175,7 +175,7 @@ impl Line {
             .collect()
     }
 
-    fn heard_at(&mut self, address: &str) -> Vec<RtpHeader> {
+    pub(crate) fn heard_at(&mut self, address: &str) -> Vec<RtpHeader> {
         let (here, rest) = std::mem::take(&mut self.sent)
             .into_iter()
             .partition(|t: &Transmit| t.destination.to_string() == address);
@@ -186,7 +186,7 @@ impl Line {
     }
 }
 
-fn rtp(payload_type: u8, sequence: u16, ssrc: u32, payload: &[u8]) -> PacketBuf {
+pub(crate) fn rtp(payload_type: u8, sequence: u16, ssrc: u32, payload: &[u8]) -> PacketBuf {
     let header = RtpHeader::new(
         PayloadType::new(payload_type).unwrap(),
         SequenceNumber(sequence),
@@ -198,7 +198,7 @@ fn rtp(payload_type: u8, sequence: u16, ssrc: u32, payload: &[u8]) -> PacketBuf 
     packet
 }
 
-const FRAME: Duration = Duration::from_millis(20);
+pub(crate) const FRAME: Duration = Duration::from_millis(20);
 
 #[test]
 fn nothing_reaches_meta_before_the_answer_and_the_first_words_do_after_it() {

@@ -51,6 +51,7 @@ pub(crate) fn config(now: Instant, interfaces: Vec<Interface>) -> CallConfig {
         endpoint_learning: EndpointLearning::default(),
         hold: Duration::from_secs(1),
         fill: true,
+        dtmf_log: None,
         instance: "0123456789ab".into(),
         software: "tandem".into(),
         clock: WallClock { at: now, unix },

@@ -161,6 +161,11 @@ impl<'a> RtpHeaderMut<'a> {
         (fixed[0] & 0xc0 == VERSION).then_some(Self { fixed })
     }
 
+    /// The payload ends with the packet: its padding has been cut off.
+    pub fn clear_padding(&mut self) {
+        self.fixed[0] &= !0x20;
+    }
+
     pub fn set_marker(&mut self, marker: bool) {
         self.fixed[1] = self.fixed[1] & 0x7f | u8::from(marker) << 7;
     }
@@ -236,7 +241,8 @@ mod tests {
         header.set_sequence(SequenceNumber(1));
         header.set_timestamp(RtpTimestamp(2));
         header.set_ssrc(Ssrc(3));
-        assert_eq!(packet[..12], [0xb2, 0, 0, 1, 0, 0, 0, 2, 0, 0, 0, 3]);
+        header.clear_padding();
+        assert_eq!(packet[..12], [0x92, 0, 0, 1, 0, 0, 0, 2, 0, 0, 0, 3]);
         assert_eq!(packet[12..], FULL[12..]);
     }
 

@@ -1,29 +1,26 @@
-//! Commands that are understood and have no effect yet. Scripts that send them go on working; the log says what did not happen.
+//! Commands that a call cannot carry out: what scripts are told, and what the operator is told.
 
 use ng_protocol::{Command, Response, reason};
 
 use crate::error::RequestError;
 
-/// The reply, and what the operator should know.
+/// The reply, and a line for the log where the reply is `ok` all the same.
 pub(crate) fn reply(command: Command) -> (Response, Option<String>) {
     match command {
+        // Scripts record on the side; a call must not fail because there is no recording.
         Command::StartRecording
         | Command::StopRecording
         | Command::PauseRecording
         | Command::StartForwarding
-        | Command::StopForwarding
-        | Command::BlockDtmf
-        | Command::UnblockDtmf
-        | Command::BlockMedia
-        | Command::UnblockMedia
-        | Command::SilenceMedia
-        | Command::UnsilenceMedia => (
+        | Command::StopForwarding => (
             Response::ok(),
-            Some(format!("{} is accepted and has no effect", command.name())),
+            Some(format!(
+                "{} is accepted and nothing is recorded",
+                command.name()
+            )),
         ),
         Command::PlayMedia => (Response::error(reason::PLAYBACK_FAILED), None),
         Command::StopMedia => (Response::error(reason::NOT_PLAYING), None),
-        Command::PlayDtmf => (Response::error(reason::NO_MEDIA_FOR_DTMF), None),
         other => (
             RequestError::Unsupported(other.name().to_owned()).into(),
             None,
@@ -42,9 +39,9 @@ mod tests {
         assert_eq!(response.outcome(), Outcome::Ok);
         assert_eq!(
             warning.as_deref(),
-            Some("start recording is accepted and has no effect")
+            Some("start recording is accepted and nothing is recorded")
         );
-        let (response, _) = reply(Command::Publish);
-        assert_eq!(response.error_reason(), Some("unsupported: publish"));
+        let (response, _) = reply(Command::InjectStart);
+        assert_eq!(response.error_reason(), Some("unsupported: inject start"));
     }
 }
