@@ -11,6 +11,8 @@ class Entry:
     reason: str
     sequences: list
     lines: list
+    # The row of docs/ng-compatibility.md that says the same.
+    page: str = None
     # The main version of rtpengine that it is about; None is every one.
     version: str = None
     hits: int = 0
@@ -26,7 +28,7 @@ class Intended:
         with open(path, "rb") as file:
             table = tomllib.load(file)
         self.entries = [Entry(entry["reason"], entry.get("sequences", ["*"]),
-                              [re.compile(pattern) for pattern in entry["lines"]], entry.get("version"))
+                              [re.compile(pattern) for pattern in entry["lines"]], entry.get("page"), entry.get("version"))
                         for entry in table.get("difference", []) if entry.get("version", version) == version]
 
     @property

@@ -26,10 +26,10 @@ class Mask:
         known = self.names.setdefault(kind, {})
         return known.setdefault(value, f"{kind}{len(known) + 1}")
 
-    def port(self, number, place, single=False):
+    def port(self, number, address, place, single=False):
         """A pair of ports is one name; its odd half shows. `place` says whose it is: the name counts the ports of a place,
         so that a port that moves is one difference and not one in everything that follows."""
-        known = self.names.setdefault("port", {})
+        known = self.names.setdefault(f"port of {address}", {})
         if number in known:
             return known[number]
         counts = self.names.setdefault("places", {})
@@ -56,7 +56,8 @@ class Mask:
         head, *sections = re.split(r"^(?=m=)", text, flags=re.M)
         lines = [self.line(line, "", sent, party) for line in split_lines(head)]
         for index, section in enumerate(sections):
-            lines += [self.line(line, section, sent, f"{party} {index}") for line in split_lines(section)]
+            whole = section + "".join(line + "\r\n" for line in split_lines(head) if line.startswith("c="))
+            lines += [self.line(line, whole, sent, f"{party} {index}") for line in split_lines(section)]
         return lines
 
     def line(self, line, section, sent, place):
@@ -64,7 +65,7 @@ class Mask:
         if match := re.match(r"m=(\S+) (\d+)( .*)", line):
             return f"m={match[1]} {self.m_port(match[2], section, place)}{match[3]}"
         if match := re.match(r"a=rtcp:(\d+)(.*)", line):
-            return f"a=rtcp:{self.some_port(match[1], place + ' rtcp')}{match[2]}"
+            return f"a=rtcp:{self.rtcp_port(match[1], section, place)}{match[2]}"
         if match := re.match(r"a=candidate:(\S+) (\d+) (\S+) (\d+) (\S+) (\d+) (.*)", line):
             return (f"a=candidate:{self.name('FOUNDATION', match[1])} {match[2]} {match[3]} {match[4]} {match[5]}"
                     f" {self.candidate_port(match, section, place)} {match[7]}")
@@ -94,16 +95,16 @@ class Mask:
             return port
         rtcp = re.search(r"^a=rtcp:(\d+)", section, flags=re.M)
         single = "a=rtcp-mux" in section and (rtcp is None or rtcp[1] == port)
-        return self.port(int(port), place, single)
+        return self.port(int(port), address_of(section), place, single)
+
+    def rtcp_port(self, port, section, place):
+        return self.port(int(port), address_of(section), f"{place} rtcp") if self.is_ours(port) else port
 
     def candidate_port(self, candidate, section, place):
         if not self.is_ours(candidate[6]):
             return candidate[6]
         single = candidate[2] == "1" and not re.search(r"^a=candidate:\S+ 2 UDP ", section, flags=re.M | re.I)
-        return self.port(int(candidate[6]), f"{place} {candidate[5]}", single)
-
-    def some_port(self, port, place):
-        return self.port(int(port), place) if self.is_ours(port) else port
+        return self.port(int(candidate[6]), candidate[5].replace("127.0.R.", self.own_prefix), f"{place} {candidate[5]}", single)
 
     def key(self, key, place):
         """A key of the peers as it is, or of whom it is; another one is the relay's own, counted like ports."""
@@ -120,6 +121,7 @@ class Mask:
 
     def reply(self, reply, sent, party):
         """A whole reply: its SDP by line, everything else as `path: value`, sorted."""
+        self.names.pop("FOUNDATION", None)
         if not isinstance(reply, dict):
             return [repr(reply)]
         rest = {key: value for key, value in reply.items() if key != "sdp"}
@@ -132,6 +134,9 @@ class Mask:
         if isinstance(value, dict):
             if not value:
                 return [f"{path}: {{}}"]
+            local = value.get("local port")
+            if local:
+                value = {**value, "local port": self.port(local, value["local address"], path)}
             return [line for key, item in value.items()
                     for line in self.flat(f"{path}.{self.text(str(key))}" if path else self.text(str(key)), item)]
         if isinstance(value, list):
@@ -141,13 +146,17 @@ class Mask:
         key = path.rsplit(".")[-1]
         if key in TIMES and isinstance(value, int):
             return [f"{path}: {'TIME' if value else 0}"]
-        if key in ("port", "local port") and self.is_ours(str(value)):
-            return [f"{path}: {self.port(value, path)}"]
         return [f"{path}: {self.text(str(value))}"]
 
     def text(self, text):
         text = self.addresses(text)
         return re.sub(r"\b[0-9a-f]{16,}\b", lambda match: f"{self.name('TAG', match[0])}({len(match[0])})", text)
+
+
+def address_of(section):
+    """What stands in its `c=`, which for version 10 may be that of the session."""
+    found = re.search(r"^c=IN IP[46] (\S+?)\r?$", section, flags=re.M)
+    return found[1] if found else None
 
 
 def split_lines(text):
