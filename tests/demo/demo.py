@@ -16,6 +16,7 @@ import time
 from types import SimpleNamespace
 
 import tone
+import opensips
 from kamailio import Kamailio
 from phone import Phone
 from processes import PartFailed, free_base_port, stop_all, stop_all_at_exit
@@ -59,6 +60,7 @@ def main():
 def parse_options():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--relay", choices=["tandem", "rtpengine"], default="tandem")
+    parser.add_argument("--proxy", choices=["kamailio", "opensips"], default="kamailio")
     parser.add_argument("--binaries", default="target/debug", help="where tandem and simulator were built")
     parser.add_argument("--run", default=".run/demo", help="folder for logs, certificates and recordings")
     parser.add_argument("--only", metavar="WORD", help="only calls whose name contains the word, such as bic or sdes")
@@ -81,8 +83,9 @@ def make_calls(options, run):
         binary = "rtpengine" if options.relay == "rtpengine" else os.path.abspath(
             os.path.join(options.binaries, "tandem"))
         relay = Relay(run, options.relay, binary, ports)
-    with step("Kamailio"):
-        Kamailio(run, ports, NUMBERS, certificates)
+    with step(options.proxy):
+        proxy = opensips.OpenSips if options.proxy == "opensips" else Kamailio
+        proxy(run, ports, NUMBERS, certificates)
     with step("SIP phone (baresip)"):
         phone = Phone(run, ports, NUMBERS)
 

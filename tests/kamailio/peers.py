@@ -35,7 +35,11 @@ class Message:
                 + self.body).encode()
 
     def all(self, name):
-        return [value for key, value in self.headers if key.lower() == name.lower()]
+        """The values of a header; those of a route set may share a line (RFC 3261 section 7.3.1)."""
+        values = [value for key, value in self.headers if key.lower() == name.lower()]
+        if name.lower().endswith("route"):
+            values = [part.strip() for value in values for part in value.split(",")]
+        return values
 
     def get(self, name):
         return next(iter(self.all(name)), None)

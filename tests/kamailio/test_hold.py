@@ -17,6 +17,7 @@ sys.path.insert(0, os.path.join(HERE, "..", "demo"))
 
 import tone  # noqa: E402
 from demo import NUMBERS, WHATSAPP_USER, choose_ports, fresh_folder  # noqa: E402
+import opensips  # noqa: E402
 from kamailio import Kamailio  # noqa: E402
 from phone import Phone  # noqa: E402
 from processes import stop_all, stop_all_at_exit  # noqa: E402
@@ -37,7 +38,8 @@ class Hold(unittest.TestCase):
         certificates = cls.simulator.make_certificates()
         cls.relay = Relay(run, "tandem" if TANDEM else "rtpengine",
                           os.path.abspath(TANDEM or shutil.which("rtpengine")), ports)
-        Kamailio(run, ports, NUMBERS, certificates)
+        proxy = opensips.OpenSips if os.environ.get("PROXY") == "opensips" else Kamailio
+        proxy(run, ports, NUMBERS, certificates)
         cls.phone = Phone(run, ports, NUMBERS)
 
     @classmethod
