@@ -184,10 +184,11 @@ def challenge_fields(header):
 
 
 def digest_response(user, password, fields, method):
-    """RFC 2617 with qop=auth and MD5."""
+    """RFC 7616 with qop=auth, by MD5 or by SHA-256."""
+    algorithm = hashlib.sha256 if fields.get("algorithm") == "SHA-256" else hashlib.md5
 
-    def md5(*parts):
-        return hashlib.md5(":".join(parts).encode()).hexdigest()
+    def digest(*parts):
+        return algorithm(":".join(parts).encode()).hexdigest()
 
-    return md5(md5(user, fields["realm"], password), fields["nonce"], fields["nc"], fields["cnonce"], "auth",
-               md5(method, fields["uri"]))
+    return digest(digest(user, fields["realm"], password), fields["nonce"], fields["nc"], fields["cnonce"], "auth",
+                  digest(method, fields["uri"]))

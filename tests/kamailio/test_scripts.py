@@ -207,18 +207,19 @@ class Case(unittest.TestCase):
         ] + list(headers) + [("Content-Type", "application/sdp")], PBX_SDP)
         self.pbx.send(self.invite)
 
-    def meta_challenges(self, invite, realm="wa.meta.vc"):
+    def meta_challenges(self, invite, *algorithms):
         self.meta.send(invite.reply(407, "Proxy Authentication Required", "m0", [(
             "Proxy-Authenticate",
-            f'Digest realm="{realm}", nonce="0123456789abcdef", opaque="fedcba9876543210", algorithm=MD5, qop="auth"')]))
+            f'Digest realm="wa.meta.vc", nonce="0123456789abcdef", opaque="fedcba9876543210", algorithm={algorithm}, '
+            'qop="auth"') for algorithm in algorithms or ["MD5"]]))
         self.assertEqual(self.meta.receive().method, "ACK")
 
-    def meta_gets_authorised_invite(self):
+    def meta_gets_authorised_invite(self, *algorithms):
         """First INVITE, challenge, second INVITE; returns both."""
         self.meta = self.listener.accept()
         self.addCleanup(self.meta.close)
         first = self.meta.receive()
-        self.meta_challenges(first)
+        self.meta_challenges(first, *algorithms)
         return first, self.meta.receive()
 
     def pbx_acknowledges(self, final):
@@ -407,6 +408,24 @@ class BusinessInitiated(Case):
         self.assertNotIn("a=crypto", first.body)
         self.meta.send(second.reply(486, "Busy Here", "meta"))
         self.assertEqual(self.pbx.final().status, 486)
+
+    def test_a_challenge_with_sha_256_is_answered(self):
+        if PROXY == "kamailio":
+            self.skipTest("Kamailio 5.6 knows no SHA-256 digest as a client")
+        for algorithms in (["SHA-256"], ["MD5", "SHA-256"], ["SHA-256", "MD5"]):
+            with self.subTest(algorithms=algorithms):
+                self.pbx_invites()
+                _, second = self.meta_gets_authorised_invite(*algorithms)
+                fields = challenge_fields(second.get("Proxy-Authorization"))
+                self.assertIn(fields["algorithm"], algorithms)
+                self.assertEqual(fields["response"],
+                                 digest_response(SDES_NUMBER, NUMBERS[SDES_NUMBER][0], fields, "INVITE"))
+                self.meta.send(second.reply(486, "Busy Here", "meta"))
+                final = self.pbx.final()
+                self.assertEqual(final.status, 486)
+                self.pbx_acknowledges(final)
+                self.assert_relay_is_empty()
+                self.meta.close()
 
     def test_a_second_challenge_means_a_wrong_password(self):
         self.pbx_invites()
