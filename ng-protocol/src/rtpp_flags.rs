@@ -135,6 +135,17 @@ impl Templates {
     }
 }
 
+impl std::fmt::Display for Templates {
+    /// Their names.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        for (index, name) in self.strings.keys().enumerate() {
+            let comma = if index == 0 { "" } else { ", " };
+            write!(f, "{comma}{name}")?;
+        }
+        Ok(())
+    }
+}
+
 impl<K: AsRef<str>, V: Into<String>> FromIterator<(K, V)> for Templates {
     fn from_iter<I: IntoIterator<Item = (K, V)>>(pairs: I) -> Self {
         let mut templates = Self::default();

@@ -1,14 +1,16 @@
 //! What the relay was told: one struct, from the command line and a file.
 //!
-//! A value that acts is either understood or stops the start with its name in the message; a name that does not act is reported
-//! and ignored (`config/options.rs` says which is which).
+//! A value is either understood or stops the start, with its place and its name in the message; an option of rtpengine that has no
+//! effect here is reported with the reason (`config/options.rs` says which is which).
 
 pub mod arguments;
 pub mod file;
 pub mod interface;
 pub mod options;
 mod settings;
+mod templates;
 
+use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
@@ -21,7 +23,9 @@ use thiserror::Error;
 pub use interface::{Interface, MediaAddress};
 use interface::{Machine, Names};
 use settings::bad;
-pub use settings::{Origin, Setting, Settings};
+pub use settings::{Origin, Setting, Settings, Unknown};
+
+use crate::logging::{Facility, Subsystem};
 
 /// Everything the relay needs to know at its start.
 #[derive(Clone, Debug)]
@@ -84,6 +88,8 @@ pub struct Config {
     pub seed: Option<u64>,
     /// How the process runs.
     pub process: Process,
+    /// The command line this came from, for a reload.
+    pub arguments: Vec<String>,
 }
 
 /// When offers of new calls are refused. `None` is no limit.
@@ -106,12 +112,65 @@ pub struct Process {
     pub foreground: bool,
     /// Where to write the process number.
     pub pidfile: Option<PathBuf>,
+    /// What is logged, and how.
+    pub log: Log,
+}
+
+/// The log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Log {
     /// 0 to 7, as in syslog.
-    pub log_level: u8,
+    pub level: u8,
+    /// Parts of the relay with a level of their own.
+    pub levels: Vec<(Subsystem, u8)>,
     /// Log to stderr even in the background.
-    pub log_stderr: bool,
-    /// Begin log lines with the time.
-    pub log_timestamps: bool,
+    pub stderr: bool,
+    /// Begin lines with the time.
+    pub timestamps: bool,
+    /// The facility in syslog.
+    pub facility: Facility,
+    /// Our name in syslog.
+    pub name: String,
+    /// `ID="..."` instead of `[...]`.
+    pub parsable: bool,
+    /// What stands around a call-id.
+    pub mark: (String, String),
+    /// Several lines for a message of several lines.
+    pub split: bool,
+    /// The longest line, in bytes.
+    pub longest_line: Option<usize>,
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self {
+            level: 6,
+            levels: Vec::new(),
+            stderr: false,
+            timestamps: true,
+            facility: Facility::default(),
+            name: "tandem".to_owned(),
+            parsable: false,
+            mark: Default::default(),
+            split: false,
+            longest_line: None,
+        }
+    }
+}
+
+/// A line of the configuration file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// The file.
+    pub path: PathBuf,
+    /// The line, from 1.
+    pub line: usize,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}, line {}", self.path.display(), self.line)
+    }
 }
 
 /// Why the relay does not start.
@@ -128,9 +187,27 @@ pub enum ConfigError {
         /// What is wrong.
         problem: String,
     },
+    /// A line of the file cannot be read.
+    #[error("{place}: {problem}")]
+    Syntax {
+        /// Which.
+        place: Place,
+        /// What is wrong.
+        problem: String,
+    },
+    /// A name is no option.
+    #[error("{}{problem}", before(place.as_ref()))]
+    Unknown {
+        /// Where, if in the file.
+        place: Option<Place>,
+        /// The name, and what may have been meant.
+        problem: String,
+    },
     /// A value means nothing.
-    #[error("option {option}: `{value}`: {problem}")]
+    #[error("{}option {option}: `{value}`: {problem}", before(place.as_ref()))]
     Value {
+        /// Where, if in the file.
+        place: Option<Place>,
         /// The option.
         option: &'static str,
         /// Its value.
@@ -148,6 +225,11 @@ pub enum ConfigError {
     },
 }
 
+/// A place as the beginning of a sentence.
+fn before(place: Option<&Place>) -> String {
+    place.map(|place| format!("{place}: ")).unwrap_or_default()
+}
+
 impl Config {
     /// A relay on one address with its control socket beside it, everything else at its default. Tests begin with it.
     pub fn on(address: IpAddr) -> Self {
@@ -159,6 +241,8 @@ impl Config {
                     bound: address,
                     advertised: address,
                 }],
+                ports: None,
+                excluded_ports: Vec::new(),
             }],
             listen_ng: vec![SocketAddr::new(address, 0)],
             ports: 30_000..=39_999,
@@ -190,10 +274,9 @@ impl Config {
             process: Process {
                 foreground: false,
                 pidfile: None,
-                log_level: 6,
-                log_stderr: false,
-                log_timestamps: true,
+                log: Log::default(),
             },
+            arguments: Vec::new(),
         }
     }
 
@@ -203,8 +286,21 @@ impl Config {
     }
 
     fn from_settings_on(settings: &Settings, names: &dyn Names) -> Result<Self, ConfigError> {
-        let interfaces = interface::parse(&settings.all("interface"), names)
+        Self::understood(settings, names).map_err(|mut error| {
+            if let ConfigError::Value { place, option, .. } = &mut error
+                && place.is_none()
+            {
+                *place = settings.place(option);
+            }
+            error
+        })
+    }
+
+    fn understood(settings: &Settings, names: &dyn Names) -> Result<Self, ConfigError> {
+        settings.refuse()?;
+        let mut interfaces = interface::parse(&settings.all("interface"), names)
             .map_err(|(entry, problem)| bad("interface", &entry, problem))?;
+        interface::read_sections(settings, names, &mut interfaces)?;
         if interfaces.is_empty() {
             return Err(ConfigError::Missing {
                 option: "interface",
@@ -246,7 +342,7 @@ impl Config {
             final_timeout: (!final_timeout.is_zero()).then_some(final_timeout),
             delete_delay: settings.seconds("delete-delay", 30)?,
             limits: limits(settings)?,
-            templates: Templates::default(),
+            templates: templates::read(settings)?,
             listen_cli: listeners("listen-cli")?,
             listen_tcp_ng: listeners("listen-tcp-ng")?,
             listen_http: listeners("listen-http")?,
@@ -268,12 +364,56 @@ impl Config {
             process: Process {
                 foreground: settings.switch("foreground", false)?,
                 pidfile: settings.last("pidfile").map(PathBuf::from),
-                log_level: settings.number("log-level", 0..=7, 6)?,
-                log_stderr: settings.switch("log-stderr", false)?,
-                log_timestamps: !settings.switch("no-log-timestamps", false)?,
+                log: log(settings)?,
             },
+            arguments: Vec::new(),
         })
     }
+}
+
+fn log(settings: &Settings) -> Result<Log, ConfigError> {
+    let mut levels = Vec::new();
+    for subsystem in Subsystem::ALL {
+        let option = subsystem.option();
+        // A level below zero is rtpengine's for "as the others".
+        let level = settings.number(option, -1..=7, -1)?;
+        if let Ok(level) = u8::try_from(level) {
+            levels.push((subsystem, level));
+        }
+    }
+    let facility = match settings.last("log-facility") {
+        None => Facility::default(),
+        Some(name) => Facility::parse(name).ok_or_else(|| {
+            let known: Vec<&str> = Facility::names().collect();
+            bad(
+                "log-facility",
+                name,
+                format!("one of {} is expected", known.join(", ")),
+            )
+        })?,
+    };
+    let parsable = match settings.last("log-format") {
+        None | Some("default") => false,
+        Some("parsable") => true,
+        Some(other) => {
+            let expected = "default or parsable is expected".to_owned();
+            return Err(bad("log-format", other, expected));
+        }
+    };
+    let text = |option| settings.last(option).unwrap_or_default().to_owned();
+    let longest_line: usize = settings.number("max-log-line-length", 0..=1 << 20, 0)?;
+    Ok(Log {
+        level: settings.number("log-level", 0..=7, 6)?,
+        levels,
+        stderr: settings.switch("log-stderr", false)?,
+        timestamps: !settings.switch("no-log-timestamps", false)?,
+        facility,
+        name: settings.last("log-name").unwrap_or("tandem").to_owned(),
+        parsable,
+        mark: (text("log-mark-prefix"), text("log-mark-suffix")),
+        split: settings.switch("split-logs", false)?,
+        longest_line: (longest_line > 0).then_some(longest_line),
+    })
 }
 
 /// The values of a `listen-` option.
@@ -356,20 +496,37 @@ fn listen_addresses(entry: &str, names: &dyn Names) -> Result<Vec<SocketAddr>, S
     Ok(addresses)
 }
 
-/// Reads the command line and, unless told not to, a file. Gives the configuration and what is to be said about it.
-pub fn read(
-    arguments: impl IntoIterator<Item = String>,
-) -> Result<Result<(Config, Vec<String>), String>, ConfigError> {
-    let mut settings = match arguments::read(arguments)? {
-        arguments::Wish::Run(settings) => settings,
-        arguments::Wish::Print(text) => return Ok(Err(text)),
+/// What is to be done.
+#[derive(Debug)]
+pub enum Wish {
+    /// Run with this configuration, and say these sentences about it.
+    Run(Box<Config>, Vec<String>),
+    /// Print this text and exit.
+    Print(String),
+}
+
+/// Reads the command line and, unless told not to, a file.
+pub fn read(arguments: impl IntoIterator<Item = String>) -> Result<Wish, ConfigError> {
+    let arguments: Vec<String> = arguments.into_iter().collect();
+    let (mut settings, check) = match arguments::read(arguments.clone())? {
+        arguments::Wish::Run(settings) => (settings, false),
+        arguments::Wish::Check(settings) => (settings, true),
+        arguments::Wish::Print(text) => return Ok(Wish::Print(text)),
     };
-    let path = file::read_into(&mut settings)?;
+    file::read_into(&mut settings)?;
+    let mut config = Config::from_settings(&settings)?;
+    config.arguments = arguments;
     let mut remarks = settings.remarks();
-    if let Some(path) = path {
-        remarks.insert(0, format!("configuration file {}", path.display()));
+    remarks.extend(templates::remarks(&config.templates, &settings));
+    if check {
+        let mut text = remarks.join("\n");
+        if !text.is_empty() {
+            text.push('\n');
+        }
+        text.push_str("the configuration is in order\n");
+        return Ok(Wish::Print(text));
     }
-    Ok(Ok((Config::from_settings(&settings)?, remarks)))
+    Ok(Wish::Run(Box::new(config), remarks))
 }
 
 #[cfg(test)]
@@ -395,7 +552,7 @@ mod tests {
 
     fn config(line: &str) -> Result<Config, String> {
         let words = line.split_whitespace().map(str::to_owned);
-        let arguments::Wish::Run(settings) = arguments::read(words).unwrap() else {
+        let Ok(arguments::Wish::Run(settings)) = arguments::read(words) else {
             panic!("nothing to run");
         };
         Config::from_settings_on(&settings, &NoNames).map_err(|error| error.to_string())
@@ -411,7 +568,7 @@ mod tests {
         assert_eq!(config.delete_delay, Duration::from_secs(30));
         assert_eq!(config.final_timeout, None);
         assert_eq!(config.limits, Limits::default());
-        assert_eq!(config.process.log_level, 6);
+        assert_eq!(config.process.log.level, 6);
         assert_eq!(
             config.listen_ng,
             [
@@ -436,8 +593,8 @@ mod tests {
         assert_eq!(config.tos, Some(184));
         assert_eq!(config.hold, Duration::ZERO);
         assert_eq!(config.coalesce, Duration::from_micros(500));
-        assert_eq!(config.process.log_level, 7);
-        assert!(config.process.foreground && config.process.log_stderr);
+        assert_eq!(config.process.log.level, 7);
+        assert!(config.process.foreground && config.process.log.stderr);
         assert!(!config.silence_fill);
         assert_eq!(config.endpoint_learning, EndpointLearning::Off);
         assert_eq!(config.workers, 3);
@@ -509,6 +666,99 @@ mod tests {
         assert_eq!(
             listeners("127.0.0.1:1;127.0.0.1:2 -n 127.0.0.1:3"),
             addresses(&["127.0.0.1:1", "127.0.0.1:2", "127.0.0.1:3"])
+        );
+    }
+
+    fn config_of_file(text: &str) -> Result<Config, String> {
+        let settings = Settings::default().with_file(text);
+        settings
+            .and_then(|settings| Config::from_settings_on(&settings, &NoNames))
+            .map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_bad_line_of_the_file_is_named() {
+        let least = "[tandem]\ninterface = 192.0.2.1\nlisten-ng = 2223\n";
+        for (line, words) in [
+            (
+                "port-min = x",
+                "/etc/test.conf, line 4: option port-min: `x`: a number",
+            ),
+            (
+                "prot-max = 7",
+                "/etc/test.conf, line 4: there is no option prot-max; is port-max meant?",
+            ),
+            (
+                "listen-udp = 12222",
+                "line 4: option listen-udp: `12222`: the letter protocol",
+            ),
+            (
+                "log-facility = foo",
+                "line 4: option log-facility: `foo`: one of",
+            ),
+            (
+                "log-format = xml",
+                "line 4: option log-format: `xml`: default or parsable",
+            ),
+            ("log-level-ice = 9", "line 4: option log-level-ice: `9`"),
+            (
+                "max-cpu = 101",
+                "line 4: option max-cpu: `101`: a number from 0",
+            ),
+            ("max-load = much", "line 4: option max-load: `much`"),
+            ("listen-cli = here", "line 4: option listen-cli: `here`"),
+            (
+                "templates = nowhere",
+                "line 4: option templates: `nowhere`: there is no section",
+            ),
+            (
+                "interfaces-config = nowhere",
+                "line 4: option interfaces-config: `nowhere`: there is no section [nowhere-",
+            ),
+        ] {
+            let error = config_of_file(&format!("{least}{line}\n")).unwrap_err();
+            assert!(error.contains(words), "{line}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_name_that_is_no_option_stops_the_command_line() {
+        let error = config(&format!("{LEAST} --port-mni=2")).unwrap_err();
+        assert_eq!(error, "there is no option --port-mni; is port-min meant?");
+    }
+
+    #[test]
+    fn the_log_is_as_the_options_say() {
+        let config = config(&format!(
+            "{LEAST} -L 5 --log-level-ice=7 --log-level-internals=-1 --log-facility=local3 --log-name=relay \
+             --log-format=parsable --log-mark-prefix=< --log-mark-suffix=> --split-logs --max-log-line-length=200"
+        ))
+        .unwrap();
+        let log = config.process.log;
+        assert_eq!(log.level, 5);
+        assert_eq!(log.levels, [(Subsystem::Ice, 7)]);
+        assert_eq!(log.facility, Facility::parse("local3").unwrap());
+        assert_eq!(log.name, "relay");
+        assert!(log.parsable && log.split);
+        assert_eq!(log.mark, ("<".to_owned(), ">".to_owned()));
+        assert_eq!(log.longest_line, Some(200));
+    }
+
+    #[test]
+    fn limits_are_read_and_zero_is_none() {
+        let limits = |line: &str| config(&format!("{LEAST} {line}")).unwrap().limits;
+        assert_eq!(
+            limits("--max-sessions=5 --max-load=3.5 --max-cpu=90 --max-bandwidth=1000"),
+            Limits {
+                sessions: Some(5),
+                load: Some(3.5),
+                cpu: Some(90.0),
+                bandwidth: Some(1000),
+            }
+        );
+        assert_eq!(
+            limits("--max-sessions=-1 --max-load=0 --max-cpu=0 --max-bandwidth=0"),
+            Limits::default()
         );
     }
 }

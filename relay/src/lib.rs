@@ -14,6 +14,7 @@ mod call_config;
 pub mod cli;
 pub mod config;
 pub mod control;
+pub mod ctl;
 pub mod live_config;
 pub mod logging;
 pub mod metrics;
@@ -87,6 +88,7 @@ pub struct Relay {
     control_addresses: Vec<SocketAddr>,
     cli_addresses: Vec<SocketAddr>,
     dispatch: Arc<Dispatch>,
+    live: Arc<LiveConfig>,
     stop: Option<oneshot::Sender<()>>,
     control: Option<JoinHandle<()>>,
 }
@@ -136,7 +138,8 @@ impl Relay {
         }
         let dispatch = Arc::new(Dispatch::new(workers, ControlSettings::of(&config)));
         let live = LiveConfig::new(config, (*calls).clone(), Arc::clone(&dispatch));
-        let console = Arc::new(Console::new(Arc::clone(&dispatch), Arc::new(live)));
+        let live = Arc::new(live);
+        let console = Arc::new(Console::new(Arc::clone(&dispatch), Arc::clone(&live)));
         let (stop, stopped) = oneshot::channel();
         let listeners = Listeners { ng: sockets, cli };
         let control = start_control(Arc::clone(&dispatch), console, listeners, gone, stopped)?;
@@ -145,6 +148,7 @@ impl Relay {
             control_addresses,
             cli_addresses,
             dispatch,
+            live,
             stop: Some(stop),
             control: Some(control),
         })
@@ -168,6 +172,11 @@ impl Relay {
     /// What the workers counted, as last published (once a second).
     pub fn counters(&self) -> WorkerCounters {
         self.dispatch.worker_counters()
+    }
+
+    /// The configuration, which may change while the relay runs.
+    pub fn live(&self) -> &LiveConfig {
+        &self.live
     }
 
     /// Ends all calls and threads.

@@ -3,14 +3,18 @@
 //! Commands of the operator change single values, a reload changes several; both go through [`LiveConfig::change`], so that there is
 //! one place that knows where a value has its effect.
 
+pub mod parameters;
+
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use ng_protocol::Templates;
 use relay_call::CallConfig;
+use tracing::{info, warn};
 
-use crate::call_config;
-use crate::config::{Config, Interface, Limits};
+use crate::config::{self, Config, Interface, Limits, Wish};
 use crate::control::dispatch::Dispatch;
+use crate::{call_config, logging, try_media_addresses};
+use parameters::differences;
 
 /// What the control side goes by, and may change while it runs.
 #[derive(Clone, Debug, Default)]
@@ -75,10 +79,75 @@ impl LiveConfig {
     pub fn change(&self, edit: impl FnOnce(&mut Config)) {
         let mut state = self.state();
         let State { now, calls } = &mut *state;
+        let log = now.process.log.clone();
         edit(now);
+        let differs_in_log = log != now.process.log;
         call_config::follow(calls, now);
+        if differs_in_log {
+            logging::follow(&now.process.log);
+        }
         self.dispatch.apply(ControlSettings::of(now));
         self.dispatch.configure(&Arc::new(calls.clone()));
+    }
+
+    /// Reads the command line and the file again, and takes over what may change while calls go on. Gives what is to be said
+    /// about it, which is in the log as well.
+    pub fn reload(&self) -> Vec<String> {
+        let arguments = self.now().arguments;
+        let new = match config::read(arguments) {
+            Ok(Wish::Run(new, remarks)) => {
+                for remark in remarks {
+                    info!("{remark}");
+                }
+                new
+            }
+            Ok(Wish::Print(_)) => return Vec::new(),
+            Err(error) => {
+                let sentence = format!("nothing is changed: {error}");
+                warn!("{sentence}");
+                return vec![sentence];
+            }
+        };
+        self.follow(&new)
+    }
+
+    /// Takes over from `new` what may change while calls go on.
+    pub fn follow(&self, new: &Config) -> Vec<String> {
+        let mut sentences = Vec::new();
+        let mut takes = Vec::new();
+        let media = try_media_addresses(new);
+        for difference in differences(&self.now(), new) {
+            let change = format!(
+                "{}: {} => {}",
+                difference.name, difference.before, difference.after
+            );
+            let is_interface = difference.name.starts_with("interface");
+            match (difference.take, &media) {
+                (Some(_), Err(problem)) if is_interface => {
+                    warn!("{change} is not possible: {problem}");
+                    sentences.push(format!("{change} is not possible: {problem}"));
+                }
+                (Some(take), _) => {
+                    info!("{change}");
+                    sentences.push(change);
+                    takes.push(take);
+                }
+                (None, _) => {
+                    warn!("{change} needs a restart");
+                    sentences.push(format!("{change} needs a restart"));
+                }
+            }
+        }
+        if sentences.is_empty() {
+            info!("nothing is different");
+            sentences.push("nothing is different".to_owned());
+        }
+        self.change(|now| {
+            for take in takes {
+                take(now, new);
+            }
+        });
+        sentences
     }
 
     /// Renews what goes stale by itself.

@@ -9,14 +9,14 @@
 //! variable.
 //! Nothing is ever logged per packet.
 
+mod level;
+mod syslog;
+
 use std::fmt;
 use std::io;
-use std::os::unix::net::UnixDatagram;
-use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tracing::field::{Field, Visit};
-use tracing::level_filters::LevelFilter;
 use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::writer::BoxMakeWriter;
@@ -24,55 +24,39 @@ use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt;
-use tracing_subscriber::{Registry, reload};
 
 use crate::config::Process;
-
-/// Changes the level of a running process.
-#[derive(Clone, Debug)]
-pub struct LogLevel {
-    handle: Option<reload::Handle<LevelFilter, Registry>>,
-    level: u8,
-}
-
-impl LogLevel {
-    /// One level less (`-1`) or more (`1`), within 0 to 7.
-    pub fn change(&mut self, by: i8) {
-        self.level = self.level.saturating_add_signed(by).min(7);
-        if let Some(handle) = &self.handle {
-            // Fails only when the subscriber is gone, and then there is nothing to change.
-            let _ = handle.modify(|filter| *filter = filter_for(self.level));
-        }
-        tracing::warn!("log level is now {}", self.level);
-    }
-}
+pub use level::{Subsystem, change_all, debug_call, follow, level, set_level};
+pub use syslog::Facility;
+use syslog::Syslog;
 
 /// Starts logging as the configuration says.
-pub fn start(process: &Process) -> LogLevel {
-    let (filter, handle) = reload::Layer::new(filter_for(process.log_level));
-    let form = Form::of(process);
+pub fn start(process: &Process) {
+    follow(&process.log);
+    let mut form = Form::of(process);
     let writer = match form.place {
         Place::Stderr => BoxMakeWriter::new(io::stderr),
         Place::Syslog => match Syslog::connect() {
             Ok(syslog) => BoxMakeWriter::new(move || syslog.clone()),
-            Err(_) => BoxMakeWriter::new(io::stderr),
+            Err(_) => {
+                // A machine without a log daemon: the line must go somewhere, in the form for people.
+                form.write_to_stderr(process);
+                BoxMakeWriter::new(io::stderr)
+            }
         },
     };
     let layer = tracing_subscriber::fmt::layer()
         .event_format(form)
         .with_writer(writer);
-    let started = tracing_subscriber::registry()
-        .with(filter)
+    // Fails only when somebody logs already, who then does it for us.
+    let _ = tracing_subscriber::registry()
+        .with(level::Wanted)
         .with(layer)
         .try_init();
     // A defect of ours must be found where the operator looks, also in the background.
     std::panic::set_hook(Box::new(|defect| {
         tracing::error!("defect in {}: {defect}", thread_name());
     }));
-    LogLevel {
-        handle: started.is_ok().then_some(handle),
-        level: process.log_level,
-    }
 }
 
 fn thread_name() -> String {
@@ -80,24 +64,24 @@ fn thread_name() -> String {
     format!("thread {}", thread.name().unwrap_or("without a name"))
 }
 
-/// Syslog's 0 to 3 are errors, 4 warnings, 5 and 6 the story of a call, 7 everything.
-fn filter_for(level: u8) -> LevelFilter {
-    match level {
-        0..=3 => LevelFilter::ERROR,
-        4 => LevelFilter::WARN,
-        5 | 6 => LevelFilter::INFO,
-        _ => LevelFilter::DEBUG,
-    }
-}
-
 /// How a line looks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 struct Form {
     place: Place,
     /// `<4>` in front, for the journal and for syslog.
     number: bool,
     time: bool,
     level: bool,
+    facility: Facility,
+    /// Our name in syslog.
+    name: String,
+    /// `ID="..."` instead of `[...]`.
+    parsable: bool,
+    /// What stands around a call-id.
+    mark: (String, String),
+    /// Several lines for a message of several lines.
+    split: bool,
+    longest_line: Option<usize>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -108,21 +92,31 @@ enum Place {
 
 impl Form {
     fn of(process: &Process) -> Self {
-        if !process.foreground && !process.log_stderr {
-            return Self {
-                place: Place::Syslog,
-                number: true,
-                time: false,
-                level: false,
-            };
+        let log = &process.log;
+        let mut form = Self {
+            place: Place::Syslog,
+            number: true,
+            time: false,
+            level: false,
+            facility: log.facility,
+            name: log.name.clone(),
+            parsable: log.parsable,
+            mark: log.mark.clone(),
+            split: log.split,
+            longest_line: log.longest_line,
+        };
+        if process.foreground || log.stderr {
+            form.write_to_stderr(process);
         }
+        form
+    }
+
+    fn write_to_stderr(&mut self, process: &Process) {
         let journal = std::env::var_os("JOURNAL_STREAM").is_some();
-        Self {
-            place: Place::Stderr,
-            number: journal,
-            time: process.log_timestamps && !journal,
-            level: !journal,
-        }
+        self.place = Place::Stderr;
+        self.number = journal;
+        self.time = process.log.timestamps && !journal;
+        self.level = !journal;
     }
 }
 
@@ -137,38 +131,61 @@ where
         mut line: Writer<'_>,
         event: &Event<'_>,
     ) -> fmt::Result {
-        let level = *event.metadata().level();
-        if self.number {
-            write!(line, "<{}>", self.priority(level))?;
-        }
-        if self.place == Place::Syslog {
-            write!(line, "tandem[{}]: ", std::process::id())?;
-        }
-        if self.time {
-            let now = SystemTime::now().duration_since(UNIX_EPOCH);
-            write!(line, "{} ", UtcTime(now.unwrap_or_default()))?;
-        }
-        if self.level {
-            // Padded by hand: `Level` does not obey a width everywhere.
-            let name = level.as_str();
-            write!(line, "{name:<5} ")?;
-        }
         let mut parts = Parts::default();
         event.record(&mut parts);
-        if !parts.call.is_empty() {
-            write!(line, "[{}] ", Printable(&parts.call))?;
+        let mut head = String::new();
+        self.write_head(&mut head, *event.metadata().level(), &parts.call)?;
+        let longest = self.longest_line.unwrap_or(usize::MAX);
+        for message in self.messages(&parts.message) {
+            let body = format!("{}{}", Printable(message), Printable(&parts.rest));
+            for piece in pieces(&body, longest.saturating_sub(head.len())) {
+                writeln!(line, "{head}{piece}")?;
+            }
         }
-        writeln!(
-            line,
-            "{}{}",
-            Printable(&parts.message),
-            Printable(&parts.rest)
-        )
+        Ok(())
     }
 }
 
 impl Form {
-    fn priority(self, level: Level) -> u8 {
+    /// What stands before the sentence.
+    fn write_head(&self, head: &mut dyn fmt::Write, level: Level, call: &str) -> fmt::Result {
+        if self.number {
+            write!(head, "<{}>", self.priority(level))?;
+        }
+        if self.place == Place::Syslog {
+            write!(head, "{}[{}]: ", self.name, std::process::id())?;
+        }
+        if self.time {
+            let now = SystemTime::now().duration_since(UNIX_EPOCH);
+            write!(head, "{} ", UtcTime(now.unwrap_or_default()))?;
+        }
+        if self.level {
+            // Padded by hand: `Level` does not obey a width everywhere.
+            let name = level.as_str();
+            write!(head, "{name:<5} ")?;
+        }
+        if call.is_empty() {
+            return Ok(());
+        }
+        let (before, after) = &self.mark;
+        let call = Printable(call);
+        if self.parsable {
+            write!(head, "ID=\"{before}{call}{after}\": ")
+        } else {
+            write!(head, "[{before}{call}{after}] ")
+        }
+    }
+
+    /// The message as one line, or line by line if the operator wants it split.
+    fn messages<'a>(&self, message: &'a str) -> Vec<&'a str> {
+        if self.split {
+            message.lines().collect()
+        } else {
+            vec![message]
+        }
+    }
+
+    fn priority(&self, level: Level) -> u8 {
         let severity = match level {
             Level::ERROR => 3,
             Level::WARN => 4,
@@ -177,10 +194,23 @@ impl Form {
         };
         match self.place {
             Place::Stderr => severity,
-            // Facility daemon (3), RFC 5424 section 6.2.1.
-            Place::Syslog => 3 * 8 + severity,
+            Place::Syslog => self.facility.priority(severity),
         }
     }
+}
+
+/// A text in pieces of at most `longest` bytes, or a little more where a character would break.
+fn pieces(text: &str, longest: usize) -> Vec<&str> {
+    let longest = longest.max(20);
+    let mut pieces = Vec::new();
+    let mut rest = text;
+    while rest.len() > longest {
+        let (piece, after) = rest.split_at(rest.ceil_char_boundary(longest));
+        pieces.push(piece);
+        rest = after;
+    }
+    pieces.push(rest);
+    pieces
 }
 
 /// The fields of an event: the call, the sentence, and whatever else as `name=value`.
@@ -257,39 +287,9 @@ fn civil_date(days: u64) -> (u64, u64, u64) {
     (year, month, day)
 }
 
-/// The system's log socket (RFC 3164 in the form that every Unix system listens to at `/dev/log`).
-#[derive(Clone, Debug)]
-struct Syslog {
-    socket: Arc<UnixDatagram>,
-}
-
-impl Syslog {
-    fn connect() -> io::Result<Self> {
-        let socket = UnixDatagram::unbound()?;
-        socket.connect("/dev/log")?;
-        // A log daemon that does not read must not stop calls.
-        socket.set_nonblocking(true)?;
-        Ok(Self {
-            socket: Arc::new(socket),
-        })
-    }
-}
-
-impl io::Write for Syslog {
-    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        // A lost log line is nobody's reason to fail.
-        let _ = self.socket.send(line.trim_ascii_end());
-        Ok(line.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use std::sync::Mutex;
+    use std::sync::{Arc, Mutex};
 
     use super::*;
 
@@ -320,20 +320,28 @@ mod tests {
         String::from_utf8(bytes).unwrap()
     }
 
-    const PLAIN: Form = Form {
-        place: Place::Stderr,
-        number: false,
-        time: false,
-        level: true,
-    };
+    fn plain() -> Form {
+        Form {
+            place: Place::Stderr,
+            number: false,
+            time: false,
+            level: true,
+            facility: Facility::default(),
+            name: "tandem".to_owned(),
+            parsable: false,
+            mark: Default::default(),
+            split: false,
+            longest_line: None,
+        }
+    }
 
     #[test]
     fn a_line_has_level_call_and_sentence() {
-        let line = logged(PLAIN, || {
+        let line = logged(plain(), || {
             tracing::info!(call = %"4f2a@pbx", "answer from {}", "b7");
         });
         assert_eq!(line, "INFO  [4f2a@pbx] answer from b7\n");
-        let line = logged(PLAIN, || tracing::warn!(count = 3, "sending failed"));
+        let line = logged(plain(), || tracing::warn!(count = 3, "sending failed"));
         assert_eq!(line, "WARN  sending failed count=3\n");
     }
 
@@ -342,7 +350,7 @@ mod tests {
         let journal = Form {
             number: true,
             level: false,
-            ..PLAIN
+            ..plain()
         };
         let line = logged(journal, || tracing::error!("no"));
         assert_eq!(line, "<3>no\n");
@@ -350,7 +358,7 @@ mod tests {
 
     #[test]
     fn a_call_id_cannot_forge_a_line() {
-        let line = logged(PLAIN, || {
+        let line = logged(plain(), || {
             tracing::info!(call = %"x\nERROR [y] all is lost\u{1b}[2J", "offer");
         });
         assert_eq!(line.lines().count(), 1);
@@ -369,10 +377,44 @@ mod tests {
     }
 
     #[test]
-    fn levels_are_syslogs() {
-        assert_eq!(filter_for(3), LevelFilter::ERROR);
-        assert_eq!(filter_for(4), LevelFilter::WARN);
-        assert_eq!(filter_for(6), LevelFilter::INFO);
-        assert_eq!(filter_for(7), LevelFilter::DEBUG);
+    fn syslog_gets_facility_name_and_process() {
+        let syslog = Form {
+            place: Place::Syslog,
+            number: true,
+            level: false,
+            facility: Facility::parse("local1").unwrap(),
+            name: "relay".to_owned(),
+            ..plain()
+        };
+        let line = logged(syslog, || tracing::warn!("no"));
+        let id = std::process::id();
+        assert_eq!(line, format!("<{}>relay[{id}]: no\n", 17 * 8 + 4));
+    }
+
+    #[test]
+    fn the_call_is_marked_and_parsable_as_wished() {
+        let form = Form {
+            parsable: true,
+            mark: ("{".to_owned(), "}".to_owned()),
+            ..plain()
+        };
+        let line = logged(form, || tracing::info!(call = %"4f2a", "offer"));
+        assert_eq!(line, "INFO  ID=\"{4f2a}\": offer\n");
+    }
+
+    #[test]
+    fn long_and_many_lined_messages_are_split_on_request() {
+        let form = Form {
+            split: true,
+            longest_line: Some(30),
+            ..plain()
+        };
+        let text = format!("first\n{}", "x".repeat(40));
+        let lines = logged(form, || tracing::info!("{text}"));
+        let lines: Vec<&str> = lines.lines().collect();
+        assert_eq!(lines[0], "INFO  first");
+        assert_eq!(lines[1], format!("INFO  {}", "x".repeat(24)));
+        assert_eq!(lines[2], format!("INFO  {}", "x".repeat(16)));
+        assert_eq!(logged(plain(), || tracing::info!("a\nb")), "INFO  a\\nb\n");
     }
 }

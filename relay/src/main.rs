@@ -4,8 +4,8 @@ use std::io::Write;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use relay::config::{self, Config};
-use relay::{Relay, logging, service_manager, signals};
+use relay::config::{self, Config, Wish};
+use relay::{Relay, ctl, logging, service_manager, signals};
 use relay_net::background::{Detached, detach};
 use tracing::{error, info, warn};
 
@@ -13,9 +13,15 @@ use tracing::{error, info, warn};
 const LONGEST_END: Duration = Duration::from_secs(4);
 
 fn main() -> ExitCode {
-    let (config, remarks) = match config::read(std::env::args().skip(1)) {
-        Ok(Ok(read)) => read,
-        Ok(Err(text)) => {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    if let [word, command @ ..] = &arguments[..]
+        && word == "ctl"
+    {
+        return ctl::run(command);
+    }
+    let (config, remarks) = match config::read(arguments) {
+        Ok(Wish::Run(config, remarks)) => (config, remarks),
+        Ok(Wish::Print(text)) => {
             // Nobody listens when the pipe is closed.
             let _ = std::io::stdout().write_all(text.as_bytes());
             return ExitCode::SUCCESS;
@@ -38,7 +44,7 @@ fn main() -> ExitCode {
             Err(error) => eprintln!("tandem: stays in the foreground: {error}"),
         }
     }
-    let level = logging::start(&config.process);
+    logging::start(&config.process);
     info!("tandem {} starts", env!("CARGO_PKG_VERSION"));
     for remark in remarks {
         info!("{remark}");
@@ -49,7 +55,7 @@ fn main() -> ExitCode {
                 word.ready();
             }
             service_manager::tell("READY=1");
-            match run(&config, relay, level) {
+            match run(&config, relay) {
                 Ok(()) => ExitCode::SUCCESS,
                 Err(error) => {
                     error!("cannot wait for signals: {error}");
@@ -79,11 +85,11 @@ fn start(config: &Config) -> Result<Relay, String> {
 }
 
 /// Waits for the signal to end, and ends.
-fn run(config: &Config, relay: Relay, level: logging::LogLevel) -> std::io::Result<()> {
+fn run(config: &Config, relay: Relay) -> std::io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    let signal = runtime.block_on(signals::until_stopped(level))?;
+    let signal = runtime.block_on(signals::until_stopped(relay.live()))?;
     let begun = Instant::now();
     info!("signal {signal}: ending {} calls", relay.sessions());
     service_manager::tell("STOPPING=1");

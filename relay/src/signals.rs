@@ -1,4 +1,5 @@
-//! What the outside may tell a running process: TERM and INT end it, USR1 and USR2 change the log level, HUP does nothing.
+//! What the outside may tell a running process: TERM and INT end it, HUP reads the configuration again, USR1 and USR2 change the
+//! log level.
 //!
 //! rtpengine ends on HUP, which is what a closed terminal sends; a relay with calls in it should rather stay.
 
@@ -7,10 +8,11 @@ use std::io;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::info;
 
-use crate::logging::LogLevel;
+use crate::live_config::LiveConfig;
+use crate::logging;
 
-/// Waits for the signal that ends the process. Its log lines go where `level` was made.
-pub async fn until_stopped(mut level: LogLevel) -> io::Result<&'static str> {
+/// Waits for the signal that ends the process.
+pub async fn until_stopped(live: &LiveConfig) -> io::Result<&'static str> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut hangup = signal(SignalKind::hangup())?;
@@ -20,9 +22,13 @@ pub async fn until_stopped(mut level: LogLevel) -> io::Result<&'static str> {
         tokio::select! {
             _ = terminate.recv() => return Ok("TERM"),
             _ = interrupt.recv() => return Ok("INT"),
-            _ = hangup.recv() => info!("signal HUP: nothing to reload"),
-            _ = less.recv() => level.change(-1),
-            _ = more.recv() => level.change(1),
+            _ = hangup.recv() => {
+                info!("signal HUP: reading the configuration again");
+                // Reading may ask a name server; this thread has nothing else to do.
+                live.reload();
+            }
+            _ = less.recv() => logging::change_all(-1),
+            _ = more.recv() => logging::change_all(1),
         }
     }
 }

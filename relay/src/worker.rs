@@ -31,7 +31,9 @@ use tracing::{error, warn};
 use crate::control::directory::Ticket;
 use counters::WorkerCounters;
 use deadlines::Deadlines;
-pub use handle::{CallGone, Handled, Undelivered, WorkerCommand, WorkerHandle, WorkerSettings};
+pub use handle::{
+    CallGone, Handled, Happening, Session, Undelivered, WorkerCommand, WorkerHandle, WorkerSettings,
+};
 use live_call::LiveCall;
 use ports::WorkerPorts;
 use seeds::Seeds;
@@ -230,7 +232,15 @@ impl Worker {
                     self.active = true;
                     let _ = reply.send(self.terminate(now, call_id.as_ref()));
                 }
-                Ok(WorkerCommand::Configure(config)) => self.config = config,
+                Ok(WorkerCommand::Sessions(reply)) => {
+                    let _ = reply.send(self.sessions());
+                }
+                Ok(WorkerCommand::Story { call_id, reply }) => {
+                    let number = self.by_id.get(&call_id);
+                    let live = number.and_then(|number| self.calls.get(*number as usize));
+                    let _ = reply.send(live.and_then(Option::as_ref).map(LiveCall::story));
+                }
+                Ok(WorkerCommand::Configure(config)) => self.configure(now, config),
                 Ok(WorkerCommand::Stop) | Err(TryRecvError::Disconnected) => return Next::Stop,
                 Err(TryRecvError::Empty) => return Next::Wait,
             }
@@ -352,6 +362,30 @@ impl Worker {
             response,
             exists: self.by_id.contains_key(call_id),
         }
+    }
+
+    fn sessions(&self) -> Vec<Session> {
+        let calls = self.calls.iter().flatten();
+        calls
+            .map(|live| Session {
+                call_id: live.call.id().clone(),
+                created: self.config.clock.unix_at(live.call.created()),
+                deleted: live.call.is_deleted(),
+            })
+            .collect()
+    }
+
+    /// New calls are made with `config`; its timeouts hold for all.
+    fn configure(&mut self, now: Instant, config: Arc<CallConfig>) {
+        if config.timeouts != self.config.timeouts {
+            for (number, live) in (0..).zip(&mut self.calls) {
+                if let Some(live) = live {
+                    live.call.set_timeouts(config.timeouts);
+                    self.deadlines.set(number, live.call.poll_timeout(), now);
+                }
+            }
+        }
+        self.config = config;
     }
 
     /// Ends the call of this name, or all calls.

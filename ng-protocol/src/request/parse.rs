@@ -18,6 +18,11 @@ impl Request {
         Self::from_dictionary(&frame::decode(payload)?, &Templates::default())
     }
 
+    /// Reads a payload in either encoding, with the templates of the configuration.
+    pub fn parse_with(payload: &[u8], templates: &Templates) -> Result<Self, NgError> {
+        Self::from_dictionary(&frame::decode(payload)?, templates)
+    }
+
     /// Reads a decoded dictionary: first the templates that apply to it, then its own keys in their order.
     pub fn from_dictionary(
         dictionary: &Dictionary<'_>,

@@ -17,7 +17,7 @@ use relay_transport::{Learning, LearningMode};
 
 use crate::command::delete::Target;
 use crate::command::{answer, delete, offer, query, restrict, unsupported};
-use crate::config::CallConfig;
+use crate::config::{CallConfig, Timeouts};
 use crate::deadline::Deadlines;
 use crate::draft::{Draft, Exchange};
 use crate::dtmf::DtmfReport;
@@ -43,6 +43,8 @@ pub struct Call {
     /// Who is told of pressed keys (`DTMF-log-dest`).
     dtmf_log: Option<SocketAddr>,
     deadlines: Deadlines,
+    /// Those of the configuration, until the operator says otherwise.
+    timeouts: Timeouts,
     /// A request has changed something that needs an outbox to take effect.
     wake_at: Option<Instant>,
     events: VecDeque<CallEvent>,
@@ -64,6 +66,7 @@ impl Call {
             },
             dtmf_log: None,
             deadlines: Deadlines::new(now),
+            timeouts: config.timeouts,
             config,
             wake_at: None,
             events: VecDeque::new(),
@@ -134,7 +137,7 @@ impl Call {
         }
         self.live.note_silence(now, &self.legs, &mut self.events);
         self.delete_due(now);
-        let timeouts = &self.config.timeouts;
+        let timeouts = &self.timeouts;
         let deadlines = &mut self.deadlines;
         if let Some(reason) = deadlines.expired(now, timeouts, &self.legs, &self.live) {
             self.terminate(reason);
@@ -147,9 +150,7 @@ impl Call {
             return None;
         }
         let deletion = self.legs.iter().filter_map(|leg| leg.delete_at).min();
-        let own = self
-            .deadlines
-            .next(&self.config.timeouts, &self.legs, &self.live);
+        let own = self.deadlines.next(&self.timeouts, &self.legs, &self.live);
         [self.wake_at, deletion, own, self.live.poll_timeout()]
             .into_iter()
             .flatten()
@@ -165,6 +166,11 @@ impl Call {
     pub fn terminate(&mut self, reason: EndReason) {
         let mut gone = self.legs.clear();
         self.finish(reason, &mut gone);
+    }
+
+    /// Other timeouts hold from now on, as the operator's `set timeout` does. After it [`Self::poll_timeout`] may be earlier.
+    pub fn set_timeouts(&mut self, timeouts: Timeouts) {
+        self.timeouts = timeouts;
     }
 
     /// Whether the call is over and, its events drained, can be dropped.
@@ -188,6 +194,11 @@ impl Call {
     /// What the call was configured with.
     pub fn config(&self) -> &CallConfig {
         &self.config
+    }
+
+    /// Whether the call was deleted and only waits for its delay.
+    pub fn is_deleted(&self) -> bool {
+        !self.legs.is_empty() && self.legs.iter().all(|leg| leg.delete_at.is_some())
     }
 
     /// Whether an offer was ever answered.
@@ -365,7 +376,7 @@ impl Call {
         } else {
             Response::from_body(self.reported().dictionary(Some(&victims)))
         };
-        let delay = delete::delay(request, &self.config.timeouts);
+        let delay = delete::delay(request, &self.timeouts);
         delete::schedule(&mut self.legs, &victims, now + delay);
         if delay == Duration::ZERO {
             let gone = self.remove_due(now);

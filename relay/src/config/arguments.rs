@@ -1,18 +1,20 @@
 //! The command line: `--name=value`, `--name value`, `-n value`, `-fE`.
 //!
-//! Names nobody knows are taken out before clap sees them, because a start script written for another version of rtpengine must
-//! not stop the relay; everything else is clap's work.
+//! Names nobody knows are taken out before clap sees them, because clap does not know what the file may hold and would name only
+//! the first; everything else is clap's work.
 
 use clap::{Arg, ArgAction, Command};
 
-use super::options::{self, Meaning, OPTIONS, Opt, Takes};
-use super::{ConfigError, Origin, Setting, Settings};
+use super::options::{self, Meaning, Opt, Takes};
+use super::{ConfigError, Origin, Setting, Settings, Unknown};
 
 /// What the command line asks for.
 #[derive(Debug)]
 pub enum Wish {
     /// Run with these settings.
     Run(Settings),
+    /// Say what is wrong with these settings.
+    Check(Settings),
     /// Print this text and exit.
     Print(String),
 }
@@ -33,7 +35,17 @@ pub fn read(arguments: impl IntoIterator<Item = String>) -> Result<Wish, ConfigE
             env!("CARGO_PKG_VERSION")
         )));
     }
-    for option in OPTIONS {
+    if matches.get_flag_of("codecs") {
+        return Ok(Wish::Print(CODECS.to_owned()));
+    }
+    for firewall in ["nftables-start", "nftables-stop", "nftables-status"] {
+        if matches.get_flag_of(firewall) {
+            return Ok(Wish::Print(format!(
+                "{firewall}: there is no kernel module, and so no firewall rule for it\n"
+            )));
+        }
+    }
+    for option in options::all() {
         for value in matches.get_many::<String>(option.name).unwrap_or_default() {
             settings.list.push(Setting {
                 option,
@@ -42,8 +54,14 @@ pub fn read(arguments: impl IntoIterator<Item = String>) -> Result<Wish, ConfigE
             });
         }
     }
+    if matches.get_flag_of("check-config") {
+        return Ok(Wish::Check(settings));
+    }
     Ok(Wish::Run(settings))
 }
+
+/// The answer to `--codecs`.
+const CODECS: &str = "Every codec is passed on; none is transcoded yet.\n";
 
 /// Whether a switch was given and not switched off.
 trait Switch {
@@ -58,7 +76,7 @@ impl Switch for clap::ArgMatches {
 }
 
 /// Splits off what clap would refuse: options that are in no table, with their value, and stray words.
-fn set_unknown_aside(arguments: Vec<String>, unknown: &mut Vec<String>) -> Vec<String> {
+fn set_unknown_aside(arguments: Vec<String>, unknown: &mut Vec<Unknown>) -> Vec<String> {
     let mut known = Vec::new();
     let mut rest = arguments.into_iter().peekable();
     while let Some(argument) = rest.next() {
@@ -71,7 +89,11 @@ fn set_unknown_aside(arguments: Vec<String>, unknown: &mut Vec<String>) -> Vec<S
         };
         let Some(option) = option else {
             let name = argument.split('=').next().unwrap_or(&argument);
-            unknown.push(name.to_owned());
+            unknown.push(Unknown {
+                name: name.to_owned(),
+                place: None,
+                tolerated: false,
+            });
             // `--unknown value`: a value does not begin with a dash, and we take no words that are not values.
             if argument.starts_with('-') && !argument.contains('=') {
                 rest.next_if(|next| !next.starts_with('-'));
@@ -79,7 +101,7 @@ fn set_unknown_aside(arguments: Vec<String>, unknown: &mut Vec<String>) -> Vec<S
             continue;
         };
         let needs_next = needs_next_word(&argument, option);
-        known.push(spelled_with_dashes(argument));
+        known.push(spelled_as_known(argument, option));
         if needs_next && let Some(value) = rest.next() {
             known.push(value);
         }
@@ -105,20 +127,19 @@ fn needs_next_word(argument: &str, option: &Opt) -> bool {
 }
 
 /// `--port_min=1` as clap knows it, `--port-min=1`. Values keep their underscores.
-fn spelled_with_dashes(argument: String) -> String {
+fn spelled_as_known(argument: String, option: &Opt) -> String {
     if !argument.starts_with("--") {
         return argument;
     }
     match argument.split_once('=') {
-        Some((name, value)) => format!("{}={value}", name.replace('_', "-")),
-        None => argument.replace('_', "-"),
+        Some((_, value)) => format!("--{}={value}", option.name),
+        None => format!("--{}", option.name),
     }
 }
 
 fn command() -> Command {
-    let inert: Vec<&str> = OPTIONS
-        .iter()
-        .filter(|option| option.meaning == Meaning::Inert)
+    let inert: Vec<&str> = options::all()
+        .filter(|option| matches!(option.meaning, Meaning::Accepted(_)))
         .map(|option| option.name)
         .collect();
     let mut command = Command::new("tandem")
@@ -126,14 +147,16 @@ fn command() -> Command {
         .disable_help_flag(true)
         .disable_version_flag(true)
         .about("Media relay between WhatsApp Business Calling and SIP; speaks rtpengine's NG protocol.")
-        .override_usage("tandem --interface=ADDRESS --listen-ng=[ADDRESS:]PORT [OPTIONS]")
+        .override_usage(
+            "tandem --interface=ADDRESS --listen-ng=[ADDRESS:]PORT [OPTIONS]\n       \
+             tandem ctl [-ip ADDRESS[:PORT]] COMMAND...",
+        )
         .after_help(format!(
             "Each option may also stand in the configuration file as `name = value`; the command line wins.\n\
-             These options of rtpengine are accepted and have no effect: {}.\n\
-             Unknown options are reported and ignored.",
+             These options of rtpengine are accepted and have no effect (docs/options.md says why): {}.",
             inert.join(", ")
         ));
-    for option in OPTIONS {
+    for option in options::all() {
         command = command.arg(argument(option));
     }
     command
@@ -158,14 +181,14 @@ fn argument(option: &'static Opt) -> Arg {
             .value_name(if value.is_empty() { "VALUE" } else { value }),
     };
     match option.meaning {
-        Meaning::Acts(help) => {
+        Meaning::Works(help) => {
             if option.takes == Takes::Nothing {
                 // The optional `=true` would only clutter the help.
                 arg = arg.value_name("BOOL");
             }
             arg.help(help)
         }
-        Meaning::Inert => arg.hide(true),
+        Meaning::Accepted(_) | Meaning::Refused(_) => arg.hide(true),
     }
 }
 
@@ -177,7 +200,7 @@ mod tests {
         let words = line.split_whitespace().map(str::to_owned);
         match read(words).unwrap() {
             Wish::Run(settings) => settings,
-            Wish::Print(text) => panic!("{text}"),
+            other => panic!("{other:?}"),
         }
     }
 
@@ -243,7 +266,9 @@ mod tests {
     #[test]
     fn an_unknown_option_is_set_aside_with_its_value() {
         let settings = settings("--new-in-27 yes --other=1 -Z stray --port-min=1");
-        assert_eq!(settings.unknown, ["--new-in-27", "--other", "-Z"]);
+        let unknown: Vec<&str> = settings.unknown.iter().map(|u| u.name.as_str()).collect();
+        assert_eq!(unknown, ["--new-in-27", "--other", "-Z"]);
+        assert!(settings.unknown.iter().all(|unknown| !unknown.tolerated));
         assert_eq!(settings.list.len(), 1);
     }
 
@@ -259,8 +284,8 @@ mod tests {
             panic!("no help");
         };
         assert!(text.contains("--hold-ms <MILLISECONDS>"), "{text}");
-        assert!(text.contains("nftables-chain"), "{text}");
-        assert!(!text.contains("--nftables-chain"), "{text}");
+        assert!(text.contains("iptables-chain"), "{text}");
+        assert!(!text.contains("--iptables-chain"), "{text}");
         let Wish::Print(version) = read(["-v".to_owned()]).unwrap() else {
             panic!("no version");
         };

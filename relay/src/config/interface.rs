@@ -4,8 +4,13 @@
 //! wanted family stands in `c=`.
 
 use std::net::{IpAddr, ToSocketAddrs};
+use std::ops::RangeInclusive;
 
 use relay_net::interfaces::{SystemAddress, system_addresses};
+
+use super::file::{Entry, Section};
+use super::settings::bad;
+use super::{ConfigError, Settings};
 
 /// A name for media addresses, as `direction` in a request says it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,6 +21,10 @@ pub struct Interface {
     pub aliases: Vec<String>,
     /// At least one address.
     pub addresses: Vec<MediaAddress>,
+    /// Ports of its own, instead of `port-min` to `port-max`.
+    pub ports: Option<RangeInclusive<u16>>,
+    /// Ports that are never used.
+    pub excluded_ports: Vec<u16>,
 }
 
 /// One local address, and what the world knows it as.
@@ -77,10 +86,131 @@ pub fn parse(entries: &[String], names: &dyn Names) -> Result<Vec<Interface>, (S
                 name: name.to_owned(),
                 aliases: Vec::new(),
                 addresses,
+                ports: None,
+                excluded_ports: Vec::new(),
             }),
         }
     }
     Ok(interfaces)
+}
+
+/// Reads the sections `[PREFIX-NAME]` that `interfaces-config = PREFIX` refers to, after the interfaces of the command line.
+pub(super) fn read_sections(
+    settings: &Settings,
+    names: &dyn Names,
+    interfaces: &mut Vec<Interface>,
+) -> Result<(), ConfigError> {
+    let Some(prefix) = settings.last("interfaces-config") else {
+        return Ok(());
+    };
+    let mut found = false;
+    if let Some(file) = &settings.file {
+        for (name, section) in file.sections_of(prefix) {
+            found = true;
+            read_section(name, section, names, interfaces).map_err(|(line, problem)| {
+                ConfigError::Syntax {
+                    place: file.place(line),
+                    problem,
+                }
+            })?;
+        }
+    }
+    if found {
+        Ok(())
+    } else {
+        let problem = format!("there is no section [{prefix}-NAME] in the configuration file");
+        Err(bad("interfaces-config", prefix, problem))
+    }
+}
+
+/// Reads one section. An error comes with its line.
+fn read_section(
+    name: &str,
+    section: &Section,
+    names: &dyn Names,
+    interfaces: &mut Vec<Interface>,
+) -> Result<(), (usize, String)> {
+    let (mut name, mut address, mut advertised) = (name.to_owned(), None, None);
+    let (mut first, mut last, mut alias) = (None, None, None);
+    let mut excluded = Vec::new();
+    for Entry {
+        name: key,
+        value,
+        line,
+    } in &section.entries
+    {
+        let port = |text: &str| {
+            let port = text.trim().parse::<u16>().ok().filter(|&port| port > 0);
+            port.ok_or_else(|| {
+                let problem = "a port from 1 to 65535 is expected";
+                (*line, format!("{key}: `{text}`: {problem}"))
+            })
+        };
+        match key.replace('_', "-").as_str() {
+            "address" => address = Some((value, *line)),
+            "advertised" => advertised = Some(value.as_str()),
+            "name" => name.clone_from(value),
+            "alias" => alias = Some((value.clone(), *line)),
+            "port-min" => first = Some((port(value)?, *line)),
+            "port-max" => last = Some((port(value)?, *line)),
+            "exclude-ports" => {
+                for text in value.split(';').filter(|text| !text.trim().is_empty()) {
+                    excluded.push(port(text)?);
+                }
+            }
+            _ => {
+                let known = "address, advertised, name, alias, port-min, port-max, exclude-ports";
+                let problem = format!("an interface has no `{key}`; it has {known}");
+                return Err((*line, problem));
+            }
+        }
+    }
+    let section_says = |problem: String| (section.line, format!("[{}]: {problem}", section.name));
+    if let Some((original, line)) = alias {
+        let known = interfaces.iter_mut().find(|i| i.name == original);
+        let known = known.ok_or_else(|| {
+            (
+                line,
+                format!("alias: no interface before it is called {original}"),
+            )
+        })?;
+        known.aliases.push(name);
+        return Ok(());
+    }
+    let (address, line) =
+        address.ok_or_else(|| section_says("the address is missing".to_owned()))?;
+    let ports = match (first, last) {
+        (None, None) => None,
+        (Some((first, _)), Some((last, _))) if last > first => Some(first..=last),
+        (Some(_), Some((last, line))) => {
+            return Err((line, format!("port-max: `{last}`: must be above port-min")));
+        }
+        _ => {
+            return Err(section_says(
+                "port-min and port-max belong together".to_owned(),
+            ));
+        }
+    };
+    let mut addresses = Vec::new();
+    for address in address.split(';').filter(|text| !text.trim().is_empty()) {
+        let found = media_addresses(address, advertised, names);
+        addresses.extend(found.map_err(|problem| (line, format!("address: {problem}")))?);
+    }
+    match interfaces.iter_mut().find(|i| i.name == name) {
+        Some(known) => {
+            known.addresses.extend(addresses);
+            known.excluded_ports.extend(excluded);
+            known.ports = known.ports.take().or(ports);
+        }
+        None => interfaces.push(Interface {
+            name,
+            aliases: Vec::new(),
+            addresses,
+            ports,
+            excluded_ports: excluded,
+        }),
+    }
+    Ok(())
 }
 
 fn media_addresses(
@@ -265,6 +395,71 @@ mod tests {
         ] {
             let error = read(&[entry]).unwrap_err();
             assert!(error.starts_with(entry) && error.contains(words), "{error}");
+        }
+    }
+
+    fn sections(text: &str) -> Result<Vec<Interface>, String> {
+        let text = format!("[rtpengine]\ninterfaces-config = interface\n{text}");
+        let settings = Settings::default().with_file(&text).unwrap();
+        let mut interfaces = Vec::new();
+        read_sections(&settings, &Invented, &mut interfaces).map_err(|error| error.to_string())?;
+        Ok(interfaces)
+    }
+
+    #[test]
+    fn sections_describe_interfaces() {
+        let interfaces = sections(
+            "[interface-pub]\naddress = 192.0.2.1\nadvertised = 198.51.100.1\nport-min = 50000\nport-max = 50100\n\
+             exclude-ports = 50010;50012\n\
+             [interface-two]\nname = priv\naddress = 10.0.0.1\n\
+             [interface-world]\nalias = pub\n",
+        )
+        .unwrap();
+        assert_eq!(interfaces.len(), 2);
+        let public = &interfaces[0];
+        assert_eq!(public.name, "pub");
+        assert_eq!(public.aliases, ["world"]);
+        assert_eq!(public.ports, Some(50_000..=50_100));
+        assert_eq!(public.excluded_ports, [50_010, 50_012]);
+        assert_eq!(public.addresses[0].advertised.to_string(), "198.51.100.1");
+        assert_eq!(interfaces[1].name, "priv");
+        assert_eq!(interfaces[1].ports, None);
+    }
+
+    #[test]
+    fn a_section_that_means_nothing_is_refused_with_its_line() {
+        for (text, words) in [
+            (
+                "[interface-a]\nport-min = 1",
+                "line 3: [interface-a]: the address",
+            ),
+            (
+                "[interface-a]\naddress = 192.0.2.1\nport-min = 9",
+                "port-min and port-max belong together",
+            ),
+            (
+                "[interface-a]\naddress = 192.0.2.1\nport-min = 9\nport-max = 8",
+                "line 6: port-max: `8`: must be above",
+            ),
+            (
+                "[interface-a]\nadress = 1",
+                "line 4: an interface has no `adress`",
+            ),
+            (
+                "[interface-a]\naddress = nowhere",
+                "line 4: address: nowhere is no address",
+            ),
+            (
+                "[interface-a]\nalias = b",
+                "line 4: alias: no interface before it",
+            ),
+            (
+                "[interface-a]\nexclude-ports = 7;x",
+                "line 4: exclude-ports: `x`",
+            ),
+        ] {
+            let error = sections(text).unwrap_err();
+            assert!(error.contains(words), "{text}: {error}");
         }
     }
 }

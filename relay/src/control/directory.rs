@@ -6,6 +6,7 @@
 //! forgets a call only on its newest ticket.
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 
 use ng_protocol::CallId;
 
@@ -26,6 +27,8 @@ pub struct Directory {
 struct Entry {
     worker: usize,
     newest: Ticket,
+    /// Who asked last.
+    proxy: Option<IpAddr>,
 }
 
 impl Directory {
@@ -62,6 +65,7 @@ impl Directory {
         let entry = Entry {
             worker,
             newest: self.last_ticket,
+            proxy: None,
         };
         self.calls.insert(call_id.clone(), entry);
         (worker, self.last_ticket)
@@ -76,6 +80,23 @@ impl Directory {
             self.load[entry.worker] -= 1;
             self.calls.remove(call_id);
         }
+    }
+
+    /// The owner of a known call, for a question that is no request.
+    pub fn worker(&self, call_id: &CallId) -> Option<usize> {
+        self.calls.get(call_id).map(|entry| entry.worker)
+    }
+
+    /// A proxy asked something about a call.
+    pub fn note_proxy(&mut self, call_id: &CallId, proxy: IpAddr) {
+        if let Some(entry) = self.calls.get_mut(call_id) {
+            entry.proxy = Some(proxy);
+        }
+    }
+
+    /// The proxy that last asked about a call.
+    pub fn proxy(&self, call_id: &CallId) -> Option<IpAddr> {
+        self.calls.get(call_id)?.proxy
     }
 
     /// How many calls there are.

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
-use ng_protocol::{CallId, Command, Request, Response, Value, Word, reason};
+use ng_protocol::{CallId, Command, NgError, Request, Response, Value, Word, reason};
 use relay_call::CallConfig;
 use tokio::sync::oneshot;
 use tracing::{debug, warn};
@@ -14,7 +14,9 @@ use super::directory::{Directory, Ticket};
 use crate::live_config::ControlSettings;
 use crate::metrics::{ControlCounters, Snapshot, prometheus_text};
 use crate::worker::counters::WorkerCounters;
-use crate::worker::{CallGone, Handled, Undelivered, WorkerCommand, WorkerHandle};
+use crate::worker::{
+    CallGone, Handled, Happening, Session, Undelivered, WorkerCommand, WorkerHandle,
+};
 
 /// A proxy gives up after a second, so we answer before, whatever happens.
 const PATIENCE: Duration = Duration::from_millis(900);
@@ -179,9 +181,14 @@ impl Dispatch {
         took: Duration,
         response: &Response,
     ) {
-        self.state()
-            .counters
-            .note(client, command, took, response.error_reason().is_some());
+        {
+            let mut state = self.state();
+            let is_error = response.error_reason().is_some();
+            state.counters.note(client, command, took, is_error);
+            if let Some(call_id) = call_id {
+                state.directory.note_proxy(call_id, client);
+            }
+        }
         let name = command.name();
         let call = call_id.map(ToString::to_string).unwrap_or_default();
         if let Some(reason) = response.error_reason() {
@@ -230,6 +237,11 @@ impl Dispatch {
         sum
     }
 
+    /// Reads a request as the configuration wants it read.
+    pub fn parse(&self, payload: &[u8]) -> Result<Request, NgError> {
+        Request::parse_with(payload, &self.settings().templates)
+    }
+
     /// What the control side goes by at present.
     pub fn settings(&self) -> Arc<ControlSettings> {
         let settings = self.settings.read().unwrap_or_else(PoisonError::into_inner);
@@ -266,6 +278,31 @@ impl Dispatch {
         ended
     }
 
+    /// Describes all calls.
+    pub async fn list_sessions(&self) -> Vec<Session> {
+        let mut sessions = Vec::new();
+        for worker in &self.workers {
+            sessions.extend(worker.sessions().await);
+        }
+        sessions
+    }
+
+    /// What happened in a call, the oldest first.
+    pub async fn story(&self, call_id: &CallId) -> Option<Vec<Happening>> {
+        let worker = self.state().directory.worker(call_id)?;
+        self.workers[worker].story(call_id.clone()).await
+    }
+
+    /// Whether there is such a call.
+    pub fn knows(&self, call_id: &CallId) -> bool {
+        self.state().directory.contains(call_id)
+    }
+
+    /// The proxy that a call came from, and not through which of its ports.
+    pub fn proxy(&self, call_id: &CallId) -> Option<IpAddr> {
+        self.state().directory.proxy(call_id)
+    }
+
     /// Calls from now on are made with `config`.
     pub fn configure(&self, config: &Arc<CallConfig>) {
         for worker in &self.workers {
@@ -292,7 +329,8 @@ impl Dispatch {
         Response::ok().with("calls", values.collect::<Vec<_>>())
     }
 
-    fn statistics(&self) -> Response {
+    /// The reply to `statistics`.
+    pub fn statistics(&self) -> Response {
         self.with_snapshot(|snapshot| snapshot.response())
     }
 

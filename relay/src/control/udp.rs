@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use ng_protocol::frame::MAX_DATAGRAM;
-use ng_protocol::{Encoding, Frame, Request, Response};
+use ng_protocol::{Encoding, Frame, Response};
 use relay_net::{Arrival, ControlSocket};
 use tokio::io::Interest;
 use tokio::net::UdpSocket;
@@ -134,7 +134,7 @@ fn take(
 impl Exchange {
     fn carry_out(self, frame: Frame<'_>) {
         let client = self.arrival.source.ip();
-        let request = match Request::parse(frame.payload) {
+        let request = match self.control.dispatch.parse(frame.payload) {
             Ok(request) => request,
             Err(error) => {
                 self.control.dispatch.note_undecodable(client, &error);

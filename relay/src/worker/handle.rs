@@ -55,10 +55,39 @@ pub enum WorkerCommand {
         /// Hears how many there were.
         reply: oneshot::Sender<usize>,
     },
-    /// Make calls with this from now on.
+    /// Describe all calls.
+    Sessions(oneshot::Sender<Vec<Session>>),
+    /// Tell what happened in a call.
+    Story {
+        /// Which.
+        call_id: CallId,
+        /// Hears it, the oldest first; `None` if there is no such call.
+        reply: oneshot::Sender<Option<Vec<Happening>>>,
+    },
+    /// Make calls with this from now on; the timeouts hold for all calls.
     Configure(Arc<CallConfig>),
     /// End all calls and the thread.
     Stop,
+}
+
+/// A call as an operator lists it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Session {
+    /// Its name.
+    pub call_id: CallId,
+    /// Since 1970.
+    pub created: Duration,
+    /// Only waiting for its delay after `delete`.
+    pub deleted: bool,
+}
+
+/// Something that happened in a call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Happening {
+    /// Since the call was made.
+    pub after: Duration,
+    /// The sentence, as in the log.
+    pub text: String,
 }
 
 /// What became of a request.
@@ -121,6 +150,22 @@ impl WorkerHandle {
         }
         // A worker that stops ends its calls as well, and nobody needs their number any more.
         ended.await.unwrap_or(0)
+    }
+
+    /// Describes all calls.
+    pub async fn sessions(&self) -> Vec<Session> {
+        let (reply, sessions) = oneshot::channel();
+        match self.send(WorkerCommand::Sessions(reply)) {
+            Ok(()) => sessions.await.unwrap_or_default(),
+            Err(_) => Vec::new(),
+        }
+    }
+
+    /// What happened in a call, the oldest first.
+    pub async fn story(&self, call_id: CallId) -> Option<Vec<Happening>> {
+        let (reply, story) = oneshot::channel();
+        self.send(WorkerCommand::Story { call_id, reply }).ok()?;
+        story.await.ok()?
     }
 
     /// The counters as last published.

@@ -1,13 +1,15 @@
 //! A call on its worker: what is remembered about it besides itself, and its story in the log.
 
+use std::collections::VecDeque;
 use std::fmt;
 use std::time::{Duration, Instant};
 
-use relay_call::{Call, CallEvent, Counter, EndReason};
+use relay_call::{Call, CallEvent, Counter, EndReason, Failure};
 use relay_packet::DropReason;
 use tracing::{debug, info, warn};
 
 use super::counters::WorkerCounters;
+use super::handle::Happening;
 use crate::control::directory::Ticket;
 
 /// One call.
@@ -19,7 +21,12 @@ pub(super) struct LiveCall {
     traffic: Traffic,
     /// Legs that were heard.
     heard: Vec<String>,
+    /// What happened, for the operator who asks about this call.
+    story: VecDeque<Happening>,
 }
+
+/// The newest sentences of a call's story that are kept. A call has about ten.
+const LONGEST_STORY: usize = 40;
 
 #[derive(Clone, Copy, Debug, Default)]
 struct Traffic {
@@ -35,6 +42,7 @@ impl LiveCall {
             ticket,
             traffic: Traffic::default(),
             heard: Vec::new(),
+            story: VecDeque::new(),
         }
     }
 
@@ -52,15 +60,47 @@ impl LiveCall {
         }
     }
 
+    /// What happened so far, the oldest first.
+    pub(super) fn story(&self) -> Vec<Happening> {
+        self.story.iter().cloned().collect()
+    }
+
+    fn remember(&mut self, event: &CallEvent, now: Instant) {
+        if matches!(event, CallEvent::PortsReleased(_)) {
+            return;
+        }
+        if self.story.len() == LONGEST_STORY {
+            self.story.pop_front();
+        }
+        self.story.push_back(Happening {
+            after: now.saturating_duration_since(self.call.created()),
+            text: event.to_string(),
+        });
+    }
+
     /// Counts an event and writes its line.
     pub(super) fn tell(&mut self, event: &CallEvent, now: Instant, counters: &mut WorkerCounters) {
         counters.note(event, now, self.call.created());
+        self.remember(event, now);
         let call = self.call.id();
         match event {
             CallEvent::PortsReleased(_) | CallEvent::Ended(EndReason::Refused) => {
                 debug!(call = %call, "{event}");
             }
-            CallEvent::Warning(_) | CallEvent::Failure { .. } => warn!(call = %call, "{event}"),
+            CallEvent::Warning(_) => warn!(call = %call, "{event}"),
+            // The part of the relay is the line's target, so that `log-level-ice` finds it.
+            CallEvent::Failure { kind, .. } => match kind {
+                Failure::IceStalled | Failure::ConsentLost => {
+                    warn!(target: "ice", call = %call, "{event}");
+                }
+                Failure::Dtls | Failure::Fingerprint => {
+                    warn!(target: "crypto", call = %call, "{event}");
+                }
+                Failure::Authentication => warn!(target: "srtp", call = %call, "{event}"),
+                _ => warn!(call = %call, "{event}"),
+            },
+            CallEvent::PairSelected { .. } => info!(target: "ice", call = %call, "{event}"),
+            CallEvent::DtlsConnected { .. } => info!(target: "crypto", call = %call, "{event}"),
             CallEvent::Ended(_) => {
                 let lasted = now.saturating_duration_since(self.call.created());
                 match self.heard.len() {

@@ -1,0 +1,387 @@
+//! The options that do something here, with their help texts.
+
+use super::Takes::{Many, Nothing, One};
+use super::{Meaning, Opt, Takes};
+
+const fn works(name: &'static str, short: char, takes: Takes, help: &'static str) -> Opt {
+    Opt {
+        name,
+        short: if short == ' ' { None } else { Some(short) },
+        takes,
+        meaning: Meaning::Works(help),
+    }
+}
+
+/// In the order of the help.
+pub(super) const WORKING: &[Opt] = &[
+    works(
+        "interface",
+        'i',
+        Many("[NAME/]ADDR[!ADVERTISED]"),
+        "Local address for media. ADDR is an IPv4 or IPv6 address, a network interface of the system, a host name, or `any` \
+         (all but loopback); ADVERTISED is written to SDP instead, for a relay behind NAT. The first one is the default; \
+         ALIAS=NAME gives a second name. Repeat it, or separate several by `;`",
+    ),
+    works(
+        "listen-ng",
+        'n',
+        Many("[ADDR:]PORT"),
+        "UDP address for the NG control protocol; several may be given",
+    ),
+    works(
+        "listen-cli",
+        'c',
+        Many("[ADDR:]PORT"),
+        "TCP address for commands of `tandem ctl` and rtpengine-ctl; several may be given",
+    ),
+    works(
+        "port-min",
+        'm',
+        One("PORT"),
+        "Lowest port for media [default: 30000]",
+    ),
+    works(
+        "port-max",
+        'M',
+        One("PORT"),
+        "Highest port for media [default: 39999]",
+    ),
+    works(
+        "timeout",
+        'o',
+        One("SECONDS"),
+        "End a call when no packet came for this long [default: 60]",
+    ),
+    works(
+        "silent-timeout",
+        's',
+        One("SECONDS"),
+        "The same for calls that are muted or on hold [default: 3600]",
+    ),
+    works(
+        "offer-timeout",
+        ' ',
+        One("SECONDS"),
+        "End a call that was never answered after this long [default: 3600]",
+    ),
+    works(
+        "final-timeout",
+        'a',
+        One("SECONDS"),
+        "End every call after this long; 0 is never [default: 0]",
+    ),
+    works(
+        "delete-delay",
+        'd',
+        One("SECONDS"),
+        "Keep relaying for this long after `delete` [default: 30]",
+    ),
+    works(
+        "max-sessions",
+        ' ',
+        One("NUMBER"),
+        "Refuse further calls beyond this many; -1 is no limit, 0 drains [default: -1]",
+    ),
+    works(
+        "tos",
+        'T',
+        One("0-255"),
+        "Type-of-service byte of media packets, such as 184 for EF [default: the kernel's]",
+    ),
+    works(
+        "control-tos",
+        ' ',
+        One("0-255"),
+        "Type-of-service byte of control replies",
+    ),
+    works(
+        "endpoint-learning",
+        ' ',
+        One("MODE"),
+        "How the far end's real address is learned: heuristic, immediate, delayed or off [default: heuristic]",
+    ),
+    works(
+        "sip-source",
+        ' ',
+        Nothing,
+        "Send media to the source of the SIP message, not to the address in SDP, unless a request says otherwise",
+    ),
+    works(
+        "dtls-passive",
+        ' ',
+        Nothing,
+        "Be the DTLS server towards a peer that leaves the choice",
+    ),
+    works(
+        "software-id",
+        ' ',
+        One("TEXT"),
+        "How this relay calls itself towards others [default: tandem-VERSION]",
+    ),
+    works(
+        "num-threads",
+        ' ',
+        One("NUMBER"),
+        "Media worker threads [default: one per processor]",
+    ),
+    works(
+        "config-file",
+        ' ',
+        One("FILE"),
+        "Read options from FILE; `none` reads no file [default: /etc/tandem/tandem.conf, or else /etc/rtpengine/rtpengine.conf]",
+    ),
+    works(
+        "config-section",
+        ' ',
+        One("NAME"),
+        "Section of that file [default: tandem, or else rtpengine]",
+    ),
+    works(
+        "foreground",
+        'f',
+        Nothing,
+        "Stay in the foreground and log to stderr",
+    ),
+    works(
+        "pidfile",
+        'p',
+        One("FILE"),
+        "Write the process number to FILE",
+    ),
+    works(
+        "log-level",
+        'L',
+        One("0-7"),
+        "How much to log: 3 errors, 4 warnings, 6 one line per stage of a call, 7 everything [default: 6]",
+    ),
+    works(
+        "log-stderr",
+        'E',
+        Nothing,
+        "Log to stderr also when in the background",
+    ),
+    works(
+        "no-log-timestamps",
+        ' ',
+        Nothing,
+        "Leave the time out of log lines",
+    ),
+    works(
+        "hold-ms",
+        ' ',
+        One("MILLISECONDS"),
+        "Audio kept for a leg whose keys are not there yet, the newest; 0 drops it [default: 2000]",
+    ),
+    works(
+        "silence-fill",
+        ' ',
+        One("true|false"),
+        "Send silence to a WhatsApp leg while nobody else speaks [default: true]",
+    ),
+    works(
+        "coalesce-us",
+        ' ',
+        One("MICROSECONDS"),
+        "Longest time that a busy worker lets packets gather, 0 to 2000 [default: 1000]",
+    ),
+    works(
+        "pin-workers",
+        ' ',
+        Nothing,
+        "Keep each worker thread on one processor",
+    ),
+    works(
+        "interfaces-config",
+        ' ',
+        One("PREFIX"),
+        "Take interfaces from sections [PREFIX-NAME] of the file, with the keys address, advertised, name, alias, port-min, port-max, exclude-ports",
+    ),
+    works(
+        "listen-tcp-ng",
+        'N',
+        Many("[ADDR:]PORT"),
+        "TCP address for the NG control protocol; several may be given",
+    ),
+    works(
+        "listen-http",
+        ' ',
+        Many("[ADDR:]PORT"),
+        "Address for HTTP and WebSocket: control, commands, /ping and /metrics; several may be given",
+    ),
+    works(
+        "listen-https",
+        ' ',
+        Many("[ADDR:]PORT"),
+        "The same over TLS",
+    ),
+    works(
+        "https-cert",
+        ' ',
+        One("FILE"),
+        "Certificate chain for TLS, PEM",
+    ),
+    works(
+        "https-key",
+        ' ',
+        One("FILE"),
+        "Its private key, PEM [default: it stands in the certificate's file]",
+    ),
+    works(
+        "log-facility",
+        ' ',
+        One("NAME"),
+        "Facility for syslog: daemon, user, local0 to local7 and so on [default: daemon]",
+    ),
+    works(
+        "log-format",
+        ' ',
+        One("default|parsable"),
+        "How the call stands in a log line: [ID], or ID=\"ID\" [default: default]",
+    ),
+    works(
+        "log-name",
+        ' ',
+        One("TEXT"),
+        "Name in syslog [default: tandem]",
+    ),
+    works(
+        "log-mark-prefix",
+        ' ',
+        One("TEXT"),
+        "Written before the call-id in log lines, for filters that hide it",
+    ),
+    works(
+        "log-mark-suffix",
+        ' ',
+        One("TEXT"),
+        "Written after the call-id in log lines",
+    ),
+    works(
+        "log-level-core",
+        ' ',
+        One("0-7"),
+        "Log level for everything that is none of the others [default: log-level]",
+    ),
+    works(
+        "log-level-transcoding",
+        ' ',
+        One("0-7"),
+        "Log level for transcoding [default: log-level]",
+    ),
+    works(
+        "log-level-codec",
+        ' ',
+        One("0-7"),
+        "Log level for negotiation of codecs [default: log-level]",
+    ),
+    works(
+        "log-level-rtcp",
+        ' ',
+        One("0-7"),
+        "Log level for RTCP [default: log-level]",
+    ),
+    works(
+        "log-level-ice",
+        ' ',
+        One("0-7"),
+        "Log level for ICE [default: log-level]",
+    ),
+    works(
+        "log-level-crypto",
+        ' ',
+        One("0-7"),
+        "Log level for DTLS, SDES and their keys [default: log-level]",
+    ),
+    works(
+        "log-level-srtp",
+        ' ',
+        One("0-7"),
+        "Log level for packets that cannot be authenticated [default: log-level]",
+    ),
+    works(
+        "log-level-internals",
+        ' ',
+        One("0-7"),
+        "Log level for the inside of the relay [default: log-level]",
+    ),
+    works(
+        "log-level-http",
+        ' ',
+        One("0-7"),
+        "Log level for HTTP and WebSocket [default: log-level]",
+    ),
+    works(
+        "log-level-control",
+        ' ',
+        One("0-7"),
+        "Log level for control protocols and commands [default: log-level]",
+    ),
+    works(
+        "split-logs",
+        ' ',
+        Nothing,
+        "Write a message of several lines as several log lines",
+    ),
+    works(
+        "max-log-line-length",
+        ' ',
+        One("BYTES"),
+        "Break log lines at this length; 0 does not [default: 0]",
+    ),
+    works(
+        "max-load",
+        ' ',
+        One("LOAD"),
+        "Refuse new calls while the system's load average is above this [default: no limit]",
+    ),
+    works(
+        "max-cpu",
+        ' ',
+        One("PERCENT"),
+        "Refuse new calls while all processors together are busier than this [default: no limit]",
+    ),
+    works(
+        "max-bandwidth",
+        ' ',
+        One("BYTES"),
+        "Refuse new calls while more bytes per second than this are relayed [default: no limit]",
+    ),
+    works(
+        "templates",
+        ' ',
+        One("SECTION"),
+        "Section of the file whose entries are flags for requests: by command (`offer`), for all (`default`), or as key `template`",
+    ),
+    works(
+        "nftables-start",
+        ' ',
+        Nothing,
+        "Exit at once: there is no firewall rule to make (rtpengine's start scripts call this)",
+    ),
+    works(
+        "nftables-stop",
+        ' ',
+        Nothing,
+        "Exit at once: there is no firewall rule to remove",
+    ),
+    works(
+        "nftables-status",
+        ' ',
+        Nothing,
+        "Exit at once: there is no firewall rule to show",
+    ),
+    works(
+        "codecs",
+        ' ',
+        Nothing,
+        "Print the codecs that can be transcoded and exit",
+    ),
+    works(
+        "check-config",
+        ' ',
+        Nothing,
+        "Read the options and the file, say what is wrong with them, and exit (also --check)",
+    ),
+    works("version", 'v', Nothing, "Print the version and exit"),
+    works("help", 'h', Nothing, "Print this text and exit"),
+];
