@@ -206,7 +206,9 @@ impl Line {
         };
         let transport = &mut self.ends[end].transport;
         match transport.handle_datagram(self.now, received, &mut self.out) {
-            Incoming::Rtp(packet) | Incoming::Rtcp(packet) => self.out.recycle(packet),
+            Incoming::Rtp(packet) | Incoming::Rtcp(packet) | Incoming::Datagram(packet) => {
+                self.out.recycle(packet);
+            }
             Incoming::Consumed | Incoming::Dropped(_) => {}
         }
         self.post(end);

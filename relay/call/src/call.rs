@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use ng_protocol::flags::EndpointLearning as WantedLearning;
+use ng_protocol::flags::{EndpointLearning as WantedLearning, Tos};
 use ng_protocol::{CallId, Command, Request, Response, reason};
 use rand::SeedableRng;
 use rand::rngs::ChaCha12Rng;
@@ -42,6 +42,8 @@ pub struct Call {
     learning: Learning,
     /// Who is told of pressed keys (`DTMF-log-dest`).
     dtmf_log: Option<SocketAddr>,
+    /// The type-of-service octet of the call's packets, if it is not the daemon's.
+    tos: Option<u8>,
     deadlines: Deadlines,
     /// Those of the configuration, until the operator says otherwise.
     timeouts: Timeouts,
@@ -65,6 +67,7 @@ impl Call {
                 ..Learning::default()
             },
             dtmf_log: None,
+            tos: None,
             deadlines: Deadlines::new(now),
             timeouts: config.timeouts,
             config,
@@ -277,13 +280,14 @@ impl Call {
         // From here on nothing can fail.
         let Draft {
             legs,
-            lease,
+            mut lease,
             released,
             warnings,
             ..
         } = draft;
-        lease.keep(&released);
         self.legs = legs;
+        self.mark(request, &mut lease);
+        lease.keep(&released);
         self.events
             .extend(warnings.into_iter().map(CallEvent::Warning));
         if request.flags.media.block_dtmf {
@@ -294,7 +298,7 @@ impl Call {
         }
         self.note_learning(request);
         self.dtmf_log = request.flags.media.dtmf_log_destination.or(self.dtmf_log);
-        self.live.follow(&self.legs, &config, self.seed);
+        self.live.follow(&self.legs, &config, self.seed, answers);
         if answers {
             let parties = [exchange.sender, exchange.receiver];
             self.live
@@ -318,12 +322,30 @@ impl Call {
         Response::ok()
     }
 
+    /// Marks the call's sockets as an offer wants it (`TOS`); an offer without the key goes back to the daemon's own mark.
+    fn mark(&mut self, request: &Request, lease: &mut PortLease<'_>) {
+        let before = self.tos;
+        if request.command == Command::Offer {
+            self.tos = match request.flags.addressing.tos {
+                Some(Tos::Octet(octet)) => Some(octet),
+                Some(Tos::Keep) => before,
+                None => None,
+            };
+        }
+        if self.tos != before {
+            let sockets = self.legs.iter().flat_map(sockets);
+            sockets.for_each(|socket| lease.set_tos(socket, self.tos));
+        } else if self.tos.is_some() {
+            lease.set_tos_of_opened(self.tos);
+        }
+    }
+
     fn note_learning(&mut self, request: &Request) {
         let media = &request.flags.media;
+        self.live.drop_traffic = media.drop_traffic.unwrap_or(self.live.drop_traffic);
         let learning = &mut self.learning;
         learning.strict_source |= media.strict_source;
         learning.media_handover |= media.media_handover;
-        learning.asymmetric |= media.asymmetric;
         if let Some(wanted) = media.endpoint_learning {
             learning.mode = match wanted {
                 WantedLearning::Off => LearningMode::Off,
@@ -353,7 +375,7 @@ impl Call {
     fn restrict(&mut self, request: &Request) -> Response {
         match restrict::restrict(&mut self.legs, request) {
             Ok(warning) => {
-                self.live.compile(&self.legs);
+                self.live.compile(&self.legs, false);
                 self.events.extend(warning.map(CallEvent::Warning));
                 Response::ok()
             }
@@ -408,7 +430,7 @@ impl Call {
             gone.extend(self.legs.remove(id));
         }
         if !gone.is_empty() {
-            self.live.follow(&self.legs, &self.config, self.seed);
+            self.live.follow(&self.legs, &self.config, self.seed, true);
         }
         gone
     }

@@ -4,6 +4,7 @@ pub(crate) mod answer;
 pub(crate) mod delete;
 pub(crate) mod describe;
 pub(crate) mod offer;
+pub(crate) mod options;
 pub(crate) mod query;
 pub(crate) mod restrict;
 pub(crate) mod select;

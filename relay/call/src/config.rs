@@ -43,19 +43,21 @@ pub struct CallConfig {
 impl CallConfig {
     /// The interface of this name: the name itself, an alias of it, or `BASE` where the names are `BASE:1`, `BASE:2`.
     pub fn interface(&self, name: &str) -> Option<&Interface> {
-        self.interfaces
-            .iter()
-            .find(|i| i.name == name)
-            .or_else(|| {
-                self.interfaces
-                    .iter()
-                    .find(|i| i.aliases.iter().any(|a| a == name))
-            })
-            .or_else(|| {
-                self.interfaces
-                    .iter()
-                    .find(|i| i.name.split_once(':').is_some_and(|(base, _)| base == name))
-            })
+        self.interfaces_of(name).into_iter().next()
+    }
+
+    /// Every interface that a name may mean: one, or all of a `BASE` among which calls are spread.
+    pub fn interfaces_of(&self, name: &str) -> Vec<&Interface> {
+        let all = self.interfaces.iter();
+        let exact = all.clone().find(|i| i.name == name);
+        let alias = || all.clone().find(|i| i.aliases.iter().any(|a| a == name));
+        match exact.or_else(alias) {
+            Some(interface) => vec![interface],
+            None => all
+                .clone()
+                .filter(|i| i.name.split_once(':').is_some_and(|(base, _)| base == name))
+                .collect(),
+        }
     }
 }
 

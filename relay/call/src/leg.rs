@@ -53,10 +53,21 @@ pub struct Leg {
     pub bundle_accepted: bool,
     /// Whether it has sent a description.
     pub has_spoken: bool,
+    /// It hears itself, or nobody (`media-echo`).
+    pub echo: Option<Echo>,
     /// What it was last sent.
     pub printed: Printed,
     /// When a scheduled `delete` takes effect.
     pub delete_at: Option<Instant>,
+}
+
+/// What becomes of a party's media in an echo test, in place of a partner.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Echo {
+    /// It comes back.
+    Back,
+    /// It goes nowhere.
+    Nowhere,
 }
 
 /// What a party has been sent, for the options that keep parts of it constant.
@@ -89,6 +100,7 @@ impl Leg {
             sections: Vec::new(),
             bundle_accepted: false,
             has_spoken: false,
+            echo: None,
             printed: Printed::default(),
             delete_at: None,
         }

@@ -25,7 +25,9 @@ use crate::stats::{Counter, Ingress};
 mod forward;
 mod keypad;
 mod notice;
+mod opaque;
 mod paths;
+mod pierce;
 mod reports;
 
 pub(crate) use forward::Arrival;
@@ -37,6 +39,8 @@ use paths::{Path, format_of};
 pub(crate) struct Live {
     pub(crate) sections: Vec<LiveSection>,
     sockets: HashMap<SocketId, (usize, Component)>,
+    /// Media goes nowhere for the time being (`drop-traffic`).
+    pub(crate) drop_traffic: bool,
 }
 
 /// The packet side of one media section.
@@ -51,6 +55,8 @@ pub(crate) struct LiveSection {
     mux: bool,
     /// Packets must be SRTP, whether or not there are keys yet.
     secure: bool,
+    /// Datagrams pass as they are: the answered transport is not RTP.
+    opaque: bool,
     feedback: bool,
     pub(crate) sends: bool,
     pub(crate) wants: bool,
@@ -59,6 +65,8 @@ pub(crate) struct LiveSection {
     pub(crate) answered_at: Option<Instant>,
     told_first_out: bool,
     report_at: Option<Instant>,
+    /// When an empty packet is to open the way next.
+    pierce_at: Option<Instant>,
     stream: Stream,
     /// Silence is filled, with audio and with reports.
     fills: bool,
@@ -101,6 +109,7 @@ impl LiveSection {
             paths: Vec::new(),
             mux: false,
             secure: section.is_secure(),
+            opaque: false,
             feedback: false,
             sends: false,
             wants: false,
@@ -108,6 +117,7 @@ impl LiveSection {
             answered_at: None,
             told_first_out: false,
             report_at: None,
+            pierce_at: None,
             stream: egress.stream,
             fills: egress.fill,
             last_sender_report: None,
@@ -143,7 +153,8 @@ impl LiveSection {
         self.secure = section.is_secure();
         // A receiver that is offered another transport than at first (a second try of the proxy) is another kind of listener.
         let egress = egress_config(section, config);
-        if egress.stream != self.stream && self.egress.stats().packets == 0 {
+        let unused = self.egress.stats().packets == 0 && !section.is_opaque();
+        if egress.stream != self.stream && unused {
             self.egress = Egress::new(egress, seed ^ 2);
             self.stream = egress.stream;
             self.fills = egress.fill;
@@ -187,7 +198,12 @@ impl LiveSection {
         let changed = self.applied.as_ref() != Some(&applied);
         let endpoints = [applied.rtp, applied.rtcp];
         for (transport, endpoint) in self.transports().zip(endpoints) {
-            transport.set_learning(learning);
+            transport.set_learning(Learning {
+                asymmetric: section.way.asymmetric,
+                await_source: section.way.waits,
+                ..learning
+            });
+            transport.set_opaque(section.is_opaque());
             transport.set_remote_address(now, endpoint);
             match (&applied.ice, &section.ice.local) {
                 (Some(remote), Some(local)) => {
@@ -213,13 +229,15 @@ impl LiveSection {
             }
         }
         self.applied = Some(applied);
+        self.schedule_piercing(now, section);
         self.mux = section.mux.in_use;
         self.secure = section.is_secure();
+        self.opaque = section.is_opaque();
         self.feedback = section.protocol.rtp().is_some_and(|p| p.feedback);
         self.sends = section.sends_media();
         self.wants = section.wants_media();
         self.answered_at.get_or_insert(now);
-        self.egress.set_wanted(self.wants);
+        self.egress.set_wanted(self.wants && !self.opaque);
         let speech = section
             .sent_formats()
             .iter()
@@ -247,6 +265,7 @@ impl LiveSection {
             rtcp,
             self.egress.poll_timeout(&self.rtp),
             self.report_at,
+            self.pierce_at,
             self.silence_at(),
         ]
         .into_iter()
@@ -272,7 +291,10 @@ impl LiveSection {
 
 impl Live {
     /// Makes the packet side of new sections, drops that of closed ones, and compiles the paths anew where they changed.
-    pub(crate) fn follow(&mut self, legs: &Legs, config: &CallConfig, seed: u64) {
+    ///
+    /// A path that is in use is compiled anew only once the exchange is `settled`: an offer that is refused, or never answered,
+    /// must not change what is heard.
+    pub(crate) fn follow(&mut self, legs: &Legs, config: &CallConfig, seed: u64, settled: bool) {
         let mut before: Vec<LiveSection> = std::mem::take(&mut self.sections);
         for leg in legs.iter() {
             for (index, section) in leg.sections.iter().enumerate() {
@@ -293,7 +315,7 @@ impl Live {
             }
         }
         self.index_sockets();
-        self.compile(legs);
+        self.compile(legs, settled);
     }
 
     fn index_sockets(&mut self) {
@@ -358,6 +380,7 @@ impl Live {
         live.egress.handle_timeout(now, &mut live.rtp, out);
         live.count_sent(&before);
         live.report(now, config, out);
+        live.pierce(now, out);
     }
 
     /// When the first section wants to be called.

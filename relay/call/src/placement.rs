@@ -33,14 +33,43 @@ impl Draft<'_> {
         let fallback = present.or(default).unwrap_or_default().to_owned();
         match asked {
             None => fallback,
-            Some(name) if self.config.interface(name).is_some() => name.to_owned(),
             Some(name) => {
+                let meant = self.config.interfaces_of(name);
+                let kept = meant.iter().find(|i| Some(i.name.as_str()) == present);
+                if let Some(interface) = kept {
+                    return interface.name.clone();
+                }
+                match meant.len() {
+                    0 => {}
+                    1 => return meant[0].name.clone(),
+                    several => return meant[self.rng.random_range(0..several)].name.clone(),
+                }
                 let used = default.unwrap_or_default().to_owned();
                 self.warnings.push(format!(
                     "direction names interface {name:?}, which is not configured; {used:?} is used"
                 ));
                 used
             }
+        }
+    }
+
+    /// The name of the interface for a leg. One that ICE or DTLS binds to its ports stays where it is: a new place would be a
+    /// new call to its far end, and a script that names the interfaces in the wrong order on a re-INVITE means none.
+    pub(crate) fn interface_of_leg(&mut self, leg: LegId, asked: Option<&str>) -> String {
+        let present = self.legs.get(leg).map(|leg| leg.interface.clone());
+        let name = self.interface_name(asked, present.as_deref());
+        let bound = self.legs.get(leg).is_some_and(|leg| {
+            let mut live = leg.sections.iter().filter(|section| section.is_live());
+            live.any(|section| section.ice.in_use || section.dtls.in_use())
+        });
+        match present {
+            Some(present) if bound && present != name => {
+                self.warnings.push(format!(
+                    "direction names interface {name:?} for a party that ICE or DTLS binds to {present:?}; it stays there"
+                ));
+                present
+            }
+            _ => name,
         }
     }
 
@@ -57,7 +86,8 @@ impl Draft<'_> {
         }
     }
 
-    /// Opens the ports a section still lacks. What it has it keeps: a party is never told a second port for the same stream.
+    /// Opens the ports a section still lacks. What it has it keeps: a party is never told a second port for the same stream,
+    /// unless the operator moves it to another interface.
     pub(crate) fn open_ports(&mut self, id: SectionId, need: Need) -> Result<(), RequestError> {
         let Some(leg) = self.legs.get(id.leg) else {
             return Ok(());
@@ -67,12 +97,18 @@ impl Draft<'_> {
             return Ok(());
         };
         let mut ports = section.ports.clone();
+        let rtcp_shared = section.mux.in_use;
+        let interface = self.config.interface(&name);
+        let interface = interface.ok_or_else(|| no_interface(&name))?;
+        let is_here = |ip| interface.addresses.iter().any(|a| a.address == ip);
+        if ports.rtp.iter().any(|port| !is_here(port.address.ip())) {
+            self.released.extend(ports.all().map(|port| port.id));
+            ports = SectionPorts::default();
+        }
         if ports.rtp.is_empty() {
-            let interface = self.config.interface(&name).cloned();
-            let interface = interface.ok_or_else(|| no_interface(&name))?;
-            ports = self.open_all(&interface, family, need)?;
-        } else if !need.shared && ports.rtcp.is_empty() && !section.mux.in_use {
-            for rtp in &section.ports.rtp.clone() {
+            ports = self.open_all(interface, family, need)?;
+        } else if !need.shared && ports.rtcp.is_empty() && !rtcp_shared {
+            for rtp in &ports.rtp {
                 let opened = self
                     .lease
                     .open(&name, rtp.address.ip(), PortCount::Single)?;

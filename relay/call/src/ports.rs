@@ -59,6 +59,10 @@ pub trait PortLeaser {
 
     /// Closes a port.
     fn release(&mut self, socket: SocketId);
+
+    /// Marks what leaves a port with a type-of-service octet; `None` stands for the daemon's own. Where there is no network to
+    /// mark packets for, as in most tests, nothing happens.
+    fn set_tos(&mut self, _socket: SocketId, _tos: Option<u8>) {}
 }
 
 /// Ports opened for a request that may still fail: dropped without [`PortLease::keep`], they are closed again.
@@ -86,6 +90,18 @@ impl<'a> PortLease<'a> {
         let opened = self.ports.lease(interface, ip, count)?;
         self.opened.extend_from_slice(&opened);
         Ok(opened)
+    }
+
+    /// Marks what leaves a port, be it new or old, with a type-of-service octet.
+    pub fn set_tos(&mut self, socket: SocketId, tos: Option<u8>) {
+        self.ports.set_tos(socket, tos);
+    }
+
+    /// Marks what leaves the ports that were opened here.
+    pub fn set_tos_of_opened(&mut self, tos: Option<u8>) {
+        for port in &self.opened {
+            self.ports.set_tos(port.socket, tos);
+        }
     }
 
     /// The request succeeded: what was opened stays open, and what it made superfluous is closed.

@@ -5,12 +5,14 @@
 
 use std::net::SocketAddr;
 
+use ng_protocol::flags::MediaFlags;
 use relay_transport::LocalSocket;
 use relay_transport::dtls::{DtlsRole, FingerprintHash};
 use relay_transport::ice::IceCredentials;
 use relay_transport::rtp::Ssrc;
 use relay_transport::srtp::sdes::CryptoAttribute;
 
+use crate::sdp::protocol::RtpProfile;
 use crate::sdp::{PayloadFormat, Protocol, RemoteMedia};
 
 /// A media section of one leg.
@@ -22,6 +24,8 @@ pub struct MediaSection {
     pub state: SectionState,
     /// The transport in use with this party, as it was last offered by it or to it.
     pub protocol: Protocol,
+    /// The RTP profile that was in use before the section turned to something else (T.38), to return to.
+    pub profile: Option<RtpProfile>,
     /// What the party last said about it.
     pub remote: Option<RemoteMedia>,
     /// Where its RTP goes, after `received-from` and holds were considered.
@@ -50,6 +54,28 @@ pub struct MediaSection {
     pub ptime_ms: Option<u32>,
     /// The one SSRC under which the party hears us.
     pub ssrc: Ssrc,
+    /// What the operator said about the way to the party.
+    pub way: Way,
+}
+
+/// What a party's network is like, in the operator's words. Each stays once it was said.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Way {
+    /// The party sends from another address than it receives on (`asymmetric`).
+    pub asymmetric: bool,
+    /// Nothing is sent before the party has sent (`NAT-wait`).
+    pub waits: bool,
+    /// Empty packets open the way for the party's own (`pierce-NAT`).
+    pub pierces: bool,
+}
+
+impl Way {
+    /// Takes note of what a request says about its sender.
+    pub fn note(&mut self, flags: &MediaFlags) {
+        self.asymmetric |= flags.asymmetric;
+        self.waits |= flags.nat_wait;
+        self.pierces |= flags.pierce_nat;
+    }
 }
 
 /// What becomes of a section.
@@ -175,6 +201,7 @@ impl MediaSection {
         Self {
             kind: kind.to_owned(),
             state: SectionState::Live,
+            profile: protocol.rtp(),
             protocol,
             remote: None,
             rtp_endpoint: None,
@@ -190,12 +217,24 @@ impl MediaSection {
             hidden: false,
             ptime_ms: None,
             ssrc,
+            way: Way::default(),
         }
     }
 
     /// Whether packets flow.
     pub fn is_live(&self) -> bool {
         self.state == SectionState::Live
+    }
+
+    /// Whether datagrams pass as they are instead of being RTP.
+    pub fn is_opaque(&self) -> bool {
+        self.protocol.is_opaque()
+    }
+
+    /// Turns to another transport, remembering the profile of the one before.
+    pub fn set_protocol(&mut self, protocol: Protocol) {
+        self.profile = protocol.rtp().or(self.profile);
+        self.protocol = protocol;
     }
 
     /// Whether packets towards and from this party are SRTP.

@@ -18,6 +18,9 @@ pub trait Backend {
     /// Closes a media port. The id is not used again soon, so that a packet queued for it goes nowhere and not to a stranger.
     fn close(&mut self, socket: SocketId);
 
+    /// Marks what leaves a media port with a type-of-service octet; `None` stands for that of every new port.
+    fn set_tos(&mut self, socket: SocketId, tos: Option<u8>);
+
     /// How many media ports are bound.
     fn bound(&self) -> usize;
 

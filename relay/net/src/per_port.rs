@@ -192,6 +192,17 @@ impl Backend for PerPort {
         self.bound -= 1;
     }
 
+    fn set_tos(&mut self, socket: SocketId, tos: Option<u8>) {
+        let Some(place) = self.place_of(socket) else {
+            return;
+        };
+        if let Some(socket) = &self.places[place].socket {
+            let tos = tos.or(self.options.tos).unwrap_or(0);
+            // A host may forbid marking; unmarked audio is better than none.
+            let _ = socket::set_tos(socket, tos);
+        }
+    }
+
     fn bound(&self) -> usize {
         self.bound
     }

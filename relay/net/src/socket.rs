@@ -9,7 +9,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
 /// What every media socket of a relay is bound with.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -33,7 +33,7 @@ pub fn bind(address: SocketAddr, options: &SocketOptions) -> io::Result<OwnedFd>
     }
     if let Some(tos) = options.tos {
         // A host may forbid marking (containers sometimes do); audio without a mark is better than no audio.
-        let _ = set_tos(&socket, address, tos);
+        let _ = mark(&socket, address, tos);
     }
     if let Some(bytes) = options.receive_buffer {
         // The kernel cuts this to net.core.rmem_max without an error.
@@ -49,7 +49,13 @@ pub fn local_address(socket: &OwnedFd) -> io::Result<SocketAddr> {
     SocketAddr::try_from(address).map_err(io::Error::from)
 }
 
-fn set_tos(socket: &Socket, address: SocketAddr, tos: u8) -> io::Result<()> {
+/// Marks what a bound socket sends.
+pub(crate) fn set_tos(socket: &OwnedFd, tos: u8) -> io::Result<()> {
+    let address = local_address(socket)?;
+    mark(&SockRef::from(socket), address, tos)
+}
+
+fn mark(socket: &Socket, address: SocketAddr, tos: u8) -> io::Result<()> {
     if address.is_ipv6() {
         socket.set_tclass_v6(u32::from(tos))
     } else {

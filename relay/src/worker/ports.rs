@@ -211,6 +211,10 @@ impl PortLeaser for CallPorts<'_> {
         outcome
     }
 
+    fn set_tos(&mut self, socket: SocketId, tos: Option<u8>) {
+        self.backend.set_tos(socket, tos);
+    }
+
     fn release(&mut self, socket: SocketId) {
         self.backend.close(socket);
         self.sockets.remove(socket);

@@ -11,6 +11,7 @@
 mod association;
 mod event;
 mod learning;
+mod opaque;
 #[cfg(test)]
 mod tests;
 
@@ -65,6 +66,8 @@ pub enum Incoming {
     Rtp(PacketBuf),
     /// RTCP, likewise.
     Rtcp(PacketBuf),
+    /// A datagram of a protocol that is passed on as it is ([`MediaTransport::set_opaque`]).
+    Datagram(PacketBuf),
     /// STUN or DTLS; whatever there was to answer is in the outbox.
     Consumed,
     /// Counted and gone.
@@ -88,6 +91,8 @@ pub struct MediaTransport {
     started_at: Option<Instant>,
     was_writable: bool,
     heard_media: bool,
+    /// Datagrams are not looked into.
+    opaque: bool,
     last_packet_in: Option<Instant>,
     drops: DropCounts,
     events: VecDeque<TransportEvent>,
@@ -116,6 +121,7 @@ impl MediaTransport {
             started_at: None,
             was_writable: false,
             heard_media: false,
+            opaque: false,
             last_packet_in: None,
             drops: DropCounts::default(),
             events: VecDeque::new(),
@@ -158,6 +164,7 @@ impl MediaTransport {
     /// How other sources than the signalled one are treated.
     pub fn set_learning(&mut self, learning: Learning) {
         self.learner.set_settings(learning);
+        self.note_writable();
     }
 
     /// Uses ICE, with these credentials of ours. `lite`: we answer checks and send none. Other credentials than before belong
@@ -267,6 +274,9 @@ impl MediaTransport {
             source,
             mut packet,
         } = received;
+        if self.passes_opaque(&packet) {
+            return self.take_opaque(now, socket, source, packet, out);
+        }
         let result = match kind_of(&packet) {
             Some(Kind::Rtp) => self.open_rtp(now, socket, source, &mut packet),
             Some(Kind::Rtcp) => self.open_rtcp(now, socket, source, &mut packet),
@@ -417,7 +427,7 @@ impl MediaTransport {
         if self.ice.is_none() {
             let observation = if teaches {
                 self.learner.observe(now, socket, source)
-            } else if self.learner.permits(source) {
+            } else if self.learner.admits(now, source) {
                 Observation::Accepted
             } else {
                 Observation::Mismatch
@@ -429,6 +439,8 @@ impl MediaTransport {
                 }
                 Observation::Mismatch => return Err(DropReason::SourceMismatch),
             }
+            // A far end that was waited for (`NAT-wait`) can be sent to now.
+            self.note_writable();
         }
         self.last_packet_in = Some(now);
         if !std::mem::replace(&mut self.heard_media, true) {

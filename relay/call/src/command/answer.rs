@@ -7,6 +7,7 @@ use ng_protocol::{Request, Tag, reason};
 
 use crate::command::describe;
 use crate::command::offer::{described_sections, description, endpoints};
+use crate::command::options::note_echo;
 use crate::draft::{Draft, Exchange};
 use crate::error::RequestError;
 use crate::leg::{LegId, SectionId};
@@ -59,6 +60,7 @@ pub(crate) fn answer(draft: &mut Draft<'_>, request: &Request) -> Result<Exchang
     ) {
         leg.media_address = Some(address);
     }
+    note_echo(draft, request, answerer, offerer);
     draft.legs.subscriptions.answered(offerer, answerer);
     describe::write(draft, request, &source, answerer, offerer, outputs)
 }
@@ -177,8 +179,11 @@ fn accept(
     section.state = SectionState::Live;
     section.rtp_endpoint = rtp_endpoint;
     section.rtcp_endpoint = rtcp_endpoint;
+    section.way.note(&request.flags.media);
     section.mid = section.mid.take().or_else(|| said.mid.clone());
-    mux::note_answer(&mut section.mux, said);
+    if !section.is_opaque() {
+        mux::note_answer(&mut section.mux, said);
+    }
     ice::note_answer(&mut section.ice, said);
     crypto::note_answer(section, said).map_err(|e| RequestError::Crypto(e.0))?;
     section.remote = Some(said.clone());
@@ -203,8 +208,12 @@ fn settle_offerer(
     let Some(section) = draft.legs.section_mut(offerer) else {
         return Err(RequestError::Dialogue);
     };
-    section.protocol = offerer_protocol(&section.protocol, said, flags.crypto.transport_protocol)?;
-    mux::answer(&mut section.mux, accepted_mux, flags.rtcp_mux);
+    let wanted = flags.crypto.transport_protocol;
+    let protocol = offerer_protocol(&section.protocol, said, wanted)?;
+    section.set_protocol(protocol);
+    if !section.is_opaque() {
+        mux::answer(&mut section.mux, accepted_mux, flags.rtcp_mux);
+    }
     ice::answer(section, &flags.ice);
     let warning = crypto::answer(section, &flags.crypto, passive_by_default, rng)
         .map_err(|e| RequestError::Crypto(e.0))?;
@@ -226,6 +235,7 @@ fn offerer_protocol(
     wanted: Option<TransportProtocol>,
 ) -> Result<Protocol, RequestError> {
     let named = match wanted {
+        _ if offered.is_opaque() => return Ok(offered.clone()),
         None | Some(TransportProtocol::Udptl) => return Ok(offered.clone()),
         Some(TransportProtocol::Accept) => said.protocol.clone(),
         Some(wanted) => Protocol::Rtp(RtpProfile {

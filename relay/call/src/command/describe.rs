@@ -23,12 +23,21 @@ use crate::section::MediaSection;
 /// How RTCP is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum RtcpForm {
+    /// Not at all: the transport is not RTP.
+    Absent,
     /// A port of its own.
     Separate,
     /// rtcp-mux, with the port to use if it is refused.
     MuxWithFallback,
     /// rtcp-mux.
     Mux,
+}
+
+impl RtcpForm {
+    /// Whether RTCP has, or may fall back on, a port of its own.
+    fn has_own_port(self) -> bool {
+        matches!(self, Self::Separate | Self::MuxWithFallback)
+    }
 }
 
 /// A section as it is offered to its party, with what passes through from the sender.
@@ -52,7 +61,7 @@ pub(crate) fn offered(
     if section.is_secure() {
         output.crypto = crypto_texts(request, section);
     }
-    output.ice = ice(draft, request, id, rtcp != RtcpForm::Mux, usize::MAX);
+    output.ice = ice(draft, request, id, rtcp.has_own_port(), usize::MAX);
     output
 }
 
@@ -64,6 +73,7 @@ pub(crate) fn answered(
     answerer: &RemoteMedia,
 ) -> SectionOutput {
     let rtcp = match draft.section(id) {
+        Some(section) if section.is_opaque() => RtcpForm::Absent,
         Some(section) if section.mux.in_use => RtcpForm::Mux,
         _ => RtcpForm::Separate,
     };
@@ -85,7 +95,7 @@ pub(crate) fn answered(
     } else if section.sdes.in_use() {
         output.crypto = crypto_texts(request, section);
     }
-    output.ice = ice(draft, request, id, rtcp != RtcpForm::Mux, 2);
+    output.ice = ice(draft, request, id, rtcp.has_own_port(), 2);
     output
 }
 
@@ -99,7 +109,7 @@ fn common(
 ) -> SectionOutput {
     let flags = &request.flags.sdp;
     let mut output = foreign(other);
-    output.rtcp_mux = rtcp != RtcpForm::Separate;
+    output.rtcp_mux = matches!(rtcp, RtcpForm::Mux | RtcpForm::MuxWithFallback);
     let Some((section, leg)) = draft.section(id).zip(draft.legs.get(id.leg)) else {
         return output;
     };
@@ -129,7 +139,8 @@ fn common(
             .first()
             .map_or(output.port, |socket| socket.address.port()),
     };
-    output.rtcp = (!flags.no_rtcp_attribute).then_some(RtcpAttribute {
+    let wanted = rtcp != RtcpForm::Absent && !flags.no_rtcp_attribute;
+    output.rtcp = wanted.then_some(RtcpAttribute {
         port: rtcp_port,
         address: flags.full_rtcp_attribute.then_some(output.connection),
     });

@@ -3,15 +3,17 @@
 //!
 //! Nothing that is in use changes here: keys, ICE and addresses of a running call take effect with the `answer`.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 
-use ng_protocol::flags::{AddressFamily, Dtls, TransportProtocol};
+use ng_protocol::flags::{Dtls, TransportProtocol};
 use ng_protocol::{Request, reason};
 
 use crate::command::describe::{self, RtcpForm};
+use crate::command::options::note_options;
 use crate::draft::{Draft, Exchange};
 use crate::error::RequestError;
 use crate::leg::{LegId, SectionId};
+use crate::negotiate::codecs::CodecOffer;
 use crate::negotiate::mux::MuxOffer;
 use crate::negotiate::{codecs, crypto, ice, mux};
 use crate::placement::Need;
@@ -158,55 +160,6 @@ fn partner_of_branch(draft: &Draft<'_>, sender: LegId, request: &Request) -> Opt
     draft.legs.subscriptions.current(sender)
 }
 
-/// Takes note of what a request says about the two parties themselves.
-fn note_options(
-    draft: &mut Draft<'_>,
-    request: &Request,
-    sender: LegId,
-    receiver: LegId,
-    source: &SessionDescription,
-) {
-    let addressing = &request.flags.addressing;
-    let present = |draft: &Draft<'_>, leg| draft.legs.get(leg).map(|l| l.interface.clone());
-    let (from, to) = (present(draft, sender), present(draft, receiver));
-    let from = draft.interface_name(addressing.from_interface.as_deref(), from.as_deref());
-    let to = draft.interface_name(addressing.to_interface.as_deref(), to.as_deref());
-    let family = source
-        .media
-        .iter()
-        .find_map(|m| m.connection())
-        .or_else(|| source.connection())
-        .map(|c| family_of(c.address));
-    if let Some(leg) = draft.legs.get_mut(sender) {
-        leg.interface = from;
-        leg.family = leg.family.or(family);
-        leg.has_spoken = true;
-        leg.delete_at = None;
-        let selection = &request.flags.selection;
-        if let Some(label) = selection.set_label.as_ref().or(selection.label.as_ref()) {
-            leg.label = Some(label.clone());
-        }
-        if selection.metadata.is_some() {
-            leg.metadata = selection.metadata.clone();
-        }
-        leg.bundle_accepted = request.flags.sdp.bundle.accept && !request.flags.sdp.bundle.reject;
-    }
-    if let Some(leg) = draft.legs.get_mut(receiver) {
-        leg.interface = to;
-        leg.family = addressing.address_family.or(leg.family).or(family);
-        leg.media_address = addressing.media_address.or(leg.media_address);
-        leg.delete_at = None;
-    }
-}
-
-fn family_of(address: IpAddr) -> AddressFamily {
-    if address.is_ipv4() {
-        AddressFamily::Ip4
-    } else {
-        AddressFamily::Ip6
-    }
-}
-
 /// Where a party wants RTP and RTCP, after `SIP-source-address`.
 pub(crate) fn endpoints(
     draft: &Draft<'_>,
@@ -249,17 +202,12 @@ fn offer_section(
     if let Some(section) = draft.section_mut(receiver) {
         section.hidden = hidden;
     }
-    if remote.is_rejected() || hidden || remote.protocol.is_relayed_udp() {
-        if remote.protocol.is_relayed_udp() && !remote.is_rejected() {
-            draft.warnings.push(format!(
-                "m={} {} is not relayed and therefore refused",
-                remote.kind, remote.protocol
-            ));
-        }
+    if remote.is_rejected() || hidden {
         refuse(draft, (sender, receiver), &remote);
         return Ok((!hidden).then(|| describe::rejected(draft, receiver, &remote)));
     }
-    if remote.protocol.rtp().is_none() {
+    let opaque = remote.protocol.is_opaque();
+    if remote.protocol.rtp().is_none() && !opaque {
         return Ok(Some(pass_foreign(draft, (sender, receiver), remote)));
     }
     let (rtp_endpoint, rtcp_endpoint) = endpoints(draft, request, &remote);
@@ -271,8 +219,16 @@ fn offer_section(
         return Err(RequestError::NoAddress(sender.index + 1));
     }
     crypto::check_offer(&remote).map_err(|e| RequestError::Crypto(e.0))?;
-    let offered =
-        codecs::offer(&remote.codecs, &flags.codec).map_err(|e| RequestError::Codec(e.0))?;
+    let offered = if opaque {
+        CodecOffer::default()
+    } else {
+        let before = draft.section(receiver).map_or(&[][..], |s| &s.told);
+        codecs::offer(&remote.codecs, before, &flags.codec).map_err(|e| RequestError::Codec(e.0))?
+    };
+    if offered.refused {
+        refuse(draft, (sender, receiver), &remote);
+        return Ok(Some(describe::rejected(draft, receiver, &remote)));
+    }
     draft.warnings.extend(offered.warning);
 
     note_sender(
@@ -300,14 +256,12 @@ fn offer_section(
         return Err(RequestError::Dialogue);
     };
     let in_use = section.is_live() && section.remote.is_some();
-    let present = if in_use {
-        &section.protocol
-    } else {
-        &remote.protocol
-    };
+    let present = section.profile.filter(|_| in_use).map(Protocol::Rtp);
+    let wanted = flags.crypto.transport_protocol;
+    let protocol = receiver_protocol(&remote.protocol, present, wanted);
     section.kind.clone_from(&remote.kind);
     section.state = SectionState::Live;
-    section.protocol = receiver_protocol(present, flags.crypto.transport_protocol);
+    section.set_protocol(protocol);
     if section.mid.is_none() {
         section.mid = remote.mid.clone().or_else(|| {
             flags
@@ -319,7 +273,11 @@ fn offer_section(
     section.ptime_ms = flags.codec.ptime_ms.or(section.ptime_ms);
     section.told.clone_from(&offered.formats);
     section.we_answered = false;
-    let mux_offer = mux::offer(&mut section.mux, remote.rtcp_mux, flags.rtcp_mux);
+    let mux_offer = if opaque {
+        MuxOffer::None
+    } else {
+        mux::offer(&mut section.mux, remote.rtcp_mux, flags.rtcp_mux)
+    };
     let reset = flags.media.reset;
     let has_ice = ice::offer(
         &mut section.ice,
@@ -338,6 +296,7 @@ fn offer_section(
         },
     )?;
     let rtcp = match mux_offer {
+        _ if opaque => RtcpForm::Absent,
         MuxOffer::None => RtcpForm::Separate,
         MuxOffer::WithFallback => RtcpForm::MuxWithFallback,
         MuxOffer::Only => RtcpForm::Mux,
@@ -360,10 +319,11 @@ fn note_sender(
     if let Some(section) = draft.legs.section_mut(sender) {
         section.kind.clone_from(&remote.kind);
         section.state = SectionState::Live;
-        section.protocol = remote.protocol.clone();
+        section.set_protocol(remote.protocol.clone());
         section.mid = remote.mid.clone().or(section.mid.take());
         section.rtp_endpoint = rtp_endpoint;
         section.rtcp_endpoint = rtcp_endpoint;
+        section.way.note(&flags.media);
         section.ptime_ms = flags.codec.ptime_reverse_ms.or(section.ptime_ms);
         // `DTLS-reverse` is the word of rtpengine 10.5 for what later versions call `DTLS` here.
         section.dtls.passive_wanted = match flags.crypto.dtls_reverse.or(flags.crypto.dtls) {
@@ -371,14 +331,24 @@ fn note_sender(
             Some(Dtls::Active) => false,
             _ => section.dtls.passive_wanted,
         };
-        mux::note_offer(&mut section.mux, remote, flags.rtcp_mux);
+        if !section.is_opaque() {
+            mux::note_offer(&mut section.mux, remote, flags.rtcp_mux);
+        }
         ice::note_offer(section, remote, &flags.ice, rng);
         section.remote = Some(remote.clone());
     }
 }
 
 /// The transport towards the receiver: what the operator wants, else the one that is in use with it, else the sender's.
-fn receiver_protocol(present: &Protocol, wanted: Option<TransportProtocol>) -> Protocol {
+/// What is not RTP is passed on as it is.
+fn receiver_protocol(
+    offered: &Protocol,
+    present: Option<Protocol>,
+    wanted: Option<TransportProtocol>,
+) -> Protocol {
+    if offered.is_opaque() {
+        return offered.clone();
+    }
     match wanted {
         Some(TransportProtocol::RtpAvp) => Protocol::Rtp(RtpProfile::AVP),
         Some(TransportProtocol::RtpAvpf) => Protocol::Rtp(RtpProfile::AVPF),
@@ -386,7 +356,9 @@ fn receiver_protocol(present: &Protocol, wanted: Option<TransportProtocol>) -> P
         Some(TransportProtocol::RtpSavpf) => Protocol::Rtp(RtpProfile::SAVPF),
         Some(TransportProtocol::UdpTlsRtpSavp) => Protocol::Rtp(RtpProfile::DTLS_SAVP),
         Some(TransportProtocol::UdpTlsRtpSavpf) => Protocol::Rtp(RtpProfile::DTLS_SAVPF),
-        Some(TransportProtocol::Udptl | TransportProtocol::Accept) | None => present.clone(),
+        Some(TransportProtocol::Udptl | TransportProtocol::Accept) | None => {
+            present.unwrap_or_else(|| offered.clone())
+        }
     }
 }
 

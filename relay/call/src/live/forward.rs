@@ -65,6 +65,12 @@ impl Live {
                 self.forward_rtcp(now, position, packet, out);
                 Arrival::Media(position)
             }
+            Incoming::Datagram(packet) => {
+                live.last_rtp = Some(now);
+                live.rtp_in.add(packet.len());
+                self.forward_datagram(position, packet, out);
+                Arrival::Media(position)
+            }
             Incoming::Consumed => Arrival::Other(position),
             Incoming::Dropped(reason) => {
                 live.count_drop(reason);
@@ -92,6 +98,11 @@ impl Live {
             && let Some(event) = header.payload(&packet).and_then(TelephoneEvent::parse)
         {
             live.keypad.note(&header, event, clock, &mut live.pressed);
+        }
+        if self.drop_traffic {
+            live.count_drop(DropReason::NotWanted);
+            out.recycle(packet);
+            return;
         }
 
         let mut paths = std::mem::take(&mut live.paths);

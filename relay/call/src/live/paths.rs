@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::Live;
 use crate::command::describe::speaks_with_own_ssrc;
-use crate::leg::{Legs, SectionId};
+use crate::leg::{Echo, LegId, Legs, SectionId};
 use crate::path::{Format, ForwardPath, Unknown};
 use crate::restriction::Restriction;
 use crate::sdp::PayloadFormat;
@@ -31,12 +31,12 @@ pub(super) struct Plan {
 }
 
 impl Live {
-    /// One path from every section to each section that hears it.
-    pub(crate) fn compile(&mut self, legs: &Legs) {
+    /// One path from every section to each section that hears it. Unless the exchange is `settled`, paths that are in use stay.
+    pub(crate) fn compile(&mut self, legs: &Legs, settled: bool) {
         let ids: Vec<SectionId> = self.sections.iter().map(|live| live.id).collect();
         for live in &mut self.sections {
             let mut before = std::mem::take(&mut live.paths);
-            for listener in legs.subscriptions.partners(live.id.leg) {
+            for listener in listeners(legs, live.id.leg) {
                 let to = SectionId {
                     leg: listener,
                     ..live.id
@@ -44,7 +44,13 @@ impl Live {
                 let Some(position) = ids.iter().position(|&id| id == to) else {
                     continue;
                 };
-                if !legs.subscriptions.hears(listener, live.id.leg) {
+                let present = before.iter().position(|path| path.plan.to == to);
+                if let Some(at) = present.filter(|_| !settled) {
+                    live.paths.push(Path {
+                        to: position,
+                        restriction: legs.restrictions.of_flow(live.id.leg, listener),
+                        ..before.swap_remove(at)
+                    });
                     continue;
                 }
                 let Some(plan) = plan(legs, live.id, to) else {
@@ -67,6 +73,23 @@ impl Live {
                     program,
                 });
             }
+        }
+    }
+}
+
+/// Who hears a leg: its partners, or in an echo test itself.
+fn listeners(legs: &Legs, speaker: LegId) -> Vec<LegId> {
+    let echo = |leg| legs.get(leg).and_then(|leg| leg.echo);
+    match echo(speaker) {
+        Some(Echo::Back) => vec![speaker],
+        Some(Echo::Nowhere) => Vec::new(),
+        None => {
+            let hears = |&listener: &LegId| legs.subscriptions.hears(listener, speaker);
+            let partners = legs.subscriptions.partners(speaker).into_iter();
+            partners
+                .filter(hears)
+                .filter(|&listener| echo(listener).is_none())
+                .collect()
         }
     }
 }

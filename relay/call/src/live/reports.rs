@@ -154,7 +154,7 @@ impl LiveSection {
 
     /// The leg was answered: our own reports begin, if it is one that must not fall silent.
     pub(super) fn schedule_reports(&mut self, now: Instant) {
-        if self.fills && self.wants {
+        if self.fills && self.wants && !self.opaque {
             self.report_at.get_or_insert(now + FIRST);
         } else {
             self.report_at = None;

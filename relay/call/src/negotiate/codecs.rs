@@ -8,20 +8,26 @@ use ng_protocol::flags::{CodecFlags, CodecSpec};
 use crate::sdp::PayloadFormat;
 
 /// What became of a list of codecs.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CodecOffer {
     /// What the receiver is offered.
     pub formats: Vec<PayloadFormat>,
     /// Something the operator should know.
     pub warning: Option<String>,
+    /// Nothing is left and the operator wants the section refused then (`allow-no-codec-media`).
+    pub refused: bool,
 }
 
 /// Why there are no codecs to offer or to answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NoCommonCodec(pub String);
 
-/// The codecs for the receiver of an offer.
-pub fn offer(received: &[PayloadFormat], flags: &CodecFlags) -> Result<CodecOffer, NoCommonCodec> {
+/// The codecs for the receiver of an offer, who was told `before` in an earlier one.
+pub fn offer(
+    received: &[PayloadFormat],
+    before: &[PayloadFormat],
+    flags: &CodecFlags,
+) -> Result<CodecOffer, NoCommonCodec> {
     let considered: Vec<PayloadFormat> = received
         .iter()
         .filter(|f| !names(&flags.ignore, f))
@@ -29,7 +35,8 @@ pub fn offer(received: &[PayloadFormat], flags: &CodecFlags) -> Result<CodecOffe
         .collect();
     let mut formats = strip(&considered, flags);
     let mut warning = None;
-    if formats.is_empty() && !considered.is_empty() && flags.transcode.is_empty() {
+    let refusable = flags.allow_no_codec_media && flags.transcode.is_empty();
+    if formats.is_empty() && !considered.is_empty() && flags.transcode.is_empty() && !refusable {
         warning = Some(format!(
             "codec-strip removes every codec of {}; the list is left as it was",
             list(&considered)
@@ -38,6 +45,18 @@ pub fn offer(received: &[PayloadFormat], flags: &CodecFlags) -> Result<CodecOffe
     }
     formats.retain(|f| !masked(f, flags));
     add(&mut formats, received, &flags.transcode);
+    if refusable && !formats.iter().any(PayloadFormat::is_speech) {
+        return Ok(CodecOffer {
+            refused: true,
+            ..CodecOffer::default()
+        });
+    }
+    if flags.static_codecs && !before.is_empty() {
+        formats = before.to_vec();
+    } else if flags.reuse_codecs {
+        let place = |f: &PayloadFormat| before.iter().position(|b| b.same_encoding(f));
+        formats.sort_by_key(|f| place(f).unwrap_or(usize::MAX));
+    }
     let usable = formats
         .iter()
         .any(|f| f.is_speech() && received.iter().any(|r| r.same_encoding(f)));
@@ -48,7 +67,11 @@ pub fn offer(received: &[PayloadFormat], flags: &CodecFlags) -> Result<CodecOffe
             list(&formats)
         )));
     }
-    Ok(CodecOffer { formats, warning })
+    Ok(CodecOffer {
+        formats,
+        warning,
+        refused: false,
+    })
 }
 
 /// What `strip` leaves, in the order that `offer` asks for.
@@ -150,12 +173,16 @@ pub fn answer(
     answered: &[PayloadFormat],
     flags: &CodecFlags,
 ) -> Result<Vec<PayloadFormat>, NoCommonCodec> {
-    let stripped = strip(answered, flags);
-    let considered = if stripped.is_empty() {
-        answered
-    } else {
-        &stripped
-    };
+    let heard: Vec<PayloadFormat> = answered
+        .iter()
+        .filter(|f| !names(&flags.ignore, f))
+        .cloned()
+        .collect();
+    let stripped = strip(&heard, flags);
+    let considered = [&stripped, &heard]
+        .into_iter()
+        .find(|list| !list.is_empty());
+    let considered = considered.map_or(answered, Vec::as_slice);
     let mut formats: Vec<PayloadFormat> = Vec::new();
     for theirs in considered {
         // A number without a name means what that number meant in our offer.
@@ -249,14 +276,14 @@ mod tests {
             ..CodecFlags::default()
         };
         assert_eq!(
-            numbers(&offer(&pbx(), &flags).unwrap().formats),
+            numbers(&offer(&pbx(), &[], &flags).unwrap().formats),
             [8, 96, 101]
         );
         let flags = CodecFlags {
             strip: vec![spec("all")],
             ..CodecFlags::default()
         };
-        let offered = offer(&pbx(), &flags).unwrap();
+        let offered = offer(&pbx(), &[], &flags).unwrap();
         assert_eq!(offered.formats, pbx());
         assert!(offered.warning.unwrap().contains("codec-strip"));
     }
@@ -268,7 +295,10 @@ mod tests {
             offer: vec![spec("opus"), spec("PCMA")],
             ..CodecFlags::default()
         };
-        assert_eq!(numbers(&offer(&pbx(), &flags).unwrap().formats), [96, 8]);
+        assert_eq!(
+            numbers(&offer(&pbx(), &[], &flags).unwrap().formats),
+            [96, 8]
+        );
     }
 
     #[test]
@@ -278,7 +308,7 @@ mod tests {
             transcode: vec![spec("opus"), spec("telephone-event")],
             ..CodecFlags::default()
         };
-        let offered = offer(&pbx(), &flags).unwrap().formats;
+        let offered = offer(&pbx(), &[], &flags).unwrap().formats;
         assert_eq!(numbers(&offered), [96, 101]);
         assert_eq!(offered[1].clock_rate, 8000);
     }
@@ -290,7 +320,7 @@ mod tests {
             transcode: vec![spec("opus")],
             ..CodecFlags::default()
         };
-        let NoCommonCodec(why) = offer(&pbx()[..2], &flags).unwrap_err();
+        let NoCommonCodec(why) = offer(&pbx()[..2], &[], &flags).unwrap_err();
         assert!(
             why.contains("PCMU/8000") && why.contains("opus/48000/2"),
             "{why}"
@@ -304,7 +334,7 @@ mod tests {
             ..CodecFlags::default()
         };
         let received = [format(0, "PCMU/8000"), format(101, "telephone-event/8000")];
-        let offered = offer(&received, &flags).unwrap().formats;
+        let offered = offer(&received, &[], &flags).unwrap().formats;
         assert_eq!(numbers(&offered), [0, 96, 9, 101]);
         assert_eq!(offered[1].fmtp.as_deref(), Some("useinbandfec=1"));
     }

@@ -86,9 +86,14 @@ impl Protocol {
         self.rtp().is_some_and(|p| p.secure)
     }
 
-    /// Whether the media is a datagram protocol that a relay can pass on without understanding it (`udptl`).
-    pub fn is_relayed_udp(&self) -> bool {
-        matches!(self, Self::Other(name) if name.eq_ignore_ascii_case("udptl"))
+    /// Whether the media is a datagram protocol that a relay passes on without understanding it: `udptl` (ITU-T T.38), and
+    /// whatever names UDP as its lowest layer (`UDP/BFCP`, `UDP/DTLS/SCTP`).
+    pub fn is_opaque(&self) -> bool {
+        let Self::Other(name) = self else {
+            return false;
+        };
+        let layer = name.split('/').next().unwrap_or_default();
+        layer.eq_ignore_ascii_case("udptl") || layer.eq_ignore_ascii_case("udp")
     }
 }
 
@@ -116,6 +121,17 @@ mod tests {
             "TCP/MSRP",
         ] {
             assert_eq!(Protocol::parse(name).to_string(), name);
+        }
+        for (name, opaque) in [
+            ("udptl", true),
+            ("UDPTL", true),
+            ("UDP/DTLS/SCTP", true),
+            ("UDP/BFCP", true),
+            ("UDP/TLS/RTP/SAVPF", false),
+            ("TCP/MSRP", false),
+            ("TCP/TLS/BFCP", false),
+        ] {
+            assert_eq!(Protocol::parse(name).is_opaque(), opaque, "{name}");
         }
         assert_eq!(
             Protocol::parse("rtp/savpf"),

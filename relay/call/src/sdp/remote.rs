@@ -225,7 +225,10 @@ impl RemoteMedia {
             crypto: media.attributes("crypto").map(str::to_owned).collect(),
             bundled,
             bundle_only: media.attribute("bundle-only").is_some(),
-            other: other_attributes(&media.lines),
+            other: match Protocol::parse(&media.protocol) {
+                Protocol::Rtp(_) => other_attributes(&media.lines),
+                Protocol::Other(_) => attributes_end_to_end(&media.lines),
+            },
         })
     }
 
@@ -271,6 +274,20 @@ pub fn other_attributes(lines: &[Line]) -> Vec<String> {
     lines
         .iter()
         .filter(|line| line.attribute().is_some_and(|(name, _)| !is_consumed(name)))
+        .map(|line| line.value.clone())
+        .collect()
+}
+
+/// The attributes of a transport that is not ours to end: who connects, and with which certificate, is between the parties
+/// (RFC 4145, RFC 8122).
+fn attributes_end_to_end(lines: &[Line]) -> Vec<String> {
+    const BETWEEN_PARTIES: [&str; 4] = ["setup", "connection", "fingerprint", "tls-id"];
+    let passes = |name: &str| {
+        !is_consumed(name) || BETWEEN_PARTIES.iter().any(|b| b.eq_ignore_ascii_case(name))
+    };
+    lines
+        .iter()
+        .filter(|line| line.attribute().is_some_and(|(name, _)| passes(name)))
         .map(|line| line.value.clone())
         .collect()
 }

@@ -8,8 +8,11 @@
 mod examples;
 mod exchange;
 mod exchanges;
+mod fax;
 mod masked;
 mod media;
+mod media_path;
+mod pair;
 mod recorded;
 mod restrict;
 mod support;

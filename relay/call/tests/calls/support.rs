@@ -68,6 +68,8 @@ pub(crate) struct Ports {
     pub(crate) open: BTreeMap<SocketId, SocketAddr>,
     /// How many more ports there are; `None` for no limit.
     pub(crate) left: Option<usize>,
+    /// How they were marked.
+    pub(crate) tos: BTreeMap<SocketId, Option<u8>>,
 }
 
 impl PortLeaser for Ports {
@@ -97,6 +99,10 @@ impl PortLeaser for Ports {
             leased
         });
         Ok(opened.collect())
+    }
+
+    fn set_tos(&mut self, socket: SocketId, tos: Option<u8>) {
+        self.tos.insert(socket, tos);
     }
 
     fn release(&mut self, socket: SocketId) {
@@ -129,6 +135,12 @@ impl Desk {
             ports: Ports::default(),
             call: Call::new("call".into(), Arc::new(config), now, 7),
         }
+    }
+
+    /// Another call on the same machine.
+    pub(crate) fn reseed(&mut self, seed: u64) {
+        let config = Arc::new(self.call.config().clone());
+        self.call = Call::new("call".into(), config, self.now, seed);
     }
 
     /// `priv` with 192.0.2.1, `pub` with 203.0.113.1 and 2001:db8::1.

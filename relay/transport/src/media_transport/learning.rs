@@ -34,7 +34,12 @@ pub struct Learning {
     pub media_handover: bool,
     /// The far end sends from another address than it receives on: learn for filtering, send to the signalled address.
     pub asymmetric: bool,
+    /// Send nothing before something came: what goes out first could make a NAT shut its door.
+    pub await_source: bool,
 }
+
+/// While the far end was heard within this time, what strangers send beside it cannot be the same stream.
+const ALIVE: Duration = Duration::from_secs(2);
 
 /// How well a source fits what was signalled; later is better.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -70,6 +75,8 @@ pub(super) struct SourceLearner {
     /// Of the learned source; `None` when the next packet may move it whatever it is.
     plausibility: Option<Plausibility>,
     is_fixed: bool,
+    /// When the learned source was last heard.
+    heard_at: Option<Instant>,
 }
 
 impl SourceLearner {
@@ -82,6 +89,7 @@ impl SourceLearner {
             learned: None,
             plausibility: None,
             is_fixed: false,
+            heard_at: None,
         }
     }
 
@@ -133,6 +141,7 @@ impl SourceLearner {
             Some((socket, address)) if !self.settings.asymmetric && signalled.is_some() => {
                 Some((Some(socket), address))
             }
+            None if self.settings.await_source => None,
             _ => signalled,
         }
     }
@@ -147,8 +156,8 @@ impl SourceLearner {
         self.signalled.is_some() && self.settings.mode != LearningMode::Off && !self.is_fixed
     }
 
-    /// Whether a packet that teaches nothing (RTCP on the RTP port) may come from there.
-    pub(super) fn permits(&self, source: SocketAddr) -> bool {
+    /// Whether `strict-source` lets a packet from there in.
+    fn permits(&self, source: SocketAddr) -> bool {
         let is_off = self.settings.mode == LearningMode::Off;
         let expected = match self.learned {
             Some((_, learned)) if self.is_fixed => Some(learned),
@@ -171,12 +180,13 @@ impl SourceLearner {
         };
         if self.is_fixed {
             if self.learned == Some((socket, source)) {
+                self.heard_at = Some(now);
                 return Observation::Accepted;
             }
             if self.settings.media_handover {
-                return self.learn(socket, source);
+                return self.learn(now, socket, source);
             }
-            return if self.permits(source) {
+            return if self.admits(now, source) {
                 Observation::Accepted
             } else {
                 Observation::Mismatch
@@ -193,12 +203,12 @@ impl SourceLearner {
             }
             LearningMode::Immediate => {
                 self.is_fixed = true;
-                self.learn(socket, source)
+                self.learn(now, socket, source)
             }
             LearningMode::Delayed if in_window => Observation::Accepted,
             LearningMode::Delayed => {
                 self.is_fixed = true;
-                self.learn(socket, source)
+                self.learn(now, socket, source)
             }
             LearningMode::Heuristic => {
                 let plausibility = plausibility(source, signalled);
@@ -209,7 +219,7 @@ impl SourceLearner {
                     .is_none_or(|known| in_window && plausibility > known);
                 if is_better {
                     self.plausibility = Some(plausibility);
-                    self.learn(socket, source)
+                    self.learn(now, socket, source)
                 } else if self.permits(source) {
                     Observation::Accepted
                 } else {
@@ -219,7 +229,23 @@ impl SourceLearner {
         }
     }
 
-    fn learn(&mut self, socket: SocketId, source: SocketAddr) -> Observation {
+    /// Whether a packet that teaches nothing (RTCP on the RTP port, or anything once the source is fixed) may come from there.
+    pub(super) fn admits(&self, now: Instant, source: SocketAddr) -> bool {
+        self.permits(source) && !(self.is_fixed && self.is_stranger(now, source))
+    }
+
+    /// Whether somebody speaks into a stream whose far end is known and speaks itself. Another port of the same address may be
+    /// a NAT that has changed its mind; another address, once the far end has fallen silent, a gateway that took over.
+    fn is_stranger(&self, now: Instant, source: SocketAddr) -> bool {
+        let known = self.learned.map(|(_, address)| address.ip());
+        let alive = self
+            .heard_at
+            .is_some_and(|at| now.saturating_duration_since(at) < ALIVE);
+        alive && known.is_some_and(|known| known != source.ip())
+    }
+
+    fn learn(&mut self, now: Instant, socket: SocketId, source: SocketAddr) -> Observation {
+        self.heard_at = Some(now);
         let from = self.learned.map(|(_, address)| address).or(self.signalled);
         self.learned = Some((socket, source));
         if from == Some(source) {
@@ -319,6 +345,41 @@ mod tests {
         learner.observe(after(60), SOCKET, far);
         assert_eq!(goes_to(&learner), far);
         learner.observe(after(61), SOCKET, address("203.0.113.6:1111"));
+        assert_eq!(goes_to(&learner), far);
+    }
+
+    #[test]
+    fn a_stranger_is_not_heard_while_the_far_end_speaks() {
+        let far = address("203.0.113.5:1111");
+        let stranger = address("203.0.113.66:6666");
+        let mut learner = learner(Learning::default());
+        learner.observe(after(4), SOCKET, far);
+        assert_eq!(
+            learner.observe(after(5), SOCKET, stranger),
+            Observation::Mismatch
+        );
+        let rebound = address("203.0.113.5:2222");
+        assert_eq!(
+            learner.observe(after(5), SOCKET, rebound),
+            Observation::Accepted
+        );
+        assert_eq!(
+            learner.observe(after(7), SOCKET, stranger),
+            Observation::Accepted,
+            "a gateway that took over without a word is heard"
+        );
+        assert_eq!(goes_to(&learner), far, "and is never sent to");
+    }
+
+    #[test]
+    fn with_nat_wait_nothing_goes_out_before_something_came_in() {
+        let mut learner = learner(Learning {
+            await_source: true,
+            ..Learning::default()
+        });
+        assert_eq!(learner.destination(), None);
+        let far = address("203.0.113.5:1111");
+        learner.observe(after(1), SOCKET, far);
         assert_eq!(goes_to(&learner), far);
     }
 

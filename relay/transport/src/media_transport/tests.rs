@@ -96,6 +96,7 @@ impl Endpoint for End {
                 self.rtcp += 1;
                 out.recycle(packet);
             }
+            Incoming::Datagram(packet) => out.recycle(packet),
             Incoming::Consumed | Incoming::Dropped(_) => {}
         }
         self.collect_events();

@@ -1,0 +1,77 @@
+//! What an offer or an answer says about the two parties themselves, apart from their media: interface, address family, label,
+//! echo.
+
+use std::net::IpAddr;
+
+use ng_protocol::Request;
+use ng_protocol::flags::{AddressFamily, MediaEcho};
+
+use crate::draft::Draft;
+use crate::leg::{Echo, LegId};
+use crate::sdp::SessionDescription;
+
+/// Takes note of what a request says about the two parties themselves.
+pub(crate) fn note_options(
+    draft: &mut Draft<'_>,
+    request: &Request,
+    sender: LegId,
+    receiver: LegId,
+    source: &SessionDescription,
+) {
+    let addressing = &request.flags.addressing;
+    let from = draft.interface_of_leg(sender, addressing.from_interface.as_deref());
+    let to = draft.interface_of_leg(receiver, addressing.to_interface.as_deref());
+    let family = source
+        .media
+        .iter()
+        .find_map(|m| m.connection())
+        .or_else(|| source.connection())
+        .map(|c| family_of(c.address));
+    if let Some(leg) = draft.legs.get_mut(sender) {
+        leg.interface = from;
+        leg.family = leg.family.or(family);
+        leg.has_spoken = true;
+        leg.delete_at = None;
+        let selection = &request.flags.selection;
+        if let Some(label) = selection.set_label.as_ref().or(selection.label.as_ref()) {
+            leg.label = Some(label.clone());
+        }
+        if selection.metadata.is_some() {
+            leg.metadata = selection.metadata.clone();
+        }
+        leg.bundle_accepted = request.flags.sdp.bundle.accept && !request.flags.sdp.bundle.reject;
+    }
+    if let Some(leg) = draft.legs.get_mut(receiver) {
+        leg.interface = to;
+        leg.family = addressing.address_family.or(leg.family).or(family);
+        leg.media_address = addressing.media_address.or(leg.media_address);
+        leg.delete_at = None;
+    }
+    note_echo(draft, request, sender, receiver);
+}
+
+/// `media-echo`: `forward` sends the receiver's media back to it, `backwards` the sender's; the other party is not heard.
+pub(crate) fn note_echo(draft: &mut Draft<'_>, request: &Request, sender: LegId, receiver: LegId) {
+    let Some(wanted) = request.flags.media.media_echo else {
+        return;
+    };
+    let (of_sender, of_receiver) = match wanted {
+        MediaEcho::Blackhole => (Echo::Nowhere, Echo::Nowhere),
+        MediaEcho::Forward => (Echo::Nowhere, Echo::Back),
+        MediaEcho::Backwards => (Echo::Back, Echo::Nowhere),
+        MediaEcho::Both => (Echo::Back, Echo::Back),
+    };
+    for (leg, echo) in [(sender, of_sender), (receiver, of_receiver)] {
+        if let Some(leg) = draft.legs.get_mut(leg) {
+            leg.echo = Some(echo);
+        }
+    }
+}
+
+fn family_of(address: IpAddr) -> AddressFamily {
+    if address.is_ipv4() {
+        AddressFamily::Ip4
+    } else {
+        AddressFamily::Ip6
+    }
+}

@@ -1,0 +1,37 @@
+//! Datagrams that are no RTP: T.38 and whatever else passes as it is.
+
+use relay_packet::{Outbox, PacketBuf};
+
+use super::Live;
+
+impl Live {
+    /// Passes a datagram on, unchanged, to those who hear the section.
+    pub(super) fn forward_datagram(
+        &mut self,
+        position: usize,
+        packet: PacketBuf,
+        out: &mut Outbox,
+    ) {
+        let listeners: Vec<usize> = self.sections[position]
+            .paths
+            .iter()
+            .filter(|path| !path.restriction.blocked)
+            .map(|path| path.to)
+            .collect();
+        for listener in listeners {
+            let Some(listener) = self.sections.get_mut(listener) else {
+                continue;
+            };
+            if !listener.opaque {
+                continue;
+            }
+            let len = packet.len();
+            let copy = out.copy_of(&packet);
+            match listener.rtp.send_datagram(copy, out) {
+                Ok(()) => listener.rtp_out.add(len),
+                Err(reason) => self.sections[position].count_drop(reason),
+            }
+        }
+        out.recycle(packet);
+    }
+}
