@@ -45,13 +45,12 @@ def fill_settings(text, ports, numbers):
         text, found = re.subn(rf"(?m)^#!define {name} .*$", lambda _: f"#!define {name} {value}", text)
         assert found == 1, f"settings.cfg has no line for {name}"
 
-    lines = ["event_route[htable:mod-init] {"]
+    lines = []
     for number, (password, keys) in numbers.items():
         lines.append(f'    $sht(secret=>{number}) = "{password}";')
         lines.append(f'    $sht(keys=>{number}) = "{keys}";')
-    lines.append("}")
-    text, found = re.subn(r"(?ms)^event_route\[htable:mod-init\] \{.*?^\}$", lambda _: "\n".join(lines), text)
-    assert found == 1, "settings.cfg has no block of business numbers"
+    text, found = re.subn(r"(?ms)^    \$sht\(secret=>.*?\$sht\(keys=>.*?$", lambda _: "\n".join(lines), text)
+    assert found == 1, "settings.cfg has no example of a business number"
     return text
 
 

@@ -96,11 +96,11 @@ def fill_settings(text, ports, numbers, certificates):
         r'\[to_meta\]/etc/ssl/certs/ca-certificates\.crt': f"[to_meta]{certificates.authority}",
         r'"udp:127\.0\.0\.1:2223"': f'"udp:127.0.0.1:{ports.relay_ng}"',
     } | {rf'"{name}=s:[^"]*"': f'"{name}=s:{value}"' for name, value in values.items()}
-    lines = ["startup_route {"]
+    lines = []
     for number, (password, keys) in numbers.items():
         lines.append(f'    cache_store("local", "secret_{number}", "{password}");')
         lines.append(f'    cache_store("local", "keys_{number}", "{keys}");')
-    replacements[r"(?s)^startup_route \{.*?^\}$"] = "\n".join(lines + ["}"])
+    replacements[r'(?s)^    cache_store\("local", "secret_.*?"keys_[^\n]*$'] = "\n".join(lines)
     for pattern, replacement in replacements.items():
         text, found = re.subn(pattern, lambda _, new=replacement: new, text, flags=re.MULTILINE)
         assert found == 1, f"settings.cfg has {found} places for {pattern}"
