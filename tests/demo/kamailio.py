@@ -12,7 +12,7 @@ SCRIPTS = os.path.join(os.path.dirname(__file__), "..", "..", "kamailio-scripts"
 
 class Kamailio:
     def __init__(self, run, ports, numbers, certificates):
-        """`numbers` maps a business number to (password, DTLS or SDES)."""
+        """`numbers` maps a business number to (password, DTLS or SDES) and pairs of further settings."""
         folder = os.path.join(run, "kamailio")
         os.makedirs(folder, exist_ok=True)
         shutil.copy(os.path.join(SCRIPTS, "kamailio.cfg"), folder)
@@ -36,7 +36,7 @@ def fill_settings(text, ports, numbers):
         "META_SOURCES": '"127.0.0.0/8"',
         "PBX_LISTEN": f"udp:127.0.0.1:{ports.kamailio_udp}",
         "PBX_SIDE_ADDRESS": f"127.0.0.1:{ports.kamailio_udp}",
-        "PBX_NEXT_HOP": f"127.0.0.1:{ports.phone_sip}",
+        "PBX_NEXT_HOPS": f'"127.0.0.1:{ports.phone_sip}"',
         "PBX_SOURCES": '"127.0.0.1/32"',
         "RELAYS": f'"udp:127.0.0.1:{ports.relay_ng}"',
         "DEFAULT_NUMBER": f'"{next(iter(numbers))}"',
@@ -46,9 +46,10 @@ def fill_settings(text, ports, numbers):
         assert found == 1, f"settings.cfg has no line for {name}"
 
     lines = []
-    for number, (password, keys) in numbers.items():
-        lines.append(f'    $sht(secret=>{number}) = "{password}";')
-        lines.append(f'    $sht(keys=>{number}) = "{keys}";')
+    for number, (password, keys, *more) in numbers.items():
+        for name, value in [("secret", password), ("keys", keys), *more]:
+            written = value if isinstance(value, int) else f'"{value}"'
+            lines.append(f"    $sht({name}=>{number}) = {written};")
     text, found = re.subn(r"(?ms)^    \$sht\(secret=>.*?\$sht\(keys=>.*?$", lambda _: "\n".join(lines), text)
     assert found == 1, "settings.cfg has no example of a business number"
     return text

@@ -63,7 +63,7 @@ class OpenSips(Proxy):
     """The scripts that we ship."""
 
     def __init__(self, run, ports, numbers, certificates):
-        """`numbers` maps a business number to (password, DTLS or SDES)."""
+        """`numbers` maps a business number to (password, DTLS or SDES) and pairs of further settings."""
         folder = os.path.join(run, "opensips")
         os.makedirs(folder, exist_ok=True)
         script = read("opensips.cfg").replace('include_file "settings.cfg"',
@@ -84,7 +84,7 @@ def fill_settings(text, ports, numbers, certificates):
         "meta_next_hop": f"sip:127.0.0.1:{ports.meta_tls};transport=tls",
         "meta_sources": "127.0.0.0/8",
         "pbx_socket": udp,
-        "pbx_next_hop": f"127.0.0.1:{ports.phone_sip}",
+        "pbx_next_hops": f"127.0.0.1:{ports.phone_sip}",
         "pbx_sources": "127.0.0.1/32",
         "default_number": next(iter(numbers)),
     }
@@ -97,9 +97,9 @@ def fill_settings(text, ports, numbers, certificates):
         r'"udp:127\.0\.0\.1:2223"': f'"udp:127.0.0.1:{ports.relay_ng}"',
     } | {rf'"{name}=s:[^"]*"': f'"{name}=s:{value}"' for name, value in values.items()}
     lines = []
-    for number, (password, keys) in numbers.items():
-        lines.append(f'    cache_store("local", "secret_{number}", "{password}");')
-        lines.append(f'    cache_store("local", "keys_{number}", "{keys}");')
+    for number, (password, keys, *more) in numbers.items():
+        for name, value in [("secret", password), ("keys", keys), *more]:
+            lines.append(f'    cache_store("local", "{name}_{number}", "{value}");')
     replacements[r'(?s)^    cache_store\("local", "secret_.*?"keys_[^\n]*$'] = "\n".join(lines)
     for pattern, replacement in replacements.items():
         text, found = re.subn(pattern, lambda _, new=replacement: new, text, flags=re.MULTILINE)

@@ -26,8 +26,10 @@ from processes import free_base_port, stop_all, stop_all_at_exit  # noqa: E402
 from relay import Relay  # noqa: E402
 
 PROXY = os.environ.get("PROXY", "kamailio")
-DTLS_NUMBER, SDES_NUMBER, USER = "15550783881", "15550783882", "15551112222"
+DTLS_NUMBER, SDES_NUMBER, LIMITED_NUMBER, USER = "15550783881", "15550783882", "15550783883", "15551112222"
 NUMBERS = {DTLS_NUMBER: ("first-password", "DTLS"), SDES_NUMBER: ("second-password", "SDES")}
+# A number with three targets, the first of which never answers, and one call at a time.
+LIMITED = ("third-password", "SDES")
 
 META_SDES = """v=0
 o=- 1790000000456 2 IN IP4 127.0.0.1
@@ -93,7 +95,7 @@ class Case(unittest.TestCase):
         cls.run_folder = os.path.abspath(os.path.join(HERE, "..", "..", ".run", f"{PROXY}-{cls.__name__}"))
         shutil.rmtree(cls.run_folder, ignore_errors=True)
         os.makedirs(cls.run_folder)
-        offsets = SimpleNamespace(kamailio_udp=60, kamailio_tls=61, meta_tls=62, phone_sip=70, relay_ng=22,
+        offsets = SimpleNamespace(kamailio_udp=60, kamailio_tls=61, meta_tls=62, phone_sip=70, second_pbx=71, silent_pbx=72, relay_ng=22,
                                   relay_media=200)
         base = free_base_port(vars(offsets).values())
         cls.ports = SimpleNamespace(**{name: base + offset for name, offset in vars(offsets).items()})
@@ -103,8 +105,11 @@ class Case(unittest.TestCase):
         tandem = os.environ.get("TANDEM")
         cls.relay = Relay(cls.run_folder, "tandem" if tandem else "rtpengine",
                           os.path.abspath(tandem or shutil.which("rtpengine")), cls.ports)
+        targets = ",".join(f"127.0.0.1:{port}" for port in (cls.ports.silent_pbx, cls.ports.phone_sip,
+                                                            cls.ports.second_pbx))
+        numbers = NUMBERS | {LIMITED_NUMBER: (*LIMITED, ("pbx", targets), ("calls", 1))}
         proxy = opensips.OpenSips if PROXY == "opensips" else Kamailio
-        cls.proxy = proxy(cls.run_folder, cls.ports, NUMBERS, SimpleNamespace(
+        cls.proxy = proxy(cls.run_folder, cls.ports, numbers, SimpleNamespace(
             kamailio_chain=chain, kamailio_key=key, authority=cls.authority.certificate))
 
     @classmethod
@@ -160,7 +165,7 @@ class Case(unittest.TestCase):
         self.meta.send(first)
         challenge = self.meta.receive()
         self.assertEqual(challenge.status, 407, challenge)
-        user, password = credentials or (number, NUMBERS[number][0])
+        user, password = credentials or (number, (NUMBERS | {LIMITED_NUMBER: LIMITED})[number][0])
         # Meta's digest uri lacks ;transport=tls.
         fields = {**challenge_fields(challenge.get("Proxy-Authenticate")), "nc": "00000001", "cnonce": "abcd",
                   "uri": f"sip:+{number}@{SIP_HOST}"}
@@ -346,6 +351,61 @@ class UserInitiated(Case):
                 self.assertEqual(self.pbx.receive().method, "ACK")
                 self.assertEqual(self.meta.final().status, becomes)
                 self.assert_relay_is_empty()
+
+
+class SeveralTargets(Case):
+    def test_the_next_pbx_is_tried_and_a_silent_one_is_remembered(self):
+        second = UdpPeer(self.ports.second_pbx, self.ports.kamailio_udp)
+        self.addCleanup(second.close)
+        second.call_id = self.call_id
+        began = time.monotonic()
+        self.meta_invites(number=LIMITED_NUMBER)
+        first = self.pbx.receive(10)
+        self.assertGreater(time.monotonic() - began, 3, "the silent target was not tried")
+        self.pbx.send(first.reply(503, "Overloaded", "pbx"))
+        self.assertEqual(self.pbx.receive().method, "ACK")
+        invite = second.receive()
+        self.assertEqual(invite.body, first.body)
+        second.send(invite.reply(200, "OK", "pbx", [("Contact", f"<sip:agent@127.0.0.1:{second.port}>")], PBX_SDP))
+        answer = self.meta.final()
+        self.assertEqual(answer.status, 200)
+        self.meta.send(self.in_dialog_of_meta("ACK", 2, answer))
+        self.assertEqual(second.receive().method, "ACK")
+        self.one_call_is_enough()
+        self.meta.send(self.in_dialog_of_meta("BYE", 3, answer))
+        second.send(second.receive().reply(200, "OK"))
+        self.assertEqual(self.meta.final().status, 200)
+        self.assert_relay_is_empty()
+
+        self.new_call(f"outgoing:wacid.{token()}==")
+        began = time.monotonic()
+        self.meta_invites(number=LIMITED_NUMBER)
+        invite = self.pbx.receive()
+        self.assertLess(time.monotonic() - began, 2, "the silent target was tried again")
+        self.pbx.send(invite.reply(486, "Busy Here", "pbx"))
+        self.assertEqual(self.meta.final().status, 486)
+        self.assert_relay_is_empty()
+
+    def one_call_is_enough(self):
+        """While a call is up the number is busy, in either direction."""
+        held = self.call_id, self.meta, self.invite
+        self.pbx_invites(number=LIMITED_NUMBER)
+        self.assertEqual(self.pbx.final().first, "SIP/2.0 486 All Lines Of This Number Are Busy")
+        self.assertEqual(len(self.relay.calls()), 1)
+        self.call_id, self.meta, self.invite = held
+        self.pbx.call_id = self.call_id
+
+
+class Flood(Case):
+    def test_a_source_that_calls_too_often_is_told_to_wait_and_costs_no_port(self):
+        statuses = []
+        for _ in range(150):
+            self.pbx_invites(to="112")
+            statuses.append(self.pbx.receive(5).status)
+        self.assertIn(503, statuses)
+        self.assertIn(484, statuses)
+        self.assertLessEqual(statuses.count(484), 100)
+        self.assert_relay_is_empty()
 
 
 class BusinessInitiated(Case):
