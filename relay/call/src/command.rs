@@ -1,6 +1,7 @@
 //! One NG command a file: the story of each request from top to bottom.
 
 pub(crate) mod answer;
+pub(crate) mod bundle;
 pub(crate) mod delete;
 pub(crate) mod describe;
 pub(crate) mod offer;

@@ -51,6 +51,8 @@ pub struct Leg {
     pub sections: Vec<MediaSection>,
     /// Its bundle is to be answered with a bundle (`bundle=accept`).
     pub bundle_accepted: bool,
+    /// What it was last offered is a bundle (`bundle=offer`).
+    pub bundle_offered: bool,
     /// Whether it has sent a description.
     pub has_spoken: bool,
     /// It hears itself, or nobody (`media-echo`).
@@ -99,6 +101,7 @@ impl Leg {
             media_address: None,
             sections: Vec::new(),
             bundle_accepted: false,
+            bundle_offered: false,
             has_spoken: false,
             echo: None,
             printed: Printed::default(),

@@ -22,6 +22,7 @@ use crate::negotiate::{crypto, ice};
 use crate::section::MediaSection;
 use crate::stats::{Counter, Ingress};
 
+mod bundle;
 mod forward;
 mod keypad;
 mod notice;
@@ -30,6 +31,7 @@ mod paths;
 mod pierce;
 mod reports;
 
+use bundle::Share;
 pub(crate) use forward::Arrival;
 use keypad::{Keypad, Pressed};
 use paths::{Path, format_of};
@@ -51,6 +53,8 @@ pub(crate) struct LiveSection {
     pub(crate) rtcp: Option<MediaTransport>,
     pub(crate) egress: Egress,
     paths: Vec<Path>,
+    /// Who else is on the same port.
+    share: Share,
     /// RTCP shares the RTP port.
     mux: bool,
     /// Packets must be SRTP, whether or not there are keys yet.
@@ -107,6 +111,7 @@ impl LiveSection {
             rtcp: rtcp_transport(section, config, seed),
             egress: Egress::new(egress, seed ^ 2),
             paths: Vec::new(),
+            share: Share::default(),
             mux: false,
             secure: section.is_secure(),
             opaque: false,
@@ -197,7 +202,9 @@ impl LiveSection {
         };
         let changed = self.applied.as_ref() != Some(&applied);
         let endpoints = [applied.rtp, applied.rtcp];
-        for (transport, endpoint) in self.transports().zip(endpoints) {
+        // What shares another's port has no transport to tell.
+        let own = usize::from(section.carrier.is_none()) * 2;
+        for (transport, endpoint) in self.transports().zip(endpoints).take(own) {
             transport.set_learning(Learning {
                 asymmetric: section.way.asymmetric,
                 await_source: section.way.waits,
@@ -258,12 +265,12 @@ impl LiveSection {
         self.rtp_out.bytes += after.octets - before.octets;
     }
 
-    fn poll_timeout(&self) -> Option<Instant> {
+    fn poll_timeout(&self, sink: &MediaTransport) -> Option<Instant> {
         let rtcp = self.rtcp.as_ref().and_then(MediaTransport::poll_timeout);
         [
             self.rtp.poll_timeout(),
             rtcp,
-            self.egress.poll_timeout(&self.rtp),
+            self.egress.poll_timeout(sink),
             self.report_at,
             self.pierce_at,
             self.silence_at(),
@@ -298,7 +305,8 @@ impl Live {
         let mut before: Vec<LiveSection> = std::mem::take(&mut self.sections);
         for leg in legs.iter() {
             for (index, section) in leg.sections.iter().enumerate() {
-                if !section.is_live() || section.ports.rtp.is_empty() {
+                let has_port = !section.ports.rtp.is_empty() || section.carrier.is_some();
+                if !section.is_live() || !has_port {
                     continue;
                 }
                 let id = SectionId { leg: leg.id, index };
@@ -315,6 +323,7 @@ impl Live {
             }
         }
         self.index_sockets();
+        self.link(legs);
         self.compile(legs, settled);
     }
 
@@ -376,19 +385,19 @@ impl Live {
                 transport.handle_timeout(now, out);
             }
         }
-        let before = live.egress.stats();
-        live.egress.handle_timeout(now, &mut live.rtp, out);
-        live.count_sent(&before);
-        live.report(now, config, out);
         live.pierce(now, out);
+        let report = live.report(now, config, out);
+        self.speak(now, position, out);
+        if let Some(report) = report {
+            // What cannot be sent now is tried again soon.
+            let _counted_by_the_transport = self.send_rtcp(now, position, report, out);
+        }
     }
 
     /// When the first section wants to be called.
     pub(crate) fn poll_timeout(&self) -> Option<Instant> {
-        self.sections
-            .iter()
-            .filter_map(LiveSection::poll_timeout)
-            .min()
+        let due = |live: &LiveSection| live.poll_timeout(self.transport(live).unwrap_or(&live.rtp));
+        self.sections.iter().filter_map(due).min()
     }
 
     /// The `at`th section that hears the one with this position.

@@ -5,6 +5,7 @@
 //! Nothing here knows a call, a port pool or a flag.
 
 pub mod attribute;
+pub mod bundle;
 pub mod codec;
 pub mod description;
 pub mod parse;

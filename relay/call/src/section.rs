@@ -34,6 +34,10 @@ pub struct MediaSection {
     pub rtcp_endpoint: Option<SocketAddr>,
     /// Our ports towards the party.
     pub ports: SectionPorts,
+    /// The section of the same party whose port and transport this one shares (BUNDLE, RFC 9143), by its index.
+    pub carrier: Option<usize>,
+    /// Offered on that port and no other (`a=bundle-only`), and not answered yet.
+    pub bundle_only: bool,
     /// The `a=mid` that the party knows.
     pub mid: Option<String>,
     /// rtcp-mux.
@@ -207,6 +211,8 @@ impl MediaSection {
             rtp_endpoint: None,
             rtcp_endpoint: None,
             ports: SectionPorts::default(),
+            carrier: None,
+            bundle_only: false,
             mid: None,
             mux: MuxState::default(),
             ice: IceState::default(),

@@ -142,7 +142,9 @@ fn answer_section(
     };
     match (section.state, said) {
         (SectionState::Foreign, Some(said)) => return Ok(Some(describe::foreign(said))),
-        (SectionState::Live, Some(said)) if !said.is_rejected() => {
+        (SectionState::Live, Some(said))
+            if !said.is_rejected() && is_at_home(draft, answerer, said) =>
+        {
             accept(draft, request, (offerer, answerer), said)?;
             let ids = (offerer, answerer);
             return settle_offerer(draft, request, ids, said).map(Some);
@@ -161,6 +163,13 @@ fn answer_section(
     Ok(Some(output))
 }
 
+/// Whether an accepted section has a port: one that was offered on a bundle alone has none outside of it.
+fn is_at_home(draft: &Draft<'_>, answerer: SectionId, said: &RemoteMedia) -> bool {
+    let section = draft.section(answerer);
+    let bundle_only = section.is_some_and(|section| section.bundle_only);
+    !bundle_only || (said.bundled && draft.carrier_of(answerer).is_some())
+}
+
 /// Settles everything with the party that answered.
 fn accept(
     draft: &mut Draft<'_>,
@@ -173,6 +182,13 @@ fn accept(
     if said.address.is_none() && rtp_endpoint.is_none() && !has_candidates {
         return Err(RequestError::NoAddress(answerer.index + 1));
     }
+    let offered_bundle = draft
+        .legs
+        .get(answerer.leg)
+        .is_some_and(|leg| leg.bundle_offered);
+    let carrier = draft
+        .carrier_of(answerer)
+        .filter(|_| offered_bundle && said.bundled && said.protocol.rtp().is_some());
     let Some(section) = draft.section_mut(answerer) else {
         return Err(RequestError::Dialogue);
     };
@@ -184,6 +200,12 @@ fn accept(
     if !section.is_opaque() {
         mux::note_answer(&mut section.mux, said);
     }
+    if let Some(carrier) = carrier {
+        section.remote = Some(said.clone());
+        draft.ride(answerer, carrier);
+        return Ok(());
+    }
+    section.carrier = None;
     ice::note_answer(&mut section.ice, said);
     crypto::note_answer(section, said).map_err(|e| RequestError::Crypto(e.0))?;
     section.remote = Some(said.clone());
@@ -204,6 +226,17 @@ fn settle_offerer(
         .map(|s| (s.mux.in_use, s.told.clone()))
         .unwrap_or_default();
     let passive_by_default = draft.config.dtls_passive;
+    let carrier = draft.carrier_of(offerer).filter(|_| {
+        let leg = draft.legs.get(offerer.leg);
+        let remote = draft.section(offerer).and_then(|s| s.remote.as_ref());
+        leg.is_some_and(|leg| leg.bundle_accepted)
+            && remote.is_some_and(|r| r.bundled && r.protocol.rtp().is_some())
+    });
+    let bundles = draft.bundles(offerer.leg);
+    match carrier {
+        Some(carrier) => draft.ride(offerer, carrier),
+        None => draft.live_alone(offerer)?,
+    }
     let rng = &mut draft.rng;
     let Some(section) = draft.legs.section_mut(offerer) else {
         return Err(RequestError::Dialogue);
@@ -212,11 +245,17 @@ fn settle_offerer(
     let protocol = offerer_protocol(&section.protocol, said, wanted)?;
     section.set_protocol(protocol);
     if !section.is_opaque() {
-        mux::answer(&mut section.mux, accepted_mux, flags.rtcp_mux);
+        let mut wanted = flags.rtcp_mux;
+        wanted.accept |= bundles;
+        mux::answer(&mut section.mux, accepted_mux, wanted);
     }
-    ice::answer(section, &flags.ice);
-    let warning = crypto::answer(section, &flags.crypto, passive_by_default, rng)
-        .map_err(|e| RequestError::Crypto(e.0))?;
+    let warning = if section.carrier.is_some() {
+        None
+    } else {
+        ice::answer(section, &flags.ice);
+        crypto::answer(section, &flags.crypto, passive_by_default, rng)
+            .map_err(|e| RequestError::Crypto(e.0))?
+    };
     let offered = section.remote.iter().flat_map(|r| r.codecs.clone());
     let offered: Vec<_> = offered.collect();
     section.told = codecs::answer(&offered, &told, &said.codecs, &flags.codec)

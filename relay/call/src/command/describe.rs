@@ -9,6 +9,7 @@ use relay_transport::dtls::FingerprintHash;
 use relay_transport::ice::{Candidate, Component};
 use relay_transport::rtp::Ssrc;
 
+use crate::command::bundle;
 use crate::draft::{Draft, Exchange};
 use crate::error::RequestError;
 use crate::leg::{LegId, SectionId};
@@ -62,6 +63,14 @@ pub(crate) fn offered(
         output.crypto = crypto_texts(request, section);
     }
     output.ice = ice(draft, request, id, rtcp.has_own_port(), usize::MAX);
+    if section.carrier.is_some() {
+        bundle::leave_to_carrier(&mut output);
+        output.bundle_only = section.bundle_only;
+        if section.bundle_only {
+            // RFC 9143 §6: an answerer that knows no bundles refuses the section.
+            output.port = 0;
+        }
+    }
     output
 }
 
@@ -96,6 +105,9 @@ pub(crate) fn answered(
         output.crypto = crypto_texts(request, section);
     }
     output.ice = ice(draft, request, id, rtcp.has_own_port(), 2);
+    if section.carrier.is_some() {
+        bundle::leave_to_carrier(&mut output);
+    }
     output
 }
 
@@ -122,7 +134,8 @@ fn common(
     output.extmap_allow_mixed &= !output.extmaps.is_empty();
     output.bundle_only = false;
 
-    let primary = section.ports.primary();
+    let home = section.carrier.and_then(|index| leg.sections.get(index));
+    let primary = home.unwrap_or(section).ports.primary();
     output.port = primary.map_or(0, |socket| socket.address.port());
     let held = other.is_held_by_address() && !flags.replace.zero_address;
     if let Some(primary) = primary {
@@ -351,18 +364,6 @@ pub(crate) fn write(
     let Some(leg) = draft.legs.get_mut(receiver) else {
         return Err(RequestError::Dialogue);
     };
-    let answers = leg.sections.iter().any(|s| s.we_answered);
-    let bundle = match request.flags.sdp.bundle {
-        _ if answers => leg.bundle_accepted,
-        offered => offered.offer || offered.require,
-    };
-    let first_mid = sections
-        .iter()
-        .zip(&leg.sections)
-        .find_map(|(output, section)| {
-            let wanted = !answers || section.remote.as_ref().is_some_and(|r| r.bundled);
-            output.mid.clone().filter(|_| wanted && output.port != 0)
-        });
     let mut session = SessionOutput {
         origin: source.origin().unwrap_or_else(|| Origin {
             username: "-".into(),
@@ -376,8 +377,7 @@ pub(crate) fn write(
             .to_owned(),
         loop_mark: flags.loop_protect.then(|| draft.config.instance.clone()),
         ice_lite: leg.sections.iter().any(|s| s.ice.offered && s.ice.lite),
-        // One stream a bundle: sections have ports of their own, and an answerer may leave sections out (RFC 9143 §7.3.3).
-        bundle: first_mid.into_iter().filter(|_| bundle).collect(),
+        bundle: bundle::group(leg, &sections),
     };
     if source.origin().is_none()
         && let Some(first) = &leg.printed.first_origin

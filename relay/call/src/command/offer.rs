@@ -202,7 +202,13 @@ fn offer_section(
     if let Some(section) = draft.section_mut(receiver) {
         section.hidden = hidden;
     }
-    if remote.is_rejected() || hidden {
+    let accepts_bundle = draft
+        .legs
+        .get(sender.leg)
+        .is_some_and(|leg| leg.bundle_accepted);
+    // RFC 9143 §7.3.3: what lives on the port of a bundle alone dies without one.
+    let homeless = remote.bundle_only && !accepts_bundle;
+    if remote.is_rejected() || hidden || homeless {
         refuse(draft, (sender, receiver), &remote);
         return Ok((!hidden).then(|| describe::rejected(draft, receiver, &remote)));
     }
@@ -242,14 +248,28 @@ fn offer_section(
         .section(sender)
         .is_some_and(|s| mux::is_settled(&s.mux));
     let sender_has_ice = remote.ice.is_some() && !flags.ice.reject;
-    draft.open_ports(
-        sender,
-        Need {
-            every_address: sender_has_ice,
-            one_per_family: true,
-            shared: settled,
-        },
-    )?;
+    let rides = draft.keeps_riding(sender, accepts_bundle && remote.bundled);
+    if !rides && !remote.bundle_only {
+        draft.open_ports(
+            sender,
+            Need {
+                every_address: sender_has_ice,
+                one_per_family: true,
+                shared: settled,
+            },
+        )?;
+    }
+    let offers_bundle = draft
+        .legs
+        .get(receiver.leg)
+        .is_some_and(|leg| leg.bundle_offered);
+    let rides = draft.keeps_riding(receiver, offers_bundle && !opaque);
+    let carrier = draft
+        .first_before(receiver)
+        .filter(|_| flags.sdp.bundle.require && !opaque && !rides);
+    if let Some(carrier) = carrier {
+        draft.ride(receiver, carrier);
+    }
 
     let rng = &mut draft.rng;
     let Some(section) = draft.legs.section_mut(receiver) else {
@@ -263,12 +283,11 @@ fn offer_section(
     section.state = SectionState::Live;
     section.set_protocol(protocol);
     if section.mid.is_none() {
-        section.mid = remote.mid.clone().or_else(|| {
-            flags
-                .sdp
-                .generate_mid
-                .then(|| (receiver.index + 1).to_string())
-        });
+        let needs_mid = flags.sdp.generate_mid || offers_bundle;
+        section.mid = remote
+            .mid
+            .clone()
+            .or_else(|| needs_mid.then(|| (receiver.index + 1).to_string()));
     }
     section.ptime_ms = flags.codec.ptime_ms.or(section.ptime_ms);
     section.told.clone_from(&offered.formats);
@@ -276,8 +295,18 @@ fn offer_section(
     let mux_offer = if opaque {
         MuxOffer::None
     } else {
-        mux::offer(&mut section.mux, remote.rtcp_mux, flags.rtcp_mux)
+        let mut wanted = flags.rtcp_mux;
+        // RFC 9143 §9.3: who bundles multiplexes.
+        wanted.offer |= offers_bundle;
+        mux::offer(&mut section.mux, remote.rtcp_mux, wanted)
     };
+    if rides || carrier.is_some() {
+        section.bundle_only = carrier.is_some();
+        let rtcp = RtcpForm::Mux;
+        return Ok(Some(describe::offered(
+            draft, request, receiver, &remote, rtcp,
+        )));
+    }
     let reset = flags.media.reset;
     let has_ice = ice::offer(
         &mut section.ice,

@@ -39,9 +39,14 @@ pub(crate) fn note_options(
         if selection.metadata.is_some() {
             leg.metadata = selection.metadata.clone();
         }
-        leg.bundle_accepted = request.flags.sdp.bundle.accept && !request.flags.sdp.bundle.reject;
+        // What was accepted once is remembered: a bundle in use does not fall apart because a re-INVITE lacks the word.
+        let bundle = request.flags.sdp.bundle;
+        leg.bundle_accepted = (bundle.accept || leg.bundle_accepted) && !bundle.reject;
     }
+    let has_riders = draft.has_riders(receiver);
     if let Some(leg) = draft.legs.get_mut(receiver) {
+        let bundle = request.flags.sdp.bundle;
+        leg.bundle_offered = bundle.offer || bundle.require || has_riders;
         leg.interface = to;
         leg.family = addressing.address_family.or(leg.family).or(family);
         leg.media_address = addressing.media_address.or(leg.media_address);

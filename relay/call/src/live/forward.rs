@@ -49,6 +49,12 @@ impl Live {
                     out.recycle(packet);
                     return Arrival::Other(position);
                 }
+                let Some(position) = self.section_of_rtp(position, &packet) else {
+                    self.sections[position].count_drop(DropReason::UnknownPayloadType);
+                    out.recycle(packet);
+                    return Arrival::Other(position);
+                };
+                let live = &mut self.sections[position];
                 live.last_rtp = Some(now);
                 live.rtp_in.add(packet.len());
                 self.forward_rtp(now, position, packet, out);
@@ -62,7 +68,10 @@ impl Live {
                 }
                 live.last_rtcp = Some(now);
                 live.rtcp_in.add(packet.len());
-                self.forward_rtcp(now, position, packet, out);
+                for section in self.sections_of_rtcp(position, &packet) {
+                    self.forward_rtcp(now, section, &packet, out);
+                }
+                out.recycle(packet);
                 Arrival::Media(position)
             }
             Incoming::Datagram(packet) => {
@@ -121,7 +130,7 @@ impl Live {
             }) else {
                 break;
             };
-            let Some(sink) = self.sections.get_mut(path.to) else {
+            let Some((sink, carrier)) = self.sink(path.to) else {
                 out.recycle(this);
                 continue;
             };
@@ -134,9 +143,13 @@ impl Live {
                 continue;
             }
             let before = sink.egress.stats();
+            let transport = match carrier {
+                Some(carrier) => &mut carrier.rtp,
+                None => &mut sink.rtp,
+            };
             let result = path
                 .program
-                .run(now, this, &mut sink.egress, &mut sink.rtp, out);
+                .run(now, this, &mut sink.egress, transport, out);
             sink.count_sent(&before);
             if let Err(reason) = result {
                 self.sections[position].count_drop(reason);
@@ -164,9 +177,13 @@ impl Live {
         if events != Events::Silence {
             return;
         }
-        if let Some(sink) = self.sections.get_mut(listener) {
+        if let Some((sink, carrier)) = self.sink(listener) {
             let before = sink.egress.stats();
-            sink.egress.cover(now, &mut sink.rtp, out);
+            let transport = match carrier {
+                Some(carrier) => &mut carrier.rtp,
+                None => &mut sink.rtp,
+            };
+            sink.egress.cover(now, transport, out);
             sink.count_sent(&before);
         }
     }

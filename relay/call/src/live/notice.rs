@@ -44,10 +44,11 @@ impl Live {
             events.extend(told(event, || name(live)));
         }
         if writable {
-            let before = live.egress.stats();
-            live.egress.handle_timeout(now, &mut live.rtp, out);
-            live.count_sent(&before);
+            self.speak(now, position, out);
         }
+        let Some(live) = self.sections.get_mut(position) else {
+            return;
+        };
         if let Some(event) = live.first_out(|live| name(live)) {
             events.extend([event]);
         }

@@ -29,23 +29,22 @@ impl Live {
         &mut self,
         now: Instant,
         position: usize,
-        packet: PacketBuf,
+        packet: &PacketBuf,
         out: &mut Outbox,
     ) {
         let speaker = &mut self.sections[position];
-        speaker.note_reports(now, &packet);
+        speaker.note_reports(now, packet);
         let listeners: Vec<usize> = speaker.paths.iter().map(|path| path.to).collect();
-        for listener in listeners {
-            let Ok([speaker, listener]) = self.sections.get_disjoint_mut([position, listener])
-            else {
+        for to in listeners {
+            let Ok([speaker, listener]) = self.sections.get_disjoint_mut([position, to]) else {
                 continue;
             };
-            let mut copy = out.copy_of(&packet);
+            let mut copy = out.copy_of(packet);
             let allowed = listener
                 .may_report()
                 .and_then(|()| translated(&mut copy, speaker, listener));
             let result = match allowed {
-                Ok(()) => listener.send_rtcp(now, copy, out),
+                Ok(()) => self.send_rtcp(now, to, copy, out),
                 Err(reason) => {
                     out.recycle(copy);
                     Err(reason)
@@ -55,7 +54,6 @@ impl Live {
                 self.sections[position].count_drop(reason);
             }
         }
-        out.recycle(packet);
     }
 }
 
@@ -129,15 +127,18 @@ impl LiveSection {
         }
     }
 
-    fn send_rtcp(
+    /// Sends RTCP through the port of `carrier`, or else through one of its own.
+    pub(super) fn send_rtcp(
         &mut self,
         now: Instant,
         packet: PacketBuf,
+        carrier: Option<&mut LiveSection>,
         out: &mut Outbox,
     ) -> Result<(), DropReason> {
         let len = packet.len();
-        let transport = match &mut self.rtcp {
-            Some(transport) if !self.mux => transport,
+        let transport = match (&mut self.rtcp, carrier) {
+            (_, Some(carrier)) => &mut carrier.rtp,
+            (Some(transport), None) if !self.mux => transport,
             _ if self.mux => &mut self.rtp,
             _ => {
                 out.recycle(packet);
@@ -161,14 +162,19 @@ impl LiveSection {
         }
     }
 
-    /// Sends a report of our own when none has passed for a while.
-    pub(super) fn report(&mut self, now: Instant, config: &CallConfig, out: &mut Outbox) {
+    /// A report of our own when none has passed for a while.
+    pub(super) fn report(
+        &mut self,
+        now: Instant,
+        config: &CallConfig,
+        out: &mut Outbox,
+    ) -> Option<PacketBuf> {
         if self.report_at.is_none_or(|at| at > now) {
-            return;
+            return None;
         }
         self.report_at = Some(now + RETRY);
         if self.may_report().is_err() {
-            return;
+            return None;
         }
         let ntp = NtpTime::from_unix(config.clock.unix_at(now));
         let stats = self.egress.stats();
@@ -197,10 +203,10 @@ impl LiveSection {
         let mut packet = out.take();
         let ssrc = self.egress.ssrc();
         if write_report(&mut packet, ssrc, info.as_ref(), &blocks, &self.cname) {
-            // What cannot be sent now is tried again at the time set above.
-            let _counted_by_the_transport = self.send_rtcp(now, packet, out);
+            Some(packet)
         } else {
             out.recycle(packet);
+            None
         }
     }
 }

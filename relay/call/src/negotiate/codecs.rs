@@ -183,8 +183,16 @@ pub fn answer(
         .into_iter()
         .find(|list| !list.is_empty());
     let considered = considered.map_or(answered, Vec::as_slice);
+    // What the answerer was not offered is not answered either (RFC 3264 §6.1), unless it knows nothing else.
+    let was_told = |theirs: &PayloadFormat| {
+        theirs.name.is_empty() || told_to_answerer.iter().any(|t| t.same_encoding(theirs))
+    };
+    let keeps_to_it = considered.iter().any(|f| f.is_speech() && was_told(f));
     let mut formats: Vec<PayloadFormat> = Vec::new();
     for theirs in considered {
+        if keeps_to_it && !was_told(theirs) && theirs.is_speech() {
+            continue;
+        }
         // A number without a name means what that number meant in our offer.
         let meant = told_to_answerer
             .iter()
@@ -353,6 +361,13 @@ mod tests {
         let formats = answer(&offerer, &offerer, &answered, &CodecFlags::default()).unwrap();
         assert_eq!(numbers(&formats), [126, 111]);
         assert_eq!(formats[0].fmtp.as_deref(), Some("0-16"));
+    }
+
+    #[test]
+    fn what_was_stripped_from_the_offer_is_not_answered() {
+        let told = [pbx()[0].clone(), pbx()[3].clone()];
+        let formats = answer(&pbx(), &told, &pbx(), &CodecFlags::default()).unwrap();
+        assert_eq!(numbers(&formats), [0, 101]);
     }
 
     #[test]

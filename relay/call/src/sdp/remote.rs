@@ -6,6 +6,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use super::attribute::{Direction, RtcpAttribute, Setup};
+use super::bundle::share_transport;
 use super::codec::PayloadFormat;
 use super::description::{Line, SessionDescription};
 use super::protocol::Protocol;
@@ -232,11 +233,13 @@ impl RemoteMedia {
         })
     }
 
-    /// All sections of a description.
+    /// All sections of a description; those of a bundle say each what the tagged one says for all.
     pub fn read_all(description: &SessionDescription) -> Vec<Self> {
-        (0..description.media.len())
+        let mut sections: Vec<Self> = (0..description.media.len())
             .filter_map(|index| Self::read(description, index))
-            .collect()
+            .collect();
+        share_transport(description, &mut sections);
+        sections
     }
 
     /// Whether the stream is rejected or over (RFC 3264 §6, §8.2). A bundled-only section has port 0 and lives (RFC 9143 §6).

@@ -5,6 +5,7 @@
     reason = "everything here is a test or reads test data"
 )]
 
+mod bundle;
 mod examples;
 mod exchange;
 mod exchanges;
