@@ -63,6 +63,7 @@ pub(crate) fn follow(calls: &mut CallConfig, config: &Config) {
         last: config.final_timeout.unwrap_or_default(),
         delete_delay: config.delete_delay,
     };
+    calls.dtmf_log = config.dtmf_log;
     calls.sip_source = config.sip_source;
     calls.dtls_passive = config.dtls_passive;
     calls.endpoint_learning = config.endpoint_learning;

@@ -72,6 +72,8 @@ pub struct Config {
     pub sip_source: bool,
     /// Be the DTLS server towards peers that leave the choice.
     pub dtls_passive: bool,
+    /// Who is told of pressed keys when the call does not say.
+    pub dtmf_log: Option<SocketAddr>,
     /// What we call ourselves.
     pub software_id: String,
     /// Media worker threads.
@@ -264,6 +266,7 @@ impl Config {
             endpoint_learning: EndpointLearning::Heuristic,
             sip_source: false,
             dtls_passive: false,
+            dtmf_log: None,
             software_id: concat!("tandem-", env!("CARGO_PKG_VERSION")).to_owned(),
             workers: processors(),
             hold: Duration::from_millis(2000),
@@ -354,6 +357,7 @@ impl Config {
             endpoint_learning: endpoint_learning(settings)?,
             sip_source: settings.switch("sip-source", false)?,
             dtls_passive: settings.switch("dtls-passive", false)?,
+            dtmf_log: destination(settings, "dtmf-log-dest", names)?,
             software_id: software_id.unwrap_or(&defaults.software_id).to_owned(),
             workers,
             hold: Duration::from_millis(u64::from(hold_ms)),
@@ -429,6 +433,24 @@ fn listeners(
         listeners.extend(addresses);
     }
     Ok(listeners)
+}
+
+/// `ADDRESS:PORT` or `HOST:PORT`: where something is sent to.
+fn destination(
+    settings: &Settings,
+    option: &'static str,
+    names: &dyn Names,
+) -> Result<Option<SocketAddr>, ConfigError> {
+    let Some(entry) = settings.last(option) else {
+        return Ok(None);
+    };
+    if !entry.contains(':') {
+        let problem = "an address and a port are expected, such as 127.0.0.1:2226".to_owned();
+        return Err(bad(option, entry, problem));
+    }
+    let addresses =
+        listen_addresses(entry, names).map_err(|problem| bad(option, entry, problem))?;
+    Ok(addresses.first().copied())
 }
 
 fn limits(settings: &Settings) -> Result<Limits, ConfigError> {
@@ -706,6 +728,10 @@ mod tests {
                 "line 4: option max-cpu: `101`: a number from 0",
             ),
             ("max-load = much", "line 4: option max-load: `much`"),
+            (
+                "dtmf-log-dest = 2226",
+                "line 4: option dtmf-log-dest: `2226`: an address and a port",
+            ),
             ("listen-cli = here", "line 4: option listen-cli: `here`"),
             (
                 "templates = nowhere",

@@ -125,6 +125,11 @@ impl Relay {
                 number,
                 workers: config.workers.max(1),
                 ports: config.ports.clone(),
+                interface_ports: config
+                    .interfaces
+                    .iter()
+                    .filter_map(|interface| interface.own_ports(&config.ports))
+                    .collect(),
                 sockets: SocketOptions {
                     tos: config.tos,
                     receive_buffer: None,

@@ -122,6 +122,15 @@ impl Worker {
         let now = Instant::now();
         let mut seeds = Seeds::new(settings.seed, settings.number)?;
         let port_seed = seeds.draw();
+        let mut ports = WorkerPorts::new(
+            &settings.ports,
+            settings.number,
+            settings.workers,
+            port_seed,
+        );
+        for interface in &settings.interface_ports {
+            ports.add_interface(interface, seeds.draw());
+        }
         Ok(Self {
             backend,
             commands,
@@ -131,12 +140,7 @@ impl Worker {
             unused: Vec::new(),
             by_id: HashMap::new(),
             sockets: Sockets::default(),
-            ports: WorkerPorts::new(
-                &settings.ports,
-                settings.number,
-                settings.workers,
-                port_seed,
-            ),
+            ports,
             deadlines: Deadlines::new(now),
             out: Outbox::new(BUFFERS),
             batch: Vec::with_capacity(DATAGRAMS),

@@ -224,15 +224,20 @@ pub(super) fn interfaces(statistics: &Dictionary<'_>, config: &Config) -> String
             _ => "IPv4",
         };
         let named = config.interfaces.iter().find(|known| known.name == name);
-        let range = named.and_then(|known| known.ports.clone());
-        let range = range.unwrap_or_else(|| config.ports.clone());
+        let own = named.and_then(|known| known.own_ports(&config.ports));
         let ports = interface.get("ports").and_then(Value::as_dictionary);
         let count = |key| {
             ports
                 .and_then(|ports| ports.get(key)?.as_integer())
                 .unwrap_or(0)
         };
-        let (used, totals) = (count("used"), count("totals"));
+        let (used, mut totals) = (count("used"), count("totals"));
+        let mut range = config.ports.clone();
+        if let Some(own) = own {
+            let excluded = own.excluded.iter().filter(|port| own.ports.contains(port));
+            totals = own.ports.len() as i64 - excluded.count() as i64;
+            range = own.ports;
+        }
         let share = if totals > 0 {
             100.0 * used as f64 / totals as f64
         } else {

@@ -11,6 +11,7 @@ use relay_net::interfaces::{SystemAddress, system_addresses};
 use super::file::{Entry, Section};
 use super::settings::bad;
 use super::{ConfigError, Settings};
+use crate::worker::ports::InterfacePorts;
 
 /// A name for media addresses, as `direction` in a request says it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,6 +35,20 @@ pub struct MediaAddress {
     pub bound: IpAddr,
     /// The address to write to SDP and candidates.
     pub advertised: IpAddr,
+}
+
+impl Interface {
+    /// The ports it has for itself, if it is not content with `all`.
+    pub fn own_ports(&self, all: &RangeInclusive<u16>) -> Option<InterfacePorts> {
+        if self.ports.is_none() && self.excluded_ports.is_empty() {
+            return None;
+        }
+        Some(InterfacePorts {
+            name: self.name.clone(),
+            ports: self.ports.clone().unwrap_or_else(|| all.clone()),
+            excluded: self.excluded_ports.clone(),
+        })
+    }
 }
 
 /// What a name on this machine stands for.

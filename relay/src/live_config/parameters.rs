@@ -117,6 +117,14 @@ fn media(list: &mut List, config: &Config) {
     list.live("dtls-passive", config.dtls_passive, |to, from| {
         to.dtls_passive = from.dtls_passive;
     });
+    let destination = config.dtmf_log.map(|address| address.to_string());
+    list.live(
+        "dtmf-log-dest",
+        destination.unwrap_or_default(),
+        |to, from| {
+            to.dtmf_log = from.dtmf_log;
+        },
+    );
     list.live("software-id", &config.software_id, |to, from| {
         to.software_id.clone_from(&from.software_id);
     });

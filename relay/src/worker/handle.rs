@@ -13,6 +13,7 @@ use tokio::sync::oneshot;
 use tracing::error;
 
 use super::counters::WorkerCounters;
+use super::ports::InterfacePorts;
 use crate::control::directory::Ticket;
 
 /// What a worker is started with.
@@ -24,6 +25,8 @@ pub struct WorkerSettings {
     pub workers: usize,
     /// The port range of all of them.
     pub ports: RangeInclusive<u16>,
+    /// Interfaces with ports of their own.
+    pub interface_ports: Vec<InterfacePorts>,
     /// What sockets are bound with.
     pub sockets: SocketOptions,
     /// The longest nap.

@@ -3,8 +3,9 @@
 //! Each worker has every W-th pair of the configured range, so that a port alone says which worker it belongs to
 //! (`worker = (port - port-min) / 2 % W`).
 //! The pool knows nothing of that: it hands out the numbers of a gap-free range, and `Slice` translates.
+//! An interface may have a range of its own, and ports in it that are left alone.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
@@ -60,20 +61,27 @@ impl Slice {
     }
 }
 
-/// What a worker knows about its ports.
-#[derive(Debug)]
-pub struct WorkerPorts {
-    slice: Slice,
-    pool: PortPool,
-    /// The address behind each open socket, to give its number back.
-    open: HashMap<SocketId, SocketAddr>,
-    /// Leases that failed, by the kernel's word for it, since the worker last told.
-    refused: Vec<(SocketAddr, io::ErrorKind)>,
+/// The ports of an interface that has a range of its own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InterfacePorts {
+    /// The interface's name.
+    pub name: String,
+    /// Its ports.
+    pub ports: RangeInclusive<u16>,
+    /// Those among them that are never used.
+    pub excluded: Vec<u16>,
 }
 
-impl WorkerPorts {
-    /// The ports of worker number `worker` of `workers` out of `ports`.
-    pub fn new(ports: &RangeInclusive<u16>, worker: usize, workers: usize, seed: u64) -> Self {
+/// One worker's part of one range.
+#[derive(Debug)]
+struct Range {
+    slice: Slice,
+    pool: PortPool,
+    excluded: HashSet<u16>,
+}
+
+impl Range {
+    fn new(ports: &RangeInclusive<u16>, worker: usize, workers: usize, seed: u64) -> Self {
         let slice = Slice {
             base: ports.start() & !1,
             worker: u16::try_from(worker).unwrap_or(u16::MAX),
@@ -83,9 +91,73 @@ impl WorkerPorts {
         Self {
             slice,
             pool: PortPool::new(first, last, seed),
+            excluded: HashSet::new(),
+        }
+    }
+
+    /// Takes the number of a port or a pair that may be used.
+    fn take(&mut self, ip: IpAddr, count: PortCount) -> Option<u16> {
+        loop {
+            let number = self.pool.take(ip, count)?;
+            let port = self.slice.port(number);
+            let is_left_alone = self.excluded.contains(&port)
+                || (count == PortCount::Pair && self.excluded.contains(&(port + 1)));
+            if !is_left_alone {
+                return Some(number);
+            }
+            // An excluded number stays taken for ever, so that it is met once; its neighbour may serve alone.
+            if count == PortCount::Pair {
+                for (number, port) in [(number, port), (number + 1, port + 1)] {
+                    if !self.excluded.contains(&port) {
+                        self.pool.give(ip, number);
+                    }
+                }
+            }
+        }
+    }
+
+    fn give(&mut self, ip: IpAddr, number: u16, count: PortCount) {
+        self.pool.give(ip, number);
+        if count == PortCount::Pair {
+            self.pool.give(ip, number + 1);
+        }
+    }
+}
+
+/// What a worker knows about its ports.
+#[derive(Debug)]
+pub struct WorkerPorts {
+    worker: usize,
+    workers: usize,
+    /// The range of all interfaces, and after it those that single interfaces have for themselves.
+    ranges: Vec<Range>,
+    by_interface: HashMap<String, usize>,
+    /// The address behind each open socket and the range it is from, to give its number back.
+    open: HashMap<SocketId, (SocketAddr, usize)>,
+    /// Leases that failed, by the kernel's word for it, since the worker last told.
+    refused: Vec<(SocketAddr, io::ErrorKind)>,
+}
+
+impl WorkerPorts {
+    /// The ports of worker number `worker` of `workers` out of `ports`.
+    pub fn new(ports: &RangeInclusive<u16>, worker: usize, workers: usize, seed: u64) -> Self {
+        Self {
+            worker,
+            workers,
+            ranges: vec![Range::new(ports, worker, workers, seed)],
+            by_interface: HashMap::new(),
             open: HashMap::new(),
             refused: Vec::new(),
         }
+    }
+
+    /// Besides, this worker's part of the ports that an interface has for itself.
+    pub fn add_interface(&mut self, interface: &InterfacePorts, seed: u64) {
+        let mut range = Range::new(&interface.ports, self.worker, self.workers, seed);
+        range.excluded.extend(&interface.excluded);
+        let number = self.ranges.len();
+        self.by_interface.insert(interface.name.clone(), number);
+        self.ranges.push(range);
     }
 
     /// The leaser for the requests of call number `call`.
@@ -106,15 +178,15 @@ impl WorkerPorts {
     /// How many ports are open on each address.
     pub fn used(&self) -> HashMap<IpAddr, usize> {
         let mut used = HashMap::new();
-        for address in self.open.values() {
+        for (address, _) in self.open.values() {
             *used.entry(address.ip()).or_insert(0) += 1;
         }
         used
     }
 
-    /// How many ports of each address this worker may open.
+    /// How many ports of each address this worker may open, of interfaces without a range of their own.
     pub fn size(&self) -> usize {
-        self.pool.size()
+        self.ranges[0].pool.size()
     }
 
     /// What the kernel refused since this was last asked, for other reasons than that a port was taken.
@@ -133,7 +205,7 @@ pub struct CallPorts<'a> {
 }
 
 impl CallPorts<'_> {
-    /// Binds the ports of one number, all or none.
+    /// Binds a port or a pair, both or none.
     fn bind(&mut self, ip: IpAddr, first: u16, count: PortCount) -> io::Result<Vec<LeasedPort>> {
         let mut bound: Vec<LeasedPort> = Vec::with_capacity(2);
         let wanted = match count {
@@ -141,7 +213,7 @@ impl CallPorts<'_> {
             PortCount::Single => 1,
         };
         for offset in 0..wanted {
-            let address = SocketAddr::new(ip, self.ports.slice.port(first) + offset);
+            let address = SocketAddr::new(ip, first + offset);
             match self.backend.bind(address) {
                 Ok((socket, address)) => bound.push(LeasedPort { socket, address }),
                 Err(error) => {
@@ -154,13 +226,6 @@ impl CallPorts<'_> {
         }
         Ok(bound)
     }
-
-    fn give(&mut self, ip: IpAddr, number: u16, count: PortCount) {
-        self.ports.pool.give(ip, number);
-        if count == PortCount::Pair {
-            self.ports.pool.give(ip, number + 1);
-        }
-    }
 }
 
 impl PortLeaser for CallPorts<'_> {
@@ -170,17 +235,21 @@ impl PortLeaser for CallPorts<'_> {
         ip: IpAddr,
         count: PortCount,
     ) -> Result<Vec<LeasedPort>, LeaseError> {
+        let range = self.ports.by_interface.get(interface).copied();
+        let range = range.unwrap_or(0);
         // Refused numbers stay taken until the end, so that they are not tried twice.
         let mut refused = Vec::new();
         let mut outcome = Err(LeaseError::Exhausted);
         while refused.len() < MOST_ATTEMPTS {
-            let Some(number) = self.ports.pool.take(ip, count) else {
+            let Some(number) = self.ports.ranges[range].take(ip, count) else {
                 break;
             };
-            match self.bind(ip, number, count) {
+            let first = self.ports.ranges[range].slice.port(number);
+            match self.bind(ip, first, count) {
                 Ok(bound) => {
                     for port in &bound {
-                        self.ports.open.insert(port.socket, port.address);
+                        let opened = (port.address, range);
+                        self.ports.open.insert(port.socket, opened);
                         self.sockets.insert(port.socket, self.call);
                     }
                     outcome = Ok(bound);
@@ -191,7 +260,7 @@ impl PortLeaser for CallPorts<'_> {
                     match error.kind() {
                         io::ErrorKind::AddrInUse => {}
                         kind => {
-                            let address = SocketAddr::new(ip, self.ports.slice.port(number));
+                            let address = SocketAddr::new(ip, first);
                             self.ports.refused.push((address, kind));
                             if kind == io::ErrorKind::AddrNotAvailable {
                                 outcome = Err(LeaseError::NoSuchAddress {
@@ -206,7 +275,7 @@ impl PortLeaser for CallPorts<'_> {
             }
         }
         for number in refused {
-            self.give(ip, number, count);
+            self.ports.ranges[range].give(ip, number, count);
         }
         outcome
     }
@@ -218,16 +287,16 @@ impl PortLeaser for CallPorts<'_> {
     fn release(&mut self, socket: SocketId) {
         self.backend.close(socket);
         self.sockets.remove(socket);
-        if let Some(address) = self.ports.open.remove(&socket) {
-            let number = self.ports.slice.number(address.port());
-            self.ports.pool.give(address.ip(), number);
+        if let Some((address, range)) = self.ports.open.remove(&socket) {
+            let range = &mut self.ports.ranges[range];
+            let number = range.slice.number(address.port());
+            range.pool.give(address.ip(), number);
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::collections::HashSet;
     use std::net::Ipv4Addr;
     use std::time::Duration;
 
@@ -322,5 +391,37 @@ mod tests {
         );
         assert_eq!(ports.take_refusals().len(), 1);
         assert!(ports.used().is_empty());
+    }
+
+    #[test]
+    fn an_interface_uses_its_own_ports_and_none_that_are_excluded() {
+        let mut backend = PerPort::new(SocketOptions::default(), Duration::ZERO).unwrap();
+        let mut sockets = Sockets::default();
+        let mut ports = WorkerPorts::new(&(41_030..=41_033), 0, 1, 1);
+        let own = InterfacePorts {
+            name: "pub".to_owned(),
+            ports: 41_040..=41_047,
+            excluded: vec![41_040, 41_043],
+        };
+        ports.add_interface(&own, 2);
+        let mut leaser = ports.of_call(1, &mut backend, &mut sockets);
+        let mut pairs = Vec::new();
+        while let Ok(pair) = leaser.lease("pub", LOOPBACK, PortCount::Pair) {
+            pairs.push(pair[0].address.port());
+        }
+        pairs.sort_unstable();
+        assert_eq!(pairs, [41_044, 41_046]);
+        let mut singles = Vec::new();
+        while let Ok(single) = leaser.lease("pub", LOOPBACK, PortCount::Single) {
+            singles.push((single[0].address.port(), single[0].socket));
+        }
+        singles.sort_unstable_by_key(|(port, _)| *port);
+        let numbers: Vec<u16> = singles.iter().map(|(port, _)| *port).collect();
+        assert_eq!(numbers, [41_041, 41_042]);
+        let other = leaser.lease("priv", LOOPBACK, PortCount::Pair).unwrap();
+        assert!(other[0].address.port() <= 41_033);
+        leaser.release(singles[0].1);
+        let again = leaser.lease("pub", LOOPBACK, PortCount::Single).unwrap();
+        assert_eq!(again[0].address.port(), 41_041);
     }
 }

@@ -43,7 +43,7 @@ const OWN_PORTS: &str = "a port is only ever bound on the address that a stream 
 const INVALID_SDP: &str = "a session description that cannot be read is always refused";
 const DTLS: &str = "the DTLS engine decides this";
 const QUALITY: &str = "quality is measured one way";
-const DTMF: &str = "DTMF events are not reported yet";
+const DTMF: &str = "this part of the reports about DTMF is not there yet";
 
 /// In the order of rtpengine's own list.
 pub(super) const FOREIGN: &[Opt] = &[
@@ -106,7 +106,6 @@ pub(super) const FOREIGN: &[Opt] = &[
     accepted("mos", ' ', Many(""), QUALITY),
     accepted("measure-rtp", ' ', Nothing, QUALITY),
     accepted("rtcp-interval", ' ', One(""), QUALITY),
-    accepted("dtmf-log-dest", ' ', One(""), DTMF),
     accepted("dtmf-log-ng-tcp", ' ', Nothing, DTMF),
     accepted("dtmf-no-log-injects", ' ', Nothing, DTMF),
     accepted("dtmf-no-suppress", ' ', Nothing, DTMF),

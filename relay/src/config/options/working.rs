@@ -113,6 +113,12 @@ pub(super) const WORKING: &[Opt] = &[
         "Be the DTLS server towards a peer that leaves the choice",
     ),
     works(
+        "dtmf-log-dest",
+        ' ',
+        One("ADDR:PORT"),
+        "Tell this UDP address of every key that is pressed, unless a request names another",
+    ),
+    works(
         "software-id",
         ' ',
         One("TEXT"),
