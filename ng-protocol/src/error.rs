@@ -36,7 +36,7 @@ pub enum NgError {
     /// The payload is JSON with a content that NG cannot have.
     #[error("JSON: {0}")]
     JsonContent(String),
-    /// There is no key `command`.
+    /// There is no key `command`, or its value is no string.
     #[error("the dictionary has no key \"command\"")]
     NoCommand,
     /// There is a key `command` with a value nobody knows.

@@ -39,7 +39,11 @@ impl Request {
             .iter()
             .find(is("command"))
             .ok_or(NgError::NoCommand)?;
-        let name = text(command).unwrap_or_default();
+        // A command that is no string is none at all, as rtpengine has it.
+        let Value::String(name) = command else {
+            return Err(NgError::NoCommand);
+        };
+        let name = String::from_utf8_lossy(name);
         let command = Command::parse(&name).ok_or_else(|| NgError::UnrecognizedCommand {
             command: name.chars().take(100).collect(),
         })?;
@@ -182,7 +186,9 @@ mod tests {
                 command: "PING".to_owned()
             })
         );
-        assert_eq!(Request::parse(b"de"), Err(NgError::NoCommand));
+        for payload in [&b"de"[..], b"d7:commandl4:pingee", b"d7:commandi1ee"] {
+            assert_eq!(Request::parse(payload), Err(NgError::NoCommand));
+        }
     }
 
     #[test]

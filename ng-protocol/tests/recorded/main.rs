@@ -8,6 +8,7 @@
 )]
 
 mod examples;
+#[path = "../../../tests/data/ng/exchanges.rs"]
 mod exchanges;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -8,6 +8,7 @@
 mod bundle;
 mod examples;
 mod exchange;
+#[path = "../../../../tests/data/ng/exchanges.rs"]
 mod exchanges;
 mod fax;
 mod masked;
