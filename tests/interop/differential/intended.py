@@ -35,6 +35,13 @@ class Intended:
     def count(self):
         return len(self.entries)
 
+    def not_on_page(self, path):
+        """Entries whose row is not on the page for people."""
+        with open(path) as file:
+            text = file.read()
+        return [entry.page for entry in self.entries
+                if entry.page and f"| {entry.page}" not in text and f"\n- {entry.page}" not in text]
+
     def explains(self, name, title, line):
         """Whether this line of this step differs on purpose. Every entry that covers it counts as in use."""
         covering = [entry for entry in self.entries if entry.matches(name, title, line)]

@@ -269,7 +269,7 @@ def rtp_lines(packets, speaker):
     starts = sorted({f"{head[0]:02x}" for head in heads})
     as_sent = sum(f"{speaker} ".encode() in packet for packet in packets)
     return [f"payload types {types}, marked {marks}, first byte {starts}", f"steps of sequence {steps} and timestamp {times}",
-            f"SSRC {streams}", f"{as_sent} payloads as sent, lengths {sorted({len(packet) for packet in packets})}"]
+            f"SSRC {streams}", f"lengths {sorted({len(packet) for packet in packets})}", f"{as_sent} payloads as sent"]
 
 
 def rtcp_words(packet, speaker):

@@ -1,5 +1,6 @@
 """Family `media`: calls with packets. A script is a function of a `Call`; its log is what is compared."""
 
+import securing
 from media import AUDIO, PACKETS
 from sequences import words
 
@@ -10,8 +11,10 @@ TWO = [*AUDIO, "m=video {rtcp} RTP/AVP 96", "a=rtpmap:96 VP8/90000"]
 V6 = ("6", "6")
 
 
-def scripts():
+def scripts(with_security=False):
     """Names, scripts, and the families of the two peers' addresses."""
+    if with_security:
+        yield from secured()
     yield from codecs()
     yield from headers()
     yield from learning()
@@ -309,3 +312,51 @@ def changing():
         call.listen("elsewhere: ")
         call.talk()
     yield "source-moves-later", elsewhere_then_home, ("4", "4")
+
+
+def secured():
+    secure = [line.replace("RTP/AVP", "RTP/SAVP") for line in AUDIO]
+    to_plain, to_secure = {"transport-protocol": "RTP/AVP"}, {"transport-protocol": "RTP/SAVP", "DTLS": "off"}
+
+    def speaks_secure(call, offered, suite):
+        call.offer([*secure, securing.line(suite, securing.KEYS)], **offered)
+
+    def answers_secure(call, suite):
+        tag = securing.tag_of(suite, call.callee.description)
+        call.answer([*secure, securing.line(suite, securing.CALLEE_KEYS, tag)])
+        securing.secure(call.callee, suite, securing.CALLEE_KEYS)
+
+    for suite in securing.PROFILES:
+        def to_phone(call, suite=suite):
+            speaks_secure(call, to_plain, suite)
+            call.answer()
+            securing.secure(call.caller, suite, securing.KEYS)
+            call.talk()
+        yield f"sdes-to-plain-{suite}", to_phone, ("4", "4")
+
+        def from_phone(call, suite=suite):
+            call.offer(**to_secure)
+            answers_secure(call, suite)
+            call.talk()
+        yield f"plain-to-sdes-{suite}", from_phone, ("4", "4")
+
+        def through(call, suite=suite):
+            speaks_secure(call, to_secure, suite)
+            answers_secure(call, suite)
+            securing.secure(call.caller, suite, securing.KEYS)
+            call.talk()
+        yield f"sdes-to-sdes-{suite}", through, ("4", "4")
+
+    def between_suites(call):
+        speaks_secure(call, to_secure, "AES_CM_128_HMAC_SHA1_80")
+        answers_secure(call, "AEAD_AES_128_GCM")
+        securing.secure(call.caller, "AES_CM_128_HMAC_SHA1_80", securing.KEYS)
+        call.talk()
+    yield "sdes-to-another-suite", between_suites, ("4", "4")
+
+    def wrong_key(call):
+        speaks_secure(call, to_plain, "AES_CM_128_HMAC_SHA1_80")
+        call.answer()
+        securing.secure(call.caller, "AES_CM_128_HMAC_SHA1_80", securing.CALLEE_KEYS)
+        call.talk()
+    yield "sdes-wrong-key", wrong_key, ("4", "4")
