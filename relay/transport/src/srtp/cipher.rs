@@ -1,7 +1,7 @@
 //! The primitives: AES in counter mode with HMAC-SHA1, and AES-GCM. No other file names their libraries.
 
 use aes::cipher::{InnerIvInit, KeyInit, StreamCipher, StreamCipherCoreWrapper};
-use aes::{Aes128Enc, Aes256Enc};
+use aes::{Aes128Enc, Aes192Enc, Aes256Enc};
 use aws_lc_rs::aead::{AES_128_GCM, AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 use ctr::CtrCore;
 use ctr::flavors::Ctr128BE;
@@ -14,15 +14,17 @@ pub(super) const GCM_TAG_LEN: usize = 16;
 /// AES in counter mode, its key schedule computed once.
 pub(super) enum CounterMode {
     Aes128(Aes128Enc),
+    Aes192(Box<Aes192Enc>),
     Aes256(Box<Aes256Enc>),
 }
 
 impl CounterMode {
-    /// `key` has 16 or 32 bytes, by the table in `profile.rs`.
+    /// `key` has 16, 24 or 32 bytes, by the table in `profile.rs`.
     pub(super) fn new(key: &[u8]) -> Self {
         match key.len() {
-            // unwrap: both arms have just looked at the length.
+            // unwrap: the arms have just looked at the length, and the table has no other.
             16 => Self::Aes128(Aes128Enc::new_from_slice(key).expect("16 bytes")),
+            24 => Self::Aes192(Box::new(Aes192Enc::new_from_slice(key).expect("24 bytes"))),
             _ => Self::Aes256(Box::new(Aes256Enc::new_from_slice(key).expect("32 bytes"))),
         }
     }
@@ -32,6 +34,10 @@ impl CounterMode {
         match self {
             Self::Aes128(aes) => {
                 let core = CtrCore::<_, Ctr128BE>::inner_iv_init(aes, start.into());
+                StreamCipherCoreWrapper::from_core(core).apply_keystream(data);
+            }
+            Self::Aes192(aes) => {
+                let core = CtrCore::<_, Ctr128BE>::inner_iv_init(&**aes, start.into());
                 StreamCipherCoreWrapper::from_core(core).apply_keystream(data);
             }
             Self::Aes256(aes) => {
@@ -123,6 +129,18 @@ mod tests {
         cipher.apply(start.as_slice().try_into().unwrap(), &mut stream);
         let expected = "E03EAD0935C95E80E166B16DD92B4EB4 D23513162B02D0F72A43A2FE4A5F97AB \
                         41E95B3BB0A2E8DD477901E4FCA894C0";
+        assert_eq!(stream[..], hex(expected));
+    }
+
+    /// RFC 6188 section 7.2.
+    #[test]
+    fn the_keystream_of_192_bits_is_that_of_rfc_6188() {
+        let cipher = CounterMode::new(&hex("eab234764e517b2d3d160d587d8c8621 9740f65f99b6bcf7"));
+        let start = hex("F0F1F2F3F4F5F6F7F8F9FAFBFCFD0000");
+        let mut stream = [0; 48];
+        cipher.apply(start.as_slice().try_into().unwrap(), &mut stream);
+        let expected = "35096cba4610028dc1b57503804ce37c 5de986291dcce161d5165ec4568f5c9a \
+                        474a40c77894bc17180202272a4c264d";
         assert_eq!(stream[..], hex(expected));
     }
 

@@ -91,6 +91,24 @@ mod tests {
         );
     }
 
+    /// RFC 6188 section 7.4.
+    #[test]
+    fn derives_the_keys_of_192_bits_of_rfc_6188() {
+        let material = hex("73edc66c4fa15776fb57f9505c171365 50ffda71f3e8e5f1 \
+             c8522f3acd4ce86d5add78edbb11");
+        let key = SrtpKey::from_material(SrtpProfile::Aes192CmSha1_80, &material).unwrap();
+        let keys = SessionKeys::derive(&key).rtp;
+        assert_eq!(
+            keys.cipher_key[..24],
+            hex("31874736a8f1143870c26e4857d8a5b2c4a354407faadabb")
+        );
+        assert_eq!(keys.salt[..], hex("2372b82d639b6d8503a47adc0a6c"));
+        assert_eq!(
+            keys.auth_key[..],
+            hex("355b10973cd95b9eacf4061c7e1a7151e7cfbfcb")
+        );
+    }
+
     /// RFC 6188 section 7.2.
     #[test]
     fn derives_the_keys_of_rfc_6188() {

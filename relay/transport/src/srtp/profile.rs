@@ -14,6 +14,10 @@ pub enum SrtpProfile {
     Aes128CmSha1_80,
     /// AES-128 in counter mode, HMAC-SHA1 with 32 bits on RTP and 80 bits on RTCP (RFC 3711).
     Aes128CmSha1_32,
+    /// AES-192 in counter mode, HMAC-SHA1 with 80 bits (RFC 6188).
+    Aes192CmSha1_80,
+    /// AES-192 in counter mode, HMAC-SHA1 with 32 bits on RTP and 80 bits on RTCP (RFC 6188).
+    Aes192CmSha1_32,
     /// AES-256 in counter mode, HMAC-SHA1 with 80 bits (RFC 6188).
     Aes256CmSha1_80,
     /// AES-256 in counter mode, HMAC-SHA1 with 32 bits on RTP and 80 bits on RTCP (RFC 6188).
@@ -26,11 +30,13 @@ pub enum SrtpProfile {
 
 impl SrtpProfile {
     /// Every profile, in the order in which we offer them in SDES.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 8] = [
         Self::AeadAes256Gcm,
         Self::AeadAes128Gcm,
         Self::Aes256CmSha1_80,
         Self::Aes256CmSha1_32,
+        Self::Aes192CmSha1_80,
+        Self::Aes192CmSha1_32,
         Self::Aes128CmSha1_80,
         Self::Aes128CmSha1_32,
     ];
@@ -40,6 +46,8 @@ impl SrtpProfile {
         match self {
             Self::Aes128CmSha1_80 => "AES_CM_128_HMAC_SHA1_80",
             Self::Aes128CmSha1_32 => "AES_CM_128_HMAC_SHA1_32",
+            Self::Aes192CmSha1_80 => "AES_192_CM_HMAC_SHA1_80",
+            Self::Aes192CmSha1_32 => "AES_192_CM_HMAC_SHA1_32",
             Self::Aes256CmSha1_80 => "AES_256_CM_HMAC_SHA1_80",
             Self::Aes256CmSha1_32 => "AES_256_CM_HMAC_SHA1_32",
             Self::AeadAes128Gcm => "AEAD_AES_128_GCM",
@@ -58,6 +66,7 @@ impl SrtpProfile {
     pub fn key_len(self) -> usize {
         match self {
             Self::Aes128CmSha1_80 | Self::Aes128CmSha1_32 | Self::AeadAes128Gcm => 16,
+            Self::Aes192CmSha1_80 | Self::Aes192CmSha1_32 => 24,
             Self::Aes256CmSha1_80 | Self::Aes256CmSha1_32 | Self::AeadAes256Gcm => 32,
         }
     }
@@ -70,8 +79,8 @@ impl SrtpProfile {
     /// Bytes of authentication tag on RTP.
     pub fn rtp_tag_len(self) -> usize {
         match self {
-            Self::Aes128CmSha1_80 | Self::Aes256CmSha1_80 => 10,
-            Self::Aes128CmSha1_32 | Self::Aes256CmSha1_32 => 4,
+            Self::Aes128CmSha1_80 | Self::Aes192CmSha1_80 | Self::Aes256CmSha1_80 => 10,
+            Self::Aes128CmSha1_32 | Self::Aes192CmSha1_32 | Self::Aes256CmSha1_32 => 4,
             Self::AeadAes128Gcm | Self::AeadAes256Gcm => 16,
         }
     }

@@ -177,6 +177,14 @@ mod vectors {
     }
 }
 
+/// The profiles that `webrtc-srtp` has too; AES-192 is tested with the vectors of RFC 6188.
+fn known_to_the_stranger() -> impl Iterator<Item = SrtpProfile> {
+    const UNKNOWN: [SrtpProfile; 2] = [SrtpProfile::Aes192CmSha1_80, SrtpProfile::Aes192CmSha1_32];
+    SrtpProfile::ALL
+        .into_iter()
+        .filter(|profile| !UNKNOWN.contains(profile))
+}
+
 /// The same profile in `webrtc-srtp`.
 fn stranger(key: &SrtpKey) -> Context {
     let profile = match key.profile() {
@@ -186,6 +194,7 @@ fn stranger(key: &SrtpKey) -> Context {
         SrtpProfile::Aes256CmSha1_32 => ProtectionProfile::Aes256CmHmacSha1_32,
         SrtpProfile::AeadAes128Gcm => ProtectionProfile::AeadAes128Gcm,
         SrtpProfile::AeadAes256Gcm => ProtectionProfile::AeadAes256Gcm,
+        other => panic!("{other} is unknown to webrtc-srtp"),
     };
     Context::new(key.master_key(), key.master_salt(), profile, None, None).unwrap()
 }
@@ -205,7 +214,7 @@ fn decorated(sequence: u16) -> PacketBuf {
 
 #[test]
 fn a_stranger_reads_what_we_protect_over_a_wrap() {
-    for profile in SrtpProfile::ALL {
+    for profile in known_to_the_stranger() {
         let key = key(profile, 1);
         let (mut ours, mut theirs) = (SrtpContext::new(&key), stranger(&key));
         for sequence in disordered(11) {
@@ -230,7 +239,7 @@ fn a_stranger_reads_what_we_protect_over_a_wrap() {
 
 #[test]
 fn we_read_what_a_stranger_protects_over_a_wrap() {
-    for profile in SrtpProfile::ALL {
+    for profile in known_to_the_stranger() {
         let key = key(profile, 2);
         let (mut ours, mut theirs) = (SrtpContext::new(&key), stranger(&key));
         let in_order = 65_300u32..65_700;
