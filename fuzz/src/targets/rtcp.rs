@@ -64,6 +64,7 @@ pub fn target(data: &[u8]) {
                 })
             },
             feedback,
+            transport_wide: all,
         };
         if translate(&mut packet, &translation).is_ok() {
             let compound = Compound::parse(&packet).expect("a compound packet that we wrote");

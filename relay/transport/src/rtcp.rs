@@ -6,6 +6,7 @@
 
 mod bye;
 mod compound;
+mod extended_report;
 mod feedback;
 mod ntp;
 mod report;

@@ -69,6 +69,7 @@ fn translated(
             sent: &|ssrc| sent(&listener.egress, ssrc),
             reported: &|ssrc| reported(&speaker.egress, ssrc),
             feedback: listener.feedback,
+            transport_wide: speaker.egress.is_transparent(),
         },
     )
 }

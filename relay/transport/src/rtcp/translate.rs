@@ -6,13 +6,12 @@
 use relay_packet::{DropReason, PacketBuf};
 
 use super::compound::{Compound, HEADER_LEN, RtcpPacket};
-use super::feedback::{self, GENERIC_NACK};
 use super::packet_type::{
-    GOODBYE, PAYLOAD_FEEDBACK, RECEIVER_REPORT, SENDER_REPORT, SOURCE_DESCRIPTION,
-    TRANSPORT_FEEDBACK,
+    APPLICATION, EXTENDED_REPORT, GOODBYE, PAYLOAD_FEEDBACK, RECEIVER_REPORT, SENDER_REPORT,
+    SOURCE_DESCRIPTION, TRANSPORT_FEEDBACK,
 };
 use super::report::{BLOCK_LEN, blocks_start};
-use super::{header, sdes};
+use super::{extended_report, feedback, header, sdes};
 use crate::rtp::Ssrc;
 
 /// How the relay shows a stream of this sender to the reader.
@@ -41,12 +40,16 @@ pub struct Translation<'a> {
     pub reported: &'a dyn Fn(Ssrc) -> Option<ReportedStream>,
     /// Whether the reader speaks AVPF (RFC 4585); others get no feedback messages.
     pub feedback: bool,
+    /// Whether header extensions pass from the reader to this sender unchanged, so that feedback about the numbers in them
+    /// (transport-wide congestion control) means something to the reader.
+    pub transport_wide: bool,
 }
 
 impl std::fmt::Debug for Translation<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Translation")
             .field("feedback", &self.feedback)
+            .field("transport_wide", &self.transport_wide)
             .finish_non_exhaustive()
     }
 }
@@ -110,7 +113,19 @@ impl Translation<'_> {
             SOURCE_DESCRIPTION => self.rewrite_description(head, body),
             GOODBYE => self.rewrite_goodbye(head, body),
             TRANSPORT_FEEDBACK | PAYLOAD_FEEDBACK => self.rewrite_feedback(head, body),
-            // Application-defined packets and extended reports: nobody knows which SSRCs and times are in them.
+            EXTENDED_REPORT => {
+                let blocks = 4 + extended_report::rewrite(body.get_mut(4..)?, self)?;
+                self.rewrite_sender(body)?;
+                Some(Head {
+                    body_len: blocks,
+                    ..head
+                })
+            }
+            // RFC 3550 section 6.7: what stands behind the sender is between the two applications.
+            APPLICATION => {
+                self.rewrite_sender(body)?;
+                Some(head)
+            }
             _ => None,
         }
     }
@@ -180,36 +195,43 @@ impl Translation<'_> {
         })
     }
 
+    fn rewrite_sender(&self, body: &mut [u8]) -> Option<()> {
+        let sent = (self.sent)(read_ssrc(body)?)?;
+        write_ssrc(body, sent.ssrc);
+        Some(())
+    }
+
     fn rewrite_feedback(&self, head: Head, body: &mut [u8]) -> Option<Head> {
-        if !self.feedback || !feedback::may_pass(head.packet_type, head.count) {
+        if !self.feedback {
             return None;
         }
+        let (kind, format) = (head.packet_type, head.count);
         let (front, details) = body.split_at_mut_checked(8)?;
-        let sent = (self.sent)(read_ssrc(front)?)?;
-        let reported = (self.reported)(read_ssrc(&front[4..])?)?;
-        write_ssrc(front, sent.ssrc);
-        write_ssrc(&mut front[4..], reported.ssrc);
-        if (head.packet_type, head.count) == (TRANSPORT_FEEDBACK, GENERIC_NACK) {
-            for [high, low, _, _] in details.as_chunks_mut::<4>().0 {
-                let number = u16::from_be_bytes([*high, *low]);
-                [*high, *low] = number
-                    .wrapping_sub(reported.sequence_offset as u16)
-                    .to_be_bytes();
-            }
+        self.rewrite_sender(front)?;
+        let source = read_ssrc(&front[4..])?;
+        let mut sequence_offset = 0;
+        if source.0 != 0 || !feedback::may_name_nobody(kind, format) {
+            let reported = (self.reported)(source)?;
+            write_ssrc(&mut front[4..], reported.ssrc);
+            sequence_offset = reported.sequence_offset;
         }
-        Some(head)
+        let kept = feedback::rewrite_details(kind, format, details, sequence_offset, self)?;
+        Some(Head {
+            body_len: 8 + kept,
+            ..head
+        })
     }
 }
 
 /// The SSRC at the front; `None` when there are fewer than four bytes.
-fn read_ssrc(bytes: &[u8]) -> Option<Ssrc> {
+pub(super) fn read_ssrc(bytes: &[u8]) -> Option<Ssrc> {
     bytes
         .first_chunk()
         .map(|ssrc| Ssrc(u32::from_be_bytes(*ssrc)))
 }
 
 /// Replaces the SSRC that [`read_ssrc`] has found.
-fn write_ssrc(bytes: &mut [u8], ssrc: Ssrc) {
+pub(super) fn write_ssrc(bytes: &mut [u8], ssrc: Ssrc) {
     if let Some(place) = bytes.first_chunk_mut() {
         *place = ssrc.0.to_be_bytes();
     }
@@ -246,6 +268,7 @@ mod tests {
             })
         },
         feedback: true,
+        transport_wide: false,
     };
 
     const FOR_AVP: Translation<'static> = Translation {
@@ -254,7 +277,18 @@ mod tests {
     };
 
     const NACK: [u8; 16] = [0x81, 205, 0, 3, 0, 0, 0, 7, 0, 0, 0, 90, 0x12, 0x34, 0, 1];
-    const REMB: [u8; 16] = [0x8f, 206, 0, 3, 0, 0, 0, 7, 0, 0, 0, 90, 1, 2, 3, 4];
+    /// An estimate of 1000 for the reader's stream and one that is not there.
+    const REMB: [u8; 28] = [
+        0x8f, 206, 0, 6, 0, 0, 0, 7, 0, 0, 0, 0, b'R', b'E', b'M', b'B', 2, 0, 0x03, 0xe8, 0, 0, 0,
+        90, 0, 0, 0, 91,
+    ];
+    /// A full intra request for the reader's stream, the seventh.
+    const FIR: [u8; 20] = [
+        0x84, 206, 0, 4, 0, 0, 0, 7, 0, 0, 0, 0, 0, 0, 0, 90, 7, 0, 0, 0,
+    ];
+    const TRANSPORT_WIDE: [u8; 20] = [
+        0x8f, 205, 0, 4, 0, 0, 0, 7, 0, 0, 0, 90, 0, 1, 0, 1, 0, 0, 0, 0,
+    ];
 
     fn block(ssrc: u32) -> ReportBlock {
         ReportBlock {
@@ -328,9 +362,103 @@ mod tests {
         translate(&mut avp, &FOR_AVP).unwrap();
         assert_eq!(types(&avp), [200, 202]);
         translate(&mut packet, &TRANSLATION).unwrap();
-        assert_eq!(types(&packet), [200, 202, 205]);
-        let nack = &packet[packet.len() - 12..];
+        assert_eq!(types(&packet), [200, 202, 205, 206]);
+        let compound = Compound::parse(&packet).unwrap();
+        let [nack, remb] = [2, 3].map(|at| compound.packets().nth(at).unwrap().body);
         assert_eq!(nack, [0, 0, 0, 70, 0, 0, 0, 9, 0x12, 0x34, 0, 1]);
+        let estimate = [b'R', b'E', b'M', b'B', 1, 0, 0x03, 0xe8, 0, 0, 0, 9];
+        assert_eq!(remb, [&[0, 0, 0, 70, 0, 0, 0, 0][..], &estimate].concat());
+    }
+
+    #[test]
+    fn a_request_for_a_picture_names_the_stream_of_its_reader() {
+        let mut packet = PacketBuf::from_slice(&FIR).unwrap();
+        translate(&mut packet, &TRANSLATION).unwrap();
+        assert_eq!(types(&packet), [201, 206]);
+        let fir = &packet[packet.len() - 16..];
+        assert_eq!(fir, [0, 0, 0, 70, 0, 0, 0, 0, 0, 0, 0, 9, 7, 0, 0, 0]);
+        let mut foreign = PacketBuf::from_slice(&FIR).unwrap();
+        foreign[15] = 91;
+        assert_eq!(
+            translate(&mut foreign, &TRANSLATION),
+            Err(DropReason::RtcpFiltered)
+        );
+    }
+
+    #[test]
+    fn transport_wide_feedback_passes_only_beside_unchanged_header_extensions() {
+        let mut packet = PacketBuf::from_slice(&TRANSPORT_WIDE).unwrap();
+        assert_eq!(
+            translate(&mut packet, &TRANSLATION),
+            Err(DropReason::RtcpFiltered)
+        );
+        let unchanged = Translation {
+            transport_wide: true,
+            ..TRANSLATION
+        };
+        let mut packet = PacketBuf::from_slice(&TRANSPORT_WIDE).unwrap();
+        translate(&mut packet, &unchanged).unwrap();
+        assert_eq!(types(&packet), [201, 205]);
+    }
+
+    #[test]
+    fn extended_reports_pass_block_by_block() {
+        let blocks: [&[u8]; 7] = [
+            // Losses of the reader's stream from number 500 to 532.
+            &[
+                1, 0, 0, 3, 0, 0, 0, 90, 0x01, 0xf4, 0x02, 0x14, 0xff, 0xff, 0, 0,
+            ],
+            // The same of somebody else's.
+            &[
+                1, 0, 0, 3, 0, 0, 0, 91, 0x01, 0xf4, 0x02, 0x14, 0xff, 0xff, 0, 0,
+            ],
+            // Receipt times, and a block that nobody knows.
+            &[3, 0, 0, 2, 0, 0, 0, 90, 0, 1, 0, 2],
+            &[99, 0, 0, 1, 0, 0, 0, 90],
+            // The reference time, and the delay since those of two receivers.
+            &[4, 0, 0, 2, 1, 2, 3, 4, 5, 6, 7, 8],
+            &[
+                5, 0, 0, 6, 0, 0, 0, 91, 1, 1, 1, 1, 2, 2, 2, 2, 0, 0, 0, 90, 3, 3, 3, 3, 4, 4, 4,
+                4,
+            ],
+            &[7, 0, 0, 2, 0, 0, 0, 90, 9, 9, 9, 9],
+        ];
+        let blocks = blocks.concat();
+        let mut packet = PacketBuf::new();
+        assert!(packet.extend_from_slice(&header(0, 207, 4 + blocks.len())));
+        assert!(packet.extend_from_slice(&[0, 0, 0, 7]) && packet.extend_from_slice(&blocks));
+        translate(&mut packet, &FOR_AVP).unwrap();
+        assert_eq!(types(&packet), [201, 207]);
+        let expected: [&[u8]; 5] = [
+            &[0, 0, 0, 70],
+            &[
+                1, 0, 0, 3, 0, 0, 0, 9, 0x01, 0xf4, 0x02, 0x14, 0xff, 0xff, 0, 0,
+            ],
+            &[4, 0, 0, 2, 1, 2, 3, 4, 5, 6, 7, 8],
+            &[5, 0, 0, 3, 0, 0, 0, 9, 3, 3, 3, 3, 4, 4, 4, 4],
+            &[7, 0, 0, 2, 0, 0, 0, 9, 9, 9, 9, 9],
+        ];
+        let body = Compound::parse(&packet)
+            .unwrap()
+            .packets()
+            .nth(1)
+            .unwrap()
+            .body;
+        assert_eq!(body, expected.concat());
+    }
+
+    #[test]
+    fn application_packets_keep_their_contents() {
+        let application = [
+            0x85, 204, 0, 3, 0, 0, 0, 7, b'P', b'o', b'C', b'1', 1, 2, 3, 4,
+        ];
+        let mut packet = PacketBuf::from_slice(&application).unwrap();
+        translate(&mut packet, &FOR_AVP).unwrap();
+        assert_eq!(packet[8..12], [0x85, 204, 0, 3]);
+        assert_eq!(
+            packet[12..],
+            [&[0, 0, 0, 70][..], &application[8..]].concat()
+        );
     }
 
     #[test]
@@ -393,6 +521,7 @@ mod tests {
                 sent: &|ssrc| Some(SentStream { ssrc, timestamp_offset: 1 }),
                 reported: &|ssrc| Some(ReportedStream { ssrc, sequence_offset: 1 }),
                 feedback: true,
+                transport_wide: true,
             };
             if translate(&mut packet, &all).is_ok() {
                 let types = types(&packet);
