@@ -95,6 +95,12 @@ pub(super) struct Path {
     pub(super) remote: SocketAddr,
 }
 
+impl From<(SocketId, SocketAddr)> for Path {
+    fn from((socket, remote): (SocketId, SocketAddr)) -> Self {
+        Self { socket, remote }
+    }
+}
+
 /// The nomination that we are about to make (full peers only).
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Nomination {
@@ -234,9 +240,10 @@ impl IceAgent {
         }
     }
 
-    /// Where media goes: from which socket, to which address.
+    /// Where media goes: from which socket, to which address. Nowhere while the peer's consent is lost (RFC 7675 section 5.1).
     pub fn destination(&self) -> Option<(SocketId, SocketAddr)> {
-        self.path.map(|path| (path.socket, path.remote))
+        let path = self.path.filter(|_| !self.is_consent_lost)?;
+        Some((path.socket, path.remote))
     }
 
     /// Whether the peer has named this address or has proved from there that it knows our password.

@@ -4,10 +4,13 @@
 //! because a pair of a higher priority has become valid a little later: a stream that hops between addresses in its first
 //! second helps nobody.
 
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+use relay_packet::SocketId;
+
 use super::agent::{IceAgent, Nomination, Path};
-use super::check_list::PairIndex;
+use super::check_list::{LocalIndex, PairIndex};
 use super::consent::Consent;
 use super::role::IceRole;
 use super::status::IceEvent;
@@ -105,8 +108,30 @@ impl IceAgent {
         }
     }
 
-    /// RFC 7675 section 5.1: nobody answers on the selected pair any more. Media goes on as before, because the peer's own
-    /// timer, not ours, decides when the call is over; meanwhile every pair is checked again.
+    /// An authentic SRTP packet of the peer came from `source`. Whoever speaks to us over the selected pair is there and has not
+    /// hung up, and that is worth as much as a reply to a check: no call must end because a lite peer has stopped answering
+    /// STUN after the beginning. RFC 7675 counts replies alone; what it guards against is media to somebody who never agreed,
+    /// and that is no holder of our keys. Gives whether consent was lost before.
+    pub fn peer_sent_media(&mut self, now: Instant, socket: SocketId, source: SocketAddr) -> bool {
+        if self.path != Some((socket, source).into()) {
+            return false;
+        }
+        if let Some(consent) = &mut self.consent {
+            consent.renew(now);
+            return false;
+        }
+        let local = self.locals.iter().position(|local| local.id == socket);
+        let pair = local.and_then(|local| self.check_list.find(LocalIndex(local), source));
+        let Some(pair) = pair.filter(|_| self.is_consent_lost) else {
+            return false;
+        };
+        self.check_list.pair_mut(pair).is_valid = true;
+        self.became_valid(now, pair);
+        true
+    }
+
+    /// RFC 7675 section 5.1: nobody answers on the selected pair any more and no media comes from there. Nothing is sent until
+    /// that changes; meanwhile every pair is checked again. Whether the call ends is not decided here.
     pub(super) fn lose_consent(&mut self, now: Instant) {
         self.consent = None;
         self.nomination = None;

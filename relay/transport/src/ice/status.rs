@@ -64,8 +64,8 @@ pub enum IceEvent {
         counts: CheckCounts,
         after: Duration,
     },
-    /// The peer has not answered for the whole consent period (RFC 7675). Sending goes on; whether the call ends is not for
-    /// this module to say.
+    /// The peer has neither answered nor spoken for the whole consent period (RFC 7675). Nothing is sent until it does; whether
+    /// the call ends is not for this module to say.
     ConsentLost,
     /// The peer answers again.
     ConsentRestored,

@@ -452,7 +452,7 @@ fn a_check_with_retired_credentials_is_answered_and_one_with_wrong_ones_refused(
 }
 
 #[test]
-fn lost_consent_is_told_and_sending_goes_on() {
+fn lost_consent_stops_sending_until_a_check_is_answered() {
     let sides = [Side::full(&V4[..1]), Side::lite(&V4[1..])];
     let mut pair = Pair::new(Link::perfect(ms(80)), 1, sides).signalled();
     assert!(pair.run(ms(1000), |agents| is_nominated(&agents[0])));
@@ -469,7 +469,7 @@ fn lost_consent_is_told_and_sending_goes_on() {
     assert_eq!(told, [IceEvent::ConsentLost]);
     assert!(pair.network.elapsed_ms() >= 29_000);
     assert!(pair.network.elapsed_ms() <= 31_500);
-    assert_eq!(pair.agents[0].destination(), destination);
+    assert_eq!(pair.agents[0].destination(), None);
     told.clear();
     pair.run(ms(120_000), |agents| {
         told.extend(events(&mut agents[0]));
@@ -477,6 +477,36 @@ fn lost_consent_is_told_and_sending_goes_on() {
     });
     assert_eq!(told, [IceEvent::ConsentRestored]);
     assert!(pair.network.elapsed_ms() <= 62_500);
+    assert_eq!(pair.agents[0].destination(), destination);
+}
+
+#[test]
+fn a_peer_that_speaks_and_answers_no_checks_keeps_its_consent() {
+    let sides = [Side::full(&V4[..1]), Side::lite(&V4[1..])];
+    let mut pair = Pair::new(Link::perfect(ms(80)), 1, sides).signalled();
+    assert!(pair.run(ms(1000), |agents| is_nominated(&agents[0])));
+    events(&mut pair.agents[0]);
+    let (socket, peer) = pair.agents[0].destination().unwrap();
+    pair.network
+        .deaf_until
+        .insert(1, pair.network.now + ms(600_000));
+    for second in (10..=100).step_by(10) {
+        pair.run_until(ms(second * 1000));
+        let now = pair.network.now;
+        pair.agents[0].peer_sent_media(now, socket, peer);
+    }
+    assert_eq!(events(&mut pair.agents[0]), []);
+    // Then it falls silent, and later it speaks again.
+    pair.run_until(ms(140_000));
+    assert_eq!(events(&mut pair.agents[0]), [IceEvent::ConsentLost]);
+    assert_eq!(pair.agents[0].destination(), None);
+    let now = pair.network.now;
+    let stranger = address("203.0.113.66:9");
+    pair.agents[0].peer_sent_media(now, socket, stranger);
+    assert_eq!(pair.agents[0].destination(), None);
+    pair.agents[0].peer_sent_media(now, socket, peer);
+    assert_eq!(pair.agents[0].destination(), Some((socket, peer)));
+    assert_eq!(events(&mut pair.agents[0]), [IceEvent::ConsentRestored]);
 }
 
 #[test]

@@ -8,9 +8,11 @@ use rand::SeedableRng;
 use rand::rngs::ChaCha12Rng;
 
 use super::*;
-use crate::dtls::FingerprintHash;
+use crate::LocalSocket;
+use crate::dtls::{DtlsIdentity, DtlsRole, Fingerprint, FingerprintHash};
+use crate::ice::{IceCredentials, RemoteIce};
 use crate::rtp::{PayloadType, RtpHeader, RtpTimestamp, SequenceNumber, Ssrc};
-use crate::srtp::SrtpProfile;
+use crate::srtp::{SrtpKey, SrtpProfile};
 use crate::testing::{Endpoint, Link, Network, epoch};
 
 const OURS: &str = "198.51.100.7:30000";
@@ -610,4 +612,32 @@ proptest! {
             ends.inject(FAR, &bytes);
         }
     }
+}
+
+#[test]
+fn a_renewed_association_takes_over_when_it_is_done_and_not_before() {
+    let mut ends = Ends::new(Link::perfect(ms(20)), 1).with_ice_and_dtls(DtlsRole::Client);
+    assert!(ends.run(ms(2000), |ends| ends.iter().all(End::has_keys)));
+    ends.send(US, 1).unwrap();
+    ends.settle();
+    let connected = |end: &End| {
+        let is_connected = |e: &&TransportEvent| matches!(e, TransportEvent::DtlsConnected { .. });
+        end.events.iter().filter(is_connected).count()
+    };
+    let now = ends.network.now;
+    for (end, role) in [(US, DtlsRole::Client), (THEM, DtlsRole::Server)] {
+        let transport = &mut ends.ends[end].transport;
+        transport.renew_dtls(identity(end));
+        transport.set_remote_dtls(now, role, fingerprint(1 - end));
+        assert!(transport.is_writable(), "the old keys go on");
+    }
+    ends.send(US, 2).unwrap();
+    let again = |ends: &mut [End]| ends.iter().all(|end| connected(end) == 2);
+    assert!(ends.run(ms(4000), again));
+    ends.settle();
+    ends.send(US, 3).unwrap();
+    ends.send(THEM, 4).unwrap();
+    ends.settle();
+    assert_eq!(ends.ends[THEM].rtp, [1, 2, 3].map(|n| rtp(n).to_vec()));
+    assert_eq!(ends.ends[US].rtp, [rtp(4).to_vec()]);
 }
