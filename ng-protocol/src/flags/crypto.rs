@@ -53,12 +53,8 @@ pub enum FingerprintHash {
 pub struct Osrtp {
     /// Offer keys on an `RTP/AVP` line.
     pub offer: bool,
-    /// Offer each section twice, plain and encrypted.
-    pub offer_legacy: bool,
-    /// Accept keys on an `RTP/AVP` line.
+    /// Accept keys on an `RTP/AVP` line although the other party has not.
     pub accept: bool,
-    /// Accept the doubled form.
-    pub accept_legacy: bool,
 }
 
 impl CryptoFlags {
@@ -170,13 +166,9 @@ impl Osrtp {
     fn element(&mut self, element: &str, report: &mut Report) {
         match canonical(element.trim()).as_str() {
             "offer" | "offer-rfc" => self.offer = true,
-            "offer-legacy" => self.offer_legacy = true,
-            "accept" => {
-                self.accept = true;
-                self.accept_legacy = true;
-            }
-            "accept-rfc" => self.accept = true,
-            "accept-legacy" => self.accept_legacy = true,
+            "accept" | "accept-rfc" => self.accept = true,
+            // Each section twice, plain and encrypted: what came before RFC 8643. The two are relayed as the two sections they are.
+            "offer-legacy" | "accept-legacy" => report.inert("OSRTP", element),
             _ => report.unknown("OSRTP", element),
         }
     }
@@ -269,6 +261,9 @@ mod tests {
             .flags
             .crypto
             .osrtp;
-        assert!(osrtp.offer && osrtp.accept && !osrtp.accept_legacy);
+        assert!(osrtp.offer && osrtp.accept);
+        let request = offer(r#""OSRTP":["offer-legacy"]"#);
+        assert_eq!(request.flags.crypto.osrtp, Osrtp::default());
+        assert_eq!(request.inert.len(), 1);
     }
 }

@@ -12,6 +12,8 @@ pub struct IceFlags {
     pub lite: Option<IceLite>,
     /// Offer trickle ICE (RFC 8838).
     pub trickle: bool,
+    /// Say that we follow RFC 8445 and not its predecessor (`a=ice-options:ice2`).
+    pub ice2: bool,
     /// Treat the sender's ICE as not offered.
     pub reject: bool,
     /// The SDP is a trickle-ICE fragment (RFC 8840), not a session description.
@@ -99,7 +101,7 @@ impl IceFlags {
             "trickle" => self.trickle = true,
             "reject" => self.reject = true,
             "lite" => self.lite = Some(IceLite::Forward),
-            "ice2" => report.inert("ICE", element),
+            "ice2" => self.ice2 = true,
             other => match other.strip_prefix("lite-").and_then(IceLite::parse) {
                 Some(lite) => self.lite = Some(lite),
                 None => report.unknown("ICE", element),

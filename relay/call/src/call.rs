@@ -27,8 +27,10 @@ use crate::leg::{Leg, LegId, Legs};
 use crate::live::{Arrival, Live};
 use crate::ports::{PortLease, PortLeaser};
 use crate::restriction::{Events, Scope};
+use crate::sdp::FragmentSection;
 use crate::stats::Counter;
 use crate::stats::report::Reported;
+use crate::trickle::Trickle;
 
 /// One call.
 #[derive(Debug)]
@@ -44,6 +46,7 @@ pub struct Call {
     dtmf_log: Option<SocketAddr>,
     /// The type-of-service octet of the call's packets, if it is not the daemon's.
     tos: Option<u8>,
+    trickle: Trickle,
     deadlines: Deadlines,
     /// Those of the configuration, until the operator says otherwise.
     timeouts: Timeouts,
@@ -68,6 +71,7 @@ impl Call {
             },
             dtmf_log: None,
             tos: None,
+            trickle: Trickle::default(),
             deadlines: Deadlines::new(now),
             timeouts: config.timeouts,
             config,
@@ -85,7 +89,10 @@ impl Call {
         ports: &mut dyn PortLeaser,
     ) -> Response {
         match request.command {
-            Command::Offer if request.flags.ice.fragment => self.fragment(),
+            Command::Offer if request.flags.ice.fragment => match self.fragment(now, request) {
+                Ok(()) => Response::ok(),
+                Err(error) => error.into(),
+            },
             Command::Offer | Command::Answer => match self.exchange(now, request, ports) {
                 Ok(body) => Response::sdp(body),
                 Err(error) => {
@@ -96,7 +103,7 @@ impl Call {
                 }
             },
             Command::Delete => self.delete(now, request, ports),
-            Command::Query => query::query(&self.reported(), request),
+            Command::Query if !self.legs.is_empty() => query::query(&self.reported(), request),
             _ if self.legs.is_empty() => RequestError::UnknownCall.into(),
             Command::BlockMedia
             | Command::UnblockMedia
@@ -139,6 +146,14 @@ impl Call {
             self.settle(now, position, out);
         }
         self.live.note_silence(now, &self.legs, &mut self.events);
+        let given_up = self.trickle.give_up(now);
+        if self.legs.is_empty() && self.trickle.poll_timeout().is_none() {
+            // Nothing but fragments ever came, and the offer did not follow.
+            self.finish(EndReason::Refused, &mut Vec::new());
+            return;
+        }
+        self.events
+            .extend(given_up.into_iter().map(CallEvent::Warning));
         self.delete_due(now);
         let timeouts = &self.timeouts;
         let deadlines = &mut self.deadlines;
@@ -154,7 +169,9 @@ impl Call {
         }
         let deletion = self.legs.iter().filter_map(|leg| leg.delete_at).min();
         let own = self.deadlines.next(&self.timeouts, &self.legs, &self.live);
-        [self.wake_at, deletion, own, self.live.poll_timeout()]
+        let live = self.live.poll_timeout();
+        let trickle = self.trickle.poll_timeout();
+        [self.wake_at, deletion, own, live, trickle]
             .into_iter()
             .flatten()
             .min()
@@ -298,6 +315,7 @@ impl Call {
         }
         self.note_learning(request);
         self.dtmf_log = request.flags.media.dtmf_log_destination.or(self.dtmf_log);
+        self.trickle.deliver(&mut self.legs);
         self.live.follow(&self.legs, &config, self.seed, answers);
         if answers {
             let parties = [exchange.sender, exchange.receiver];
@@ -310,16 +328,25 @@ impl Call {
         Ok(exchange.body)
     }
 
-    /// Trickled candidates (RFC 8840) are not looked at: where a peer can reach us its checks show where it is.
-    fn fragment(&mut self) -> Response {
-        if self.legs.is_empty() {
-            self.finish(EndReason::Refused, &mut Vec::new());
-            return RequestError::UnknownCall.into();
+    /// Further candidates of a party (RFC 8840). A call that is not there yet waits for its offer as long as they do.
+    fn fragment(&mut self, now: Instant, request: &Request) -> Result<(), RequestError> {
+        let body = request
+            .sdp
+            .as_deref()
+            .ok_or(RequestError::Missing(reason::NO_SDP))?;
+        let tag = request
+            .from_tag
+            .as_ref()
+            .ok_or(RequestError::Missing(reason::NO_FROM_TAG))?;
+        let sections = FragmentSection::read_all(body)?;
+        self.trickle.receive(now, tag, sections);
+        for id in self.trickle.deliver(&mut self.legs) {
+            if let Some(section) = self.legs.section(id) {
+                self.live.trickle(now, id, section);
+            }
         }
-        let text =
-            "a trickle-ICE fragment is not used; the peer's own checks show its further addresses";
-        self.events.push_back(CallEvent::Warning(text.into()));
-        Response::ok()
+        self.wake_at = Some(now);
+        Ok(())
     }
 
     /// Marks the call's sockets as an offer wants it (`TOS`); an offer without the key goes back to the daemon's own mark.
@@ -413,7 +440,7 @@ impl Call {
 
     fn delete_due(&mut self, now: Instant) {
         let mut gone = self.remove_due(now);
-        if self.legs.is_empty() {
+        if self.legs.is_empty() && !gone.is_empty() {
             self.finish_if_empty(&mut gone);
         } else {
             self.release(&mut gone);

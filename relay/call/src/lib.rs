@@ -25,6 +25,7 @@ mod live;
 mod placement;
 #[cfg(test)]
 pub(crate) mod testing;
+mod trickle;
 
 pub use call::Call;
 pub use config::{

@@ -18,7 +18,8 @@ use crate::command::describe::speaks_with_own_ssrc;
 use crate::config::CallConfig;
 use crate::egress::{Egress, EgressConfig, EgressStats, Stream};
 use crate::leg::{LegId, Legs, SectionId};
-use crate::negotiate::{crypto, ice};
+use crate::negotiate::{dtls, ice};
+use crate::sdp::Protocol;
 use crate::section::MediaSection;
 use crate::stats::{Counter, Ingress};
 
@@ -100,6 +101,8 @@ struct Applied {
     rtcp: Option<std::net::SocketAddr>,
     ice: Option<relay_transport::ice::RemoteIce>,
     fingerprint: Option<relay_transport::dtls::Fingerprint>,
+    /// Which DTLS association with the peer it is.
+    association: u32,
 }
 
 impl LiveSection {
@@ -172,7 +175,7 @@ impl LiveSection {
                 transport.enable_ice(local.clone(), section.ice.lite);
             }
         }
-        if section.dtls.offered && section.sdes.local.is_empty() {
+        if section.dtls.offered && section.sdes.local.is_empty() && section.protocol.is_secure() {
             for transport in self.transports() {
                 transport.enable_dtls(Arc::clone(&config.identity));
             }
@@ -198,9 +201,14 @@ impl LiveSection {
                 .as_ref()
                 .filter(|_| section.ice.in_use)
                 .and_then(|description| ice::remote_ice(description, section.ice.we_offered)),
-            fingerprint: crypto::fingerprint(remote).filter(|_| section.dtls.in_use()),
+            fingerprint: dtls::fingerprint(remote).filter(|_| section.dtls.in_use()),
+            association: section.dtls.association,
         };
         let changed = self.applied.as_ref() != Some(&applied);
+        let renewed = self
+            .applied
+            .as_ref()
+            .is_some_and(|before| before.association != applied.association);
         let endpoints = [applied.rtp, applied.rtcp];
         // What shares another's port has no transport to tell.
         let own = usize::from(section.carrier.is_none()) * 2;
@@ -226,9 +234,14 @@ impl LiveSection {
             );
             match (applied.fingerprint, section.dtls.role) {
                 (Some(fingerprint), Some(role)) => {
+                    if renewed {
+                        transport.renew_dtls(Arc::clone(&config.identity));
+                    }
                     transport.enable_dtls(Arc::clone(&config.identity));
                     transport.set_remote_dtls(now, role, fingerprint);
                 }
+                // Keys are to come, and nothing may pass without them.
+                _ if section.dtls.on_hold => transport.enable_dtls(Arc::clone(&config.identity)),
                 _ => transport.disable_dtls(),
             }
             if changed {
@@ -240,7 +253,9 @@ impl LiveSection {
         self.mux = section.mux.in_use;
         self.secure = section.is_secure();
         self.opaque = section.is_opaque();
-        self.feedback = section.protocol.rtp().is_some_and(|p| p.feedback);
+        // RFC 4585 §3.1: both sides have to speak it; a party may have answered AVPF with AVP.
+        let speaks_feedback = |protocol: &Protocol| protocol.rtp().is_some_and(|p| p.feedback);
+        self.feedback = speaks_feedback(&section.protocol) && speaks_feedback(&remote.protocol);
         self.sends = section.sends_media();
         self.wants = section.wants_media();
         self.answered_at.get_or_insert(now);
@@ -357,6 +372,27 @@ impl Live {
             if let Some(section) = section {
                 live.activate(now, section, config, learning);
             }
+        }
+    }
+
+    /// The party of a section has more candidates. Those of an ICE session that is not in effect yet wait for the answer.
+    pub(crate) fn trickle(&mut self, now: Instant, id: SectionId, section: &MediaSection) {
+        let live = self.sections.iter_mut().find(|live| live.id == id);
+        let remote = section.remote.as_ref().and_then(|r| r.ice.as_ref());
+        let remote = remote.and_then(|ice| ice::remote_ice(ice, section.ice.we_offered));
+        let (Some(live), Some(remote)) = (live, remote) else {
+            return;
+        };
+        let known = live
+            .applied
+            .as_mut()
+            .and_then(|applied| applied.ice.as_mut());
+        let Some(known) = known.filter(|known| known.credentials == remote.credentials) else {
+            return;
+        };
+        known.clone_from(&remote);
+        for transport in live.transports() {
+            transport.set_remote_ice(now, remote.clone());
         }
     }
 

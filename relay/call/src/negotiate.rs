@@ -2,5 +2,7 @@
 
 pub mod codecs;
 pub mod crypto;
+pub mod dtls;
 pub mod ice;
 pub mod mux;
+pub mod sdes;

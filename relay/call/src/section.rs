@@ -5,9 +5,9 @@
 
 use std::net::SocketAddr;
 
-use ng_protocol::flags::MediaFlags;
+use ng_protocol::flags::{MediaFlags, Sdes};
 use relay_transport::LocalSocket;
-use relay_transport::dtls::{DtlsRole, FingerprintHash};
+use relay_transport::dtls::{DtlsRole, Fingerprint, FingerprintHash};
 use relay_transport::ice::IceCredentials;
 use relay_transport::rtp::Ssrc;
 use relay_transport::srtp::sdes::CryptoAttribute;
@@ -44,10 +44,14 @@ pub struct MediaSection {
     pub mux: MuxState,
     /// ICE.
     pub ice: IceState,
+    /// Keys where the profile promises none.
+    pub opportunistic: Opportunistic,
     /// DTLS.
     pub dtls: DtlsState,
     /// SDES.
     pub sdes: SdesState,
+    /// What the request with the party's offer said about suites; it counts for the answer too.
+    pub sdes_wishes: Sdes,
     /// The formats in our last description for this party, in its numbers.
     pub told: Vec<PayloadFormat>,
     /// Whether that description was an answer.
@@ -151,6 +155,8 @@ pub struct IceState {
     pub in_use: bool,
     /// We act lite.
     pub lite: bool,
+    /// We say `ice2` (RFC 8445 §10).
+    pub ice2: bool,
     /// The party's offer of ICE is to be answered without (`reject-ICE`).
     pub refuse: bool,
     /// The party answered our ICE without; it is not offered again until `reset`.
@@ -159,9 +165,38 @@ pub struct IceState {
     pub we_offered: bool,
 }
 
+/// Opportunistic SRTP with one party (RFC 8643): keys beside `RTP/AVP`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Opportunistic {
+    /// Nobody has offered keys beside a plain profile.
+    #[default]
+    No,
+    /// Offered, and not answered.
+    Offered,
+    /// In use: media is SRTP although the profile does not say so.
+    Agreed,
+    /// The answer had no keys: media is plain.
+    Declined,
+}
+
+/// Who the far end of a DTLS association is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PeerIdentity {
+    /// `a=fingerprint`, the one that is checked.
+    pub fingerprint: Fingerprint,
+    /// `a=tls-id`.
+    pub tls_id: Option<String>,
+}
+
 /// DTLS towards one party.
 #[derive(Clone, Debug, Default)]
 pub struct DtlsState {
+    /// As of the last settled exchange.
+    pub peer: Option<PeerIdentity>,
+    /// Counts the associations: another number is another association (RFC 8842 §4).
+    pub association: u32,
+    /// The party said `a=setup:holdconn`: no handshake for the time being.
+    pub on_hold: bool,
     /// Our last offer for the party has it.
     pub offered: bool,
     /// Our role, once it is settled. It stays for the life of the association (RFC 8842 §5.1).
@@ -216,8 +251,10 @@ impl MediaSection {
             mid: None,
             mux: MuxState::default(),
             ice: IceState::default(),
+            opportunistic: Opportunistic::default(),
             dtls: DtlsState::default(),
             sdes: SdesState::default(),
+            sdes_wishes: Sdes::default(),
             told: Vec::new(),
             we_answered: false,
             hidden: false,
@@ -245,7 +282,13 @@ impl MediaSection {
 
     /// Whether packets towards and from this party are SRTP.
     pub fn is_secure(&self) -> bool {
-        self.protocol.is_secure()
+        self.protocol.is_secure() || self.opportunistic == Opportunistic::Agreed
+    }
+
+    /// Whether our description for this party has keys in it.
+    pub fn offers_keys(&self) -> bool {
+        let opportunistic = [Opportunistic::Offered, Opportunistic::Agreed];
+        self.protocol.is_secure() || opportunistic.contains(&self.opportunistic)
     }
 
     /// Whether the party wants to receive: its direction attribute, and the old hold by address 0.0.0.0.

@@ -6,7 +6,7 @@ use ng_protocol::flags::TransportProtocol;
 use ng_protocol::{Request, Tag, reason};
 
 use crate::command::describe;
-use crate::command::offer::{described_sections, description, endpoints};
+use crate::command::offer::{circumstances, described_sections, description, endpoints};
 use crate::command::options::note_echo;
 use crate::draft::{Draft, Exchange};
 use crate::error::RequestError;
@@ -207,7 +207,8 @@ fn accept(
     }
     section.carrier = None;
     ice::note_answer(&mut section.ice, said);
-    crypto::note_answer(section, said).map_err(|e| RequestError::Crypto(e.0))?;
+    crypto::note_answer(section, said, circumstances(request))
+        .map_err(|e| RequestError::Crypto(e.0))?;
     section.remote = Some(said.clone());
     draft.close_superfluous(answerer);
     Ok(())
@@ -221,9 +222,9 @@ fn settle_offerer(
     said: &RemoteMedia,
 ) -> Result<SectionOutput, RequestError> {
     let flags = &request.flags;
-    let (accepted_mux, told) = draft
+    let (accepted_mux, opportunistic, told) = draft
         .section(answerer)
-        .map(|s| (s.mux.in_use, s.told.clone()))
+        .map(|s| (s.mux.in_use, s.opportunistic, s.told.clone()))
         .unwrap_or_default();
     let passive_by_default = draft.config.dtls_passive;
     let carrier = draft.carrier_of(offerer).filter(|_| {
@@ -253,8 +254,15 @@ fn settle_offerer(
         None
     } else {
         ice::answer(section, &flags.ice);
-        crypto::answer(section, &flags.crypto, passive_by_default, rng)
-            .map_err(|e| RequestError::Crypto(e.0))?
+        crypto::answer(
+            section,
+            opportunistic,
+            &flags.crypto,
+            circumstances(request),
+            passive_by_default,
+            rng,
+        )
+        .map_err(|e| RequestError::Crypto(e.0))?
     };
     let offered = section.remote.iter().flat_map(|r| r.codecs.clone());
     let offered: Vec<_> = offered.collect();

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use ng_protocol::Request;
 use ng_protocol::flags::SdpSection;
 use rand::RngExt;
-use relay_transport::dtls::FingerprintHash;
+use relay_transport::dtls::{DtlsRole, FingerprintHash};
 use relay_transport::ice::{Candidate, Component};
 use relay_transport::rtp::Ssrc;
 
@@ -13,7 +13,7 @@ use crate::command::bundle;
 use crate::draft::{Draft, Exchange};
 use crate::error::RequestError;
 use crate::leg::{LegId, SectionId};
-use crate::negotiate::crypto;
+use crate::negotiate::sdes;
 use crate::sdp::attribute::RtcpAttribute;
 use crate::sdp::rewrite::{
     AttributeEdits, DtlsOutput, IceOutput, SectionOutput, SessionOutput, compose,
@@ -59,10 +59,16 @@ pub(crate) fn offered(
     if section.dtls.offered {
         output.dtls = dtls(draft, request, section, Setup::ActPass);
     }
-    if section.is_secure() {
+    if section.offers_keys() {
         output.crypto = crypto_texts(request, section);
     }
-    output.ice = ice(draft, request, id, rtcp.has_own_port(), usize::MAX);
+    output.ice = ice(
+        draft,
+        id,
+        rtcp.has_own_port(),
+        usize::MAX,
+        request.flags.ice.trickle,
+    );
     if section.carrier.is_some() {
         bundle::leave_to_carrier(&mut output);
         output.bundle_only = section.bundle_only;
@@ -95,16 +101,21 @@ pub(crate) fn answered(
     let offered = section.remote.as_ref().and_then(|r| r.ptime.clone());
     let asked = section.ptime_ms.map(|ptime| ptime.to_string());
     output.ptime = asked.or(output.ptime).or(offered);
-    if let Some(role) = section.dtls.role {
-        let setup = match role {
-            relay_transport::dtls::DtlsRole::Client => Setup::Active,
-            relay_transport::dtls::DtlsRole::Server => Setup::Passive,
-        };
+    let setup = match section.dtls.role {
+        _ if section.dtls.on_hold => Some(Setup::HoldConn),
+        Some(DtlsRole::Client) => Some(Setup::Active),
+        Some(DtlsRole::Server) => Some(Setup::Passive),
+        None => None,
+    };
+    if let Some(setup) = setup {
         output.dtls = dtls(draft, request, section, setup);
     } else if section.sdes.in_use() {
         output.crypto = crypto_texts(request, section);
     }
-    output.ice = ice(draft, request, id, rtcp.has_own_port(), 2);
+    // RFC 8838 §4.2: only an offerer that trickles is told so.
+    let offered = section.remote.as_ref().and_then(|r| r.ice.as_ref());
+    let trickle = offered.is_some_and(|ice| ice.options.iter().any(|word| word == "trickle"));
+    output.ice = ice(draft, id, rtcp.has_own_port(), 2, trickle);
     if section.carrier.is_some() {
         bundle::leave_to_carrier(&mut output);
     }
@@ -211,12 +222,12 @@ fn is_stripped(request: &Request, extmap: &str) -> bool {
 }
 
 fn crypto_texts(request: &Request, section: &MediaSection) -> Vec<String> {
-    let sdes = &request.flags.crypto.sdes;
+    let flags = &request.flags.crypto.sdes;
     section
         .sdes
         .local
         .iter()
-        .map(|line| crypto::line_text(line, sdes))
+        .map(|line| sdes::line_text(line, flags))
         .collect()
 }
 
@@ -241,10 +252,10 @@ fn dtls(
 /// The ICE lines. `limit` candidates of a component at most: Meta wants one of each family.
 fn ice(
     draft: &Draft<'_>,
-    request: &Request,
     id: SectionId,
     with_rtcp: bool,
     limit: usize,
+    trickle: bool,
 ) -> Option<IceOutput> {
     let section = draft.section(id)?;
     let media_address = draft.legs.get(id.leg).and_then(|leg| leg.media_address);
@@ -268,7 +279,8 @@ fn ice(
     Some(IceOutput {
         ufrag: credentials.ufrag().to_owned(),
         pwd: credentials.pwd().to_owned(),
-        trickle: request.flags.ice.trickle,
+        trickle,
+        ice2: section.ice.ice2,
         candidates,
         remote_candidates: None,
     })

@@ -5,7 +5,7 @@
 
 use std::net::SocketAddr;
 
-use ng_protocol::flags::{Dtls, TransportProtocol};
+use ng_protocol::flags::TransportProtocol;
 use ng_protocol::{Request, reason};
 
 use crate::command::describe::{self, RtcpForm};
@@ -14,8 +14,9 @@ use crate::draft::{Draft, Exchange};
 use crate::error::RequestError;
 use crate::leg::{LegId, SectionId};
 use crate::negotiate::codecs::CodecOffer;
+use crate::negotiate::crypto::Circumstances;
 use crate::negotiate::mux::MuxOffer;
-use crate::negotiate::{codecs, crypto, ice, mux};
+use crate::negotiate::{codecs, crypto, ice, mux, sdes};
 use crate::placement::Need;
 use crate::sdp::protocol::RtpProfile;
 use crate::sdp::rewrite::SectionOutput;
@@ -40,6 +41,12 @@ pub(crate) fn offer(draft: &mut Draft<'_>, request: &Request) -> Result<Exchange
         });
     }
 
+    if sdes::asks_for_weakness(&request.flags.crypto.sdes) {
+        draft.warnings.push(
+            "SDES options that ask for media without encryption or authentication are not followed"
+                .into(),
+        );
+    }
     let remotes = RemoteMedia::read_all(&source);
     let indexes = described_sections(draft, sender, remotes.len());
     let mut outputs = Vec::new();
@@ -58,6 +65,14 @@ pub(crate) fn offer(draft: &mut Draft<'_>, request: &Request) -> Result<Exchange
     outputs.extend(drop_missing(draft, sender, receiver, &indexes));
     draft.legs.subscriptions.offered(sender, receiver);
     describe::write(draft, request, &source, sender, receiver, outputs)
+}
+
+/// What a request says about keys besides its crypto options.
+pub(crate) fn circumstances(request: &Request) -> Circumstances {
+    Circumstances {
+        reset: request.flags.media.reset,
+        no_tls_id: request.flags.sdp.no_tls_id,
+    }
 }
 
 /// The description of a request.
@@ -315,7 +330,9 @@ fn offer_section(
         reset,
         rng,
     );
-    crypto::offer(section, &remote, &flags.crypto, rng).map_err(|e| RequestError::Crypto(e.0))?;
+    let circumstances = circumstances(request);
+    crypto::offer(section, &remote, &flags.crypto, circumstances, rng)
+        .map_err(|e| RequestError::Crypto(e.0))?;
     draft.open_ports(
         receiver,
         Need {
@@ -354,16 +371,11 @@ fn note_sender(
         section.rtcp_endpoint = rtcp_endpoint;
         section.way.note(&flags.media);
         section.ptime_ms = flags.codec.ptime_reverse_ms.or(section.ptime_ms);
-        // `DTLS-reverse` is the word of rtpengine 10.5 for what later versions call `DTLS` here.
-        section.dtls.passive_wanted = match flags.crypto.dtls_reverse.or(flags.crypto.dtls) {
-            Some(Dtls::Passive) => true,
-            Some(Dtls::Active) => false,
-            _ => section.dtls.passive_wanted,
-        };
+        crypto::note_offer(section, remote, &flags.crypto);
         if !section.is_opaque() {
             mux::note_offer(&mut section.mux, remote, flags.rtcp_mux);
         }
-        ice::note_offer(section, remote, &flags.ice, rng);
+        ice::note_offer(section, remote, &flags.ice, flags.media.reset, rng);
         section.remote = Some(remote.clone());
     }
 }

@@ -7,11 +7,13 @@ use relay_transport::ice::{Candidate, CandidateError, IceCredentials, RemoteIce}
 use crate::sdp::{RemoteIceDescription, RemoteMedia};
 use crate::section::{IceState, MediaSection};
 
-/// Takes note of the ICE in a sender's offer. Credentials of ours change only when the peer restarts (RFC 8445 §9).
+/// Takes note of the ICE in a sender's offer. Credentials of ours change only when the peer restarts (RFC 8445 §9), or with
+/// `reset`.
 pub fn note_offer(
     sender: &mut MediaSection,
     remote: &RemoteMedia,
     flags: &IceFlags,
+    reset: bool,
     rng: &mut impl Rng,
 ) {
     let before = sender.remote.as_ref().and_then(|r| r.ice.as_ref());
@@ -26,7 +28,7 @@ pub fn note_offer(
     };
     // A lite agent needs a full one opposite (RFC 8445 §6.1.1).
     ice.lite = !description.lite && flags.lite.map_or(ice.lite, |lite| lite.towards_sender());
-    if !flags.reject && (restarted || ice.local.is_none()) {
+    if !flags.reject && (restarted || reset || ice.local.is_none()) {
         ice.local = Some(IceCredentials::generate(rng));
         ice.we_offered = false;
     }
@@ -45,7 +47,8 @@ pub fn offer(
     }
     let wanted = match flags.mode.unwrap_or_default() {
         Ice::Remove => false,
-        Ice::Default => sender_has_ice && !flags.reject,
+        // A re-offer that says nothing does not end what is in use. `reject-ICE` is about the answer to the sender alone.
+        Ice::Default => sender_has_ice || receiver.in_use,
         // Passing the sender's candidates through beside ours would take the relay out of the media; ours alone are written.
         Ice::Force | Ice::Optional | Ice::ForceRelay => true,
     };
@@ -53,6 +56,7 @@ pub fn offer(
     if !receiver.offered {
         return false;
     }
+    receiver.ice2 |= flags.ice2;
     if let Some(lite) = flags.lite {
         receiver.lite = lite.towards_receiver();
     }

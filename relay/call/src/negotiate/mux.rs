@@ -19,6 +19,8 @@ pub enum MuxOffer {
 /// Takes note of a sender's offer and of how it is to be answered.
 pub fn note_offer(sender: &mut MuxState, remote: &RemoteMedia, flags: RtcpMux) {
     sender.peer_offered = remote.rtcp_mux;
+    // RFC 5761 §5.1.3: a party that leaves it out of a later offer has ended it.
+    sender.in_use &= remote.rtcp_mux;
     sender.answer = if flags.reject {
         MuxAnswer::Refuse
     } else if flags.demux || flags.accept {
@@ -126,6 +128,20 @@ mod tests {
             ..MuxState::default()
         };
         assert!(!answer(&mut sender, true, flags));
+    }
+
+    #[test]
+    fn a_sender_that_leaves_it_out_has_ended_it() {
+        let mut sender = MuxState {
+            in_use: true,
+            ..offerer(MuxAnswer::AsReceiver)
+        };
+        let plain = "v=0\nm=audio 4000 RTP/AVP 0\nc=IN IP4 192.0.2.1\n";
+        let description = crate::sdp::SessionDescription::parse(plain.as_bytes()).unwrap();
+        let remote = RemoteMedia::read(&description, 0).unwrap();
+        note_offer(&mut sender, &remote, NONE);
+        assert!(!is_settled(&sender));
+        assert!(!answer(&mut sender, true, NONE));
     }
 
     #[test]

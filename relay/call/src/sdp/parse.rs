@@ -47,6 +47,23 @@ const QUOTED: usize = 80;
 impl SessionDescription {
     /// Reads a description. A blank line ends it; what follows is ignored.
     pub fn parse(bytes: &[u8]) -> Result<Self, SdpError> {
+        let description = Self::read(bytes, true)?;
+        if description.lines.is_empty() {
+            return Err(SdpError::Empty);
+        }
+        Ok(description)
+    }
+
+    /// Reads a trickle-ICE fragment (RFC 8840 §9), which has no `v=` line and may begin with a media section.
+    pub(super) fn parse_fragment(bytes: &[u8]) -> Result<Self, SdpError> {
+        let fragment = Self::read(bytes, false)?;
+        if fragment.lines.is_empty() && fragment.media.is_empty() {
+            return Err(SdpError::Empty);
+        }
+        Ok(fragment)
+    }
+
+    fn read(bytes: &[u8], is_whole: bool) -> Result<Self, SdpError> {
         if bytes.len() > MAX_BYTES {
             return Err(SdpError::TooLong(bytes.len()));
         }
@@ -62,7 +79,7 @@ impl SessionDescription {
             }
             let (letter, value) =
                 split(&line).ok_or_else(|| SdpError::NotALine(number, quote(&line)))?;
-            if number == 1 && (letter != 'v' || value.trim() != "0") {
+            if is_whole && number == 1 && (letter != 'v' || value.trim() != "0") {
                 return Err(SdpError::NoVersion(number, quote(&line)));
             }
             if letter == 'm' {
@@ -79,9 +96,6 @@ impl SessionDescription {
                 None => &mut description.lines,
             };
             lines.push(Line::new(letter, value));
-        }
-        if description.lines.is_empty() {
-            return Err(SdpError::Empty);
         }
         Ok(description)
     }

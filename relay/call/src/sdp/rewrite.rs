@@ -94,6 +94,8 @@ pub struct IceOutput {
     pub pwd: String,
     /// `a=ice-options:trickle` and `a=end-of-candidates`.
     pub trickle: bool,
+    /// `a=ice-options:ice2` (RFC 8445 §10).
+    pub ice2: bool,
     /// `a=candidate` values.
     pub candidates: Vec<String>,
     /// `a=remote-candidates` value.
@@ -215,7 +217,13 @@ fn section_lines(output: &SectionOutput) -> Vec<Line> {
     if let Some(ice) = &output.ice {
         attributes.valued("ice-ufrag", Some(&ice.ufrag));
         attributes.valued("ice-pwd", Some(&ice.pwd));
-        attributes.valued("ice-options", ice.trickle.then_some("trickle"));
+        let options = match (ice.trickle, ice.ice2) {
+            (true, true) => Some("trickle ice2"),
+            (true, false) => Some("trickle"),
+            (false, true) => Some("ice2"),
+            (false, false) => None,
+        };
+        attributes.valued("ice-options", options);
         attributes.all("candidate:", &ice.candidates);
         attributes.valued("remote-candidates", ice.remote_candidates.as_deref());
         attributes.flag("end-of-candidates", ice.trickle);

@@ -6,11 +6,13 @@
 )]
 
 mod bundle;
+mod connectivity;
 mod examples;
 mod exchange;
 #[path = "../../../../tests/data/ng/exchanges.rs"]
 mod exchanges;
 mod fax;
+mod keys;
 mod masked;
 mod media;
 mod media_path;
