@@ -18,6 +18,8 @@
 //! SRTP                    <------>        SRTP
 //! ```
 
+#[cfg(feature = "openssl")]
+mod objection;
 mod outcome;
 mod settings;
 #[cfg(test)]
@@ -26,47 +28,33 @@ mod tests;
 use std::collections::VecDeque;
 use std::fmt;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use dimpl::{Dtls, Error, Output};
 use relay_packet::PacketBuf;
 
-use self::outcome::{Negotiated, explain, refused};
+use self::outcome::{Negotiated, explain, refused, server_objection};
 use self::settings::{LIBRARY_IDLE, MAX_REPEATS, new_library};
 use super::reassembly::{Message, Placed, Reassembly};
 use super::record::{
     ALERT, CHANGE_CIPHER_SPEC, CLIENT_KEY_EXCHANGE, HANDSHAKE, HELLO_VERIFY_REQUEST, RANDOM_LEN,
     Record, SERVER_HELLO, client_hello_random, handshake_record, records, server_hello_cipher,
 };
-use super::retransmission::Flight;
-use super::{DtlsEngine, DtlsEvent, DtlsIdentity, DtlsRole};
+use super::retransmission::{ALERT_GRACE, Flight, GIVE_UP_AFTER, LAST_FLIGHT_REPEATS};
+use super::{DtlsEngine, DtlsEvent, DtlsIdentity, DtlsRole, DtlsVersions};
 
-pub use self::settings::{DtlsConfig, DtlsVersions};
+#[cfg(feature = "openssl")]
+pub(super) use self::objection::objection;
+pub(super) use self::settings::DimplSettings;
 
-/// A handshake that has not ended by then will not end.
-const GIVE_UP_AFTER: Duration = Duration::from_secs(60);
-/// A fatal alert in the clear may be forged or left over, so the handshake goes on for a moment.
-const ALERT_GRACE: Duration = Duration::from_secs(2);
-/// How often the server repeats its last flight unasked. OpenSSL as client fails when it sees more than twelve.
-const LAST_FLIGHT_REPEATS: u32 = 7;
 /// Hellos that the library refused, after which the peer is refused.
 const HELLO_ATTEMPTS: u32 = 3;
 /// Encrypted records that may wait for the ChangeCipherSpec's turn.
 const MAX_HELD: usize = 4;
 
-/// An association in that role. As client it sends nothing before the first `handle_timeout`.
-pub fn new_engine(
-    config: &DtlsConfig,
-    identity: &Arc<DtlsIdentity>,
-    role: DtlsRole,
-    now: Instant,
-) -> Box<dyn DtlsEngine> {
-    Box::new(DimplEngine::new(config, identity, role, now))
-}
-
 /// The engine over `dimpl`.
-struct DimplEngine {
-    config: DtlsConfig,
+pub(super) struct DimplEngine {
+    settings: DimplSettings,
     identity: Arc<DtlsIdentity>,
     role: DtlsRole,
     phase: Phase,
@@ -101,15 +89,16 @@ enum Phase {
 }
 
 impl DimplEngine {
-    fn new(
-        config: &DtlsConfig,
+    /// An association in that role. As client it sends nothing before the first `handle_timeout`.
+    pub(super) fn new(
+        settings: &DimplSettings,
         identity: &Arc<DtlsIdentity>,
         role: DtlsRole,
         now: Instant,
     ) -> Self {
         let mut engine = Self {
-            library: new_library(config, identity, role, now),
-            config: config.clone(),
+            library: new_library(settings, identity, role, now),
+            settings: settings.clone(),
             identity: Arc::clone(identity),
             role,
             phase: Phase::Handshaking,
@@ -139,7 +128,7 @@ impl DimplEngine {
 
     /// Begins again with a new association.
     fn start_over(&mut self, now: Instant) {
-        self.library = new_library(&self.config, &self.identity, self.role, now);
+        self.library = new_library(&self.settings, &self.identity, self.role, now);
         self.library_clock = now;
         self.library_timer = None;
         self.reassembly = Reassembly::new(self.role.other());
@@ -272,6 +261,12 @@ impl DimplEngine {
                 }
                 while let Some(message) = self.reassembly.next_message() {
                     note_message(&mut self.negotiated, &message);
+                    if message.message_type == SERVER_HELLO
+                        && let Some(reason) = server_objection(&message.body)
+                    {
+                        // Said now the peer can still be told; at the end of the handshake it would be content.
+                        self.fail(reason);
+                    }
                     self.feed(now, &message.record);
                 }
             }
@@ -414,7 +409,7 @@ impl DimplEngine {
 
 impl DtlsEngine for DimplEngine {
     fn handle_datagram(&mut self, now: Instant, datagram: &[u8]) {
-        if self.config.versions == DtlsVersions::UpTo13 {
+        if self.settings.versions == DtlsVersions::UpTo13 {
             self.handle_unfiltered(now, datagram);
             return;
         }
@@ -464,6 +459,10 @@ impl DtlsEngine for DimplEngine {
 
     fn poll_event(&mut self) -> Option<DtlsEvent> {
         self.events.pop_front()
+    }
+
+    fn is_refused(&self) -> bool {
+        self.phase == Phase::Handshaking && self.refusal.is_some() && !self.reassembly.has_begun()
     }
 
     fn peer_authenticated(&mut self) {

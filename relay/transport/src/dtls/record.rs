@@ -131,6 +131,53 @@ pub(super) fn handshake_record(
     bytes
 }
 
+/// A ChangeCipherSpec (RFC 5246 section 7.1) in a record of epoch 0, its number above all that come before it.
+pub(super) const CHANGE_CIPHER_SPEC_RECORD: [u8; 14] = [
+    CHANGE_CIPHER_SPEC,
+    0xfe,
+    0xfd,
+    0,
+    0,
+    0,
+    0,
+    0,
+    0,
+    0xff,
+    0xff,
+    0,
+    1,
+    1,
+];
+
+/// A fatal alert in a record of epoch 0. Its number is far above those of the messages before it, which a peer would take for seen.
+pub(super) fn fatal_alert(description: u8) -> [u8; 15] {
+    [
+        ALERT,
+        0xfe,
+        0xfd,
+        0,
+        0,
+        0,
+        0,
+        0,
+        1,
+        0,
+        0,
+        0,
+        2,
+        2,
+        description,
+    ]
+}
+
+/// Gives a record of epoch 0 another number (RFC 6347 section 4.1: what is repeated gets a new one).
+pub(super) fn set_record_sequence(record: &mut [u8], sequence: u32) {
+    if let Some(number) = record.get_mut(5..RECORD_HEADER_LEN - 2) {
+        number[..2].fill(0);
+        number[2..].copy_from_slice(&sequence.to_be_bytes());
+    }
+}
+
 /// The cipher suite in the body of a ServerHello (RFC 5246 section 7.4.1.3).
 pub(super) fn server_hello_cipher(body: &[u8]) -> Option<u16> {
     const SESSION_ID_AT: usize = 2 + RANDOM_LEN;

@@ -20,6 +20,13 @@ const LEAST_GAP: Duration = Duration::from_millis(20);
 /// So many repetitions of one flight are answered at once; then the peer waits for [`LONGEST`] like everybody.
 const PROMPT_ANSWERS: u32 = 8;
 
+/// A handshake that has not ended by then will not end.
+pub(super) const GIVE_UP_AFTER: Duration = Duration::from_secs(60);
+/// A fatal alert in the clear may be forged or left over, so the handshake goes on for a moment.
+pub(super) const ALERT_GRACE: Duration = Duration::from_secs(2);
+/// How often the server repeats its last flight unasked. OpenSSL as client fails when it sees more than twelve.
+pub(super) const LAST_FLIGHT_REPEATS: u32 = 7;
+
 /// The flight that was sent last.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Flight {

@@ -9,7 +9,7 @@
 //! Who may send us DTLS is decided by the transport, before. After the handshake the engine stays, to answer the repeated
 //! flights of a peer that has missed our last one.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -160,7 +160,7 @@ impl Association {
             if !may_begin {
                 return Err(DropReason::DtlsUnexpected);
             }
-            self.make_engine(now, role);
+            self.make_engine(now, role, Some(from.1.ip()));
         }
         self.peer = Some(from);
         if let Some(running) = &mut self.running {
@@ -200,11 +200,12 @@ impl Association {
         out: &mut Outbox,
     ) -> Option<Outcome> {
         if self.running.is_none()
-            && destination.is_some()
+            && let Some((_, address)) = destination
             && self.wants_to_begin()
             && self.ready_at.is_some_and(|at| at <= now)
         {
-            self.make_engine(now, DtlsRole::Client).handle_timeout(now);
+            self.make_engine(now, DtlsRole::Client, Some(address.ip()))
+                .handle_timeout(now);
         }
         self.flush(destination, out);
         while let Some(event) = self
@@ -283,9 +284,14 @@ impl Association {
         is_client && self.connected.is_none()
     }
 
-    fn make_engine(&mut self, now: Instant, role: DtlsRole) -> &mut dyn DtlsEngine {
+    fn make_engine(
+        &mut self,
+        now: Instant,
+        role: DtlsRole,
+        peer: Option<IpAddr>,
+    ) -> &mut dyn DtlsEngine {
         let running = Running {
-            engine: new_engine(&self.config, &self.identity, role, now),
+            engine: new_engine(&self.config, &self.identity, role, peer, now),
             role,
             created_at: now,
         };

@@ -2,9 +2,25 @@
 
 use dimpl::{CertificateError, CryptoError, Dtls, Error, SecurityError};
 
+use super::super::hello::ServerHello;
+use super::super::keying::split_material;
 use super::super::record::{alert_name, cipher_name};
 use super::super::{DtlsEvent, DtlsRole};
-use crate::srtp::{SrtpKey, SrtpProfile};
+use crate::srtp::SrtpProfile;
+
+const NO_PROFILE: &str = "the peer offered no SRTP protection profile that this DTLS engine knows \
+     (SRTP_AEAD_AES_256_GCM, SRTP_AEAD_AES_128_GCM, SRTP_AES128_CM_HMAC_SHA1_80)";
+/// The profiles that the library can use, as numbers at IANA.
+pub(super) const PROFILES: [u16; 3] = [8, 7, 1];
+
+/// Why the library cannot go on with this ServerHello, where it would notice too late to do something about it.
+pub(super) fn server_objection(hello: &[u8]) -> Option<String> {
+    let hello = ServerHello::parse(hello)?;
+    match hello.srtp_profile {
+        Some(profile) if PROFILES.contains(&profile) => None,
+        _ => Some(NO_PROFILE.into()),
+    }
+}
 
 /// What the library and the messages in the clear have told.
 #[derive(Default)]
@@ -17,10 +33,10 @@ pub(super) struct Negotiated {
 impl Negotiated {
     /// The event of a finished handshake, or why its keys are of no use.
     pub(super) fn event(&mut self, role: DtlsRole, library: &Dtls) -> Result<DtlsEvent, String> {
-        let (material, profile) = self.material.take().ok_or(
-            "the DTLS handshake was finished, but the peer offered no SRTP protection profile that the relay knows \
-             (SRTP_AEAD_AES_256_GCM, SRTP_AEAD_AES_128_GCM, SRTP_AES128_CM_HMAC_SHA1_80)",
-        )?;
+        let (material, profile) = self
+            .material
+            .take()
+            .ok_or_else(|| format!("the DTLS handshake was finished, but {NO_PROFILE}"))?;
         let profile = match profile {
             dimpl::SrtpProfile::AES128_CM_SHA1_80 => SrtpProfile::Aes128CmSha1_80,
             dimpl::SrtpProfile::AEAD_AES_128_GCM => SrtpProfile::AeadAes128Gcm,
@@ -31,12 +47,8 @@ impl Negotiated {
                 ));
             }
         };
-        let [client, server] = split_material(profile, &material)
+        let [inbound, outbound] = split_material(profile, &material, role)
             .ok_or("the DTLS library gave keys of a wrong length")?;
-        let (inbound, outbound) = match role {
-            DtlsRole::Client => (server, client),
-            DtlsRole::Server => (client, server),
-        };
         let version = match library.protocol_version() {
             Some(dimpl::ProtocolVersion::DTLS1_3) => "DTLS 1.3",
             _ => "DTLS 1.2",
@@ -50,19 +62,6 @@ impl Negotiated {
             peer_certificate_der: std::mem::take(&mut self.peer_certificate_der),
         })
     }
-}
-
-/// RFC 5764 section 4.2: the client's key, the server's key, the client's salt, the server's salt.
-pub(super) fn split_material(profile: SrtpProfile, material: &[u8]) -> Option<[SrtpKey; 2]> {
-    let (keys, salts) = material.split_at_checked(2 * profile.key_len())?;
-    let (client_key, server_key) = keys.split_at(profile.key_len());
-    let (client_salt, server_salt) = salts.split_at_checked(profile.salt_len())?;
-    let join =
-        |key: &[u8], salt: &[u8]| SrtpKey::from_material(profile, &[key, salt].concat()).ok();
-    Some([
-        join(client_key, client_salt)?,
-        join(server_key, server_salt)?,
-    ])
 }
 
 /// What an alert of the peer means for the operator.

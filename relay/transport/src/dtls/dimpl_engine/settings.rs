@@ -6,10 +6,8 @@ use std::time::{Duration, Instant};
 
 use dimpl::{Dtls, DtlsCertificate};
 
-use super::super::{DtlsError, DtlsIdentity, DtlsRole};
+use super::super::{DtlsError, DtlsIdentity, DtlsRole, DtlsSettings, DtlsVersions};
 
-/// Below the 1,280 bytes that every path carries, with room for tunnels.
-pub(super) const MTU: usize = 1150;
 /// Repeats of one flight: about a minute of ours, and no more than a few years on the library's clock.
 pub(super) const MAX_REPEATS: usize = 54;
 /// A timer of the library that lies further ahead than all steps together is [`LIBRARY_TIMEOUT`].
@@ -19,32 +17,17 @@ const LIBRARY_STEP: Duration = Duration::from_nanos(1);
 /// The library's limit for the whole handshake; it stands for never.
 const LIBRARY_TIMEOUT: Duration = Duration::from_secs(3650 * 86_400);
 
-/// Which versions we speak.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum DtlsVersions {
-    /// DTLS 1.2 in both roles, which every WebRTC stack speaks.
-    Only12,
-    /// The library negotiates 1.2 or 1.3. It then sees every datagram as it comes, without our care for repeated and stray ones.
-    UpTo13,
-}
-
-/// Settings that all associations of the process share.
+/// What all associations of the process share.
 #[derive(Clone)]
-pub struct DtlsConfig {
+pub(in crate::dtls) struct DimplSettings {
     library: Arc<dimpl::Config>,
     pub(super) versions: DtlsVersions,
 }
 
-impl DtlsConfig {
-    /// DTLS 1.2 only.
-    pub fn new() -> Result<Self, DtlsError> {
-        Self::with_versions(DtlsVersions::Only12)
-    }
-
-    /// Those versions.
-    pub fn with_versions(versions: DtlsVersions) -> Result<Self, DtlsError> {
+impl DimplSettings {
+    pub(in crate::dtls) fn new(settings: &DtlsSettings) -> Result<Self, DtlsError> {
         let library = dimpl::Config::builder()
-            .mtu(MTU)
+            .mtu(settings.mtu)
             // ICE has proved the address already; the cookie would cost a round trip.
             .use_server_cookie(false)
             .require_client_certificate(true)
@@ -55,14 +38,19 @@ impl DtlsConfig {
             .map_err(|error| DtlsError::Setup(error.to_string()))?;
         Ok(Self {
             library: Arc::new(library),
-            versions,
+            versions: settings.versions,
         })
+    }
+
+    #[cfg(feature = "openssl")]
+    pub(in crate::dtls) fn versions(&self) -> DtlsVersions {
+        self.versions
     }
 }
 
-impl fmt::Debug for DtlsConfig {
+impl fmt::Debug for DimplSettings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("DtlsConfig")
+        f.debug_struct("DimplSettings")
             .field("versions", &self.versions)
             .finish_non_exhaustive()
     }
@@ -70,7 +58,7 @@ impl fmt::Debug for DtlsConfig {
 
 /// An association of the library, before its first word.
 pub(super) fn new_library(
-    config: &DtlsConfig,
+    settings: &DimplSettings,
     identity: &DtlsIdentity,
     role: DtlsRole,
     now: Instant,
@@ -79,10 +67,10 @@ pub(super) fn new_library(
         certificate: identity.certificate_der().to_vec(),
         private_key: identity.private_key_der().to_vec(),
     };
-    let settings = Arc::clone(&config.library);
-    let mut library = match config.versions {
-        DtlsVersions::Only12 => Dtls::new_12(settings, certificate, now),
-        DtlsVersions::UpTo13 => Dtls::new_auto(settings, certificate, now),
+    let library = Arc::clone(&settings.library);
+    let mut library = match settings.versions {
+        DtlsVersions::Only12 => Dtls::new_12(library, certificate, now),
+        DtlsVersions::UpTo13 => Dtls::new_auto(library, certificate, now),
     };
     library.set_active(role == DtlsRole::Client);
     library

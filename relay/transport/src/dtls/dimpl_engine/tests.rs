@@ -2,182 +2,50 @@
 
 mod openssl_peer;
 
-use std::time::SystemTime;
+use std::time::Duration;
 
 use proptest::prelude::*;
 
 use super::super::record::{CERTIFICATE, CLIENT_HELLO};
-use super::settings::MTU;
+use super::super::testing::{DELAY, Dice, End, Fate, Pair, identity};
+use super::super::{DtlsConfig, DtlsSettings};
 use super::*;
 use crate::dtls::FingerprintHash;
 use crate::srtp::SrtpProfile;
 use crate::testing::epoch;
 
-/// One way of the path.
-const DELAY: Duration = Duration::from_millis(40);
-
-fn identity() -> Arc<DtlsIdentity> {
-    let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_795_000_000);
-    Arc::new(DtlsIdentity::generate(now).unwrap())
+fn config(versions: DtlsVersions) -> DtlsConfig {
+    DtlsConfig::with_settings(&DtlsSettings {
+        versions,
+        ..DtlsSettings::default()
+    })
+    .unwrap()
 }
 
-/// A small generator, so that a seed in a failure message is enough to see it again (SplitMix64).
-struct Dice(u64);
-
-impl Dice {
-    fn roll(&mut self) -> f64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ z >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ z >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-        ((z ^ z >> 31) >> 11) as f64 / (1u64 << 53) as f64
-    }
-}
-
-/// What a test's path does with a datagram.
-enum Fate {
-    Delivered,
-    Lost,
-    Delayed(Duration),
-}
-
-struct End {
-    engine: Box<dyn DtlsEngine>,
-    event: Option<(Instant, DtlsEvent)>,
-}
-
-impl End {
-    fn connected_after(&self, start: Instant) -> Option<Duration> {
-        match &self.event {
-            Some((at, DtlsEvent::Connected { .. })) => Some(*at - start),
-            _ => None,
-        }
-    }
-}
-
-/// Client and server with a path between them, in invented time.
-struct Pair {
-    start: Instant,
+/// This engine, whatever would be chosen.
+fn boxed(
+    config: &DtlsConfig,
+    identity: &Arc<DtlsIdentity>,
+    role: DtlsRole,
     now: Instant,
-    /// The client first.
-    ends: [End; 2],
-    /// Arrival, receiver, datagram.
-    path: Vec<(Instant, usize, Vec<u8>)>,
-    sent: [usize; 2],
+) -> Box<dyn DtlsEngine> {
+    Box::new(DimplEngine::new(&config.dimpl, identity, role, now))
 }
 
-impl Pair {
-    fn new() -> Self {
-        Self::with_versions([DtlsVersions::Only12; 2])
-    }
+fn new_pair() -> Pair {
+    pair_with([DtlsVersions::Only12; 2])
+}
 
-    fn with_versions([client, server]: [DtlsVersions; 2]) -> Self {
-        let start = epoch();
-        let ends =
-            [(DtlsRole::Client, client), (DtlsRole::Server, server)].map(|(role, versions)| End {
-                engine: new_engine(
-                    &DtlsConfig::with_versions(versions).unwrap(),
-                    &identity(),
-                    role,
-                    start,
-                ),
-                event: None,
-            });
-        Self {
-            start,
-            now: start,
-            ends,
-            path: Vec::new(),
-            sent: [0; 2],
-        }
-    }
-
-    /// Lets time pass for as long as something happens, up to `limit`. `fate` is asked with the sender and the datagram.
-    fn run(&mut self, limit: Duration, mut fate: impl FnMut(usize, &[u8]) -> Fate) {
-        let end = self.start + limit;
-        loop {
-            self.flush(&mut fate);
-            let timers = self.ends.iter().filter_map(|end| end.engine.poll_timeout());
-            let arrivals = self.path.iter().map(|(at, ..)| *at);
-            let Some(next) = timers.chain(arrivals).min().filter(|next| *next <= end) else {
-                return;
-            };
-            self.now = self.now.max(next);
-            while let Some(place) = self.path.iter().position(|(at, ..)| *at <= self.now) {
-                let (_, receiver, datagram) = self.path.remove(place);
-                self.ends[receiver]
-                    .engine
-                    .handle_datagram(self.now, &datagram);
-                self.flush(&mut fate);
-            }
-            for end in &mut self.ends {
-                if end.engine.poll_timeout().is_some_and(|at| at <= self.now) {
-                    end.engine.handle_timeout(self.now);
-                    let again = end.engine.poll_timeout();
-                    assert!(
-                        again.is_none_or(|at| at > self.now),
-                        "the timer stands still"
-                    );
-                }
-            }
-        }
-    }
-
-    fn flush(&mut self, fate: &mut impl FnMut(usize, &[u8]) -> Fate) {
-        for (index, end) in self.ends.iter_mut().enumerate() {
-            let mut packet = PacketBuf::new();
-            while end.engine.poll_datagram(&mut packet) {
-                assert!(packet.len() <= MTU);
-                self.sent[index] += 1;
-                let delay = match fate(index, &packet) {
-                    Fate::Delivered => DELAY,
-                    Fate::Delayed(by) => DELAY + by,
-                    Fate::Lost => continue,
-                };
-                self.path
-                    .push((self.now + delay, 1 - index, packet.to_vec()));
-            }
-            while let Some(event) = end.engine.poll_event() {
-                assert!(end.event.is_none(), "a second event: {event:?}");
-                end.event = Some((self.now, event));
-            }
-        }
-    }
-
-    /// The time at which both had keys; the keys are compared.
-    fn connected_after(&self) -> Option<Duration> {
-        let (client, server) = (&self.ends[0].event, &self.ends[1].event);
-        if let (
-            Some((
-                at_client,
-                DtlsEvent::Connected {
-                    inbound: client_in,
-                    outbound: client_out,
-                    ..
-                },
-            )),
-            Some((
-                at_server,
-                DtlsEvent::Connected {
-                    inbound: server_in,
-                    outbound: server_out,
-                    ..
-                },
-            )),
-        ) = (client, server)
-        {
-            assert_eq!(client_in, server_out);
-            assert_eq!(client_out, server_in);
-            assert_ne!(client_in, client_out);
-            return Some(*at_client.max(at_server) - self.start);
-        }
-        None
-    }
+fn pair_with([client, server]: [DtlsVersions; 2]) -> Pair {
+    let start = epoch();
+    let engines = [(DtlsRole::Client, client), (DtlsRole::Server, server)]
+        .map(|(role, versions)| boxed(&config(versions), &identity(), role, start));
+    Pair::of(engines, start)
 }
 
 #[test]
 fn a_clean_path_takes_two_round_trips() {
-    let mut pair = Pair::new();
+    let mut pair = new_pair();
     pair.run(Duration::from_secs(1), |_, _| Fate::Delivered);
     assert_eq!(pair.connected_after(), Some(DELAY * 4));
     assert_eq!(pair.ends[1].connected_after(pair.start), Some(DELAY * 3));
@@ -203,10 +71,10 @@ fn a_clean_path_takes_two_round_trips() {
 #[test]
 fn the_peer_certificate_is_the_one_announced() {
     let (ours, theirs) = (identity(), identity());
-    let mut pair = Pair::new();
+    let mut pair = new_pair();
     let config = DtlsConfig::new().unwrap();
-    pair.ends[0].engine = new_engine(&config, &ours, DtlsRole::Client, pair.start);
-    pair.ends[1].engine = new_engine(&config, &theirs, DtlsRole::Server, pair.start);
+    pair.ends[0].engine = boxed(&config, &ours, DtlsRole::Client, pair.start);
+    pair.ends[1].engine = boxed(&config, &theirs, DtlsRole::Server, pair.start);
     pair.run(Duration::from_secs(1), |_, _| Fate::Delivered);
     let certificates = pair.ends.each_ref().map(|end| match &end.event {
         Some((
@@ -235,7 +103,7 @@ fn lossy_paths_of_two_hundred_seeds_all_connect() {
     for seed in 0..200 {
         let loss = f64::from(seed as u32 % 7) * 0.05;
         let mut dice = Dice(seed);
-        let mut pair = Pair::new();
+        let mut pair = new_pair();
         pair.run(Duration::from_secs(20), |_, _| {
             let roll = dice.roll();
             match roll {
@@ -262,7 +130,7 @@ fn ten_percent_loss_delays_few_handshakes_by_much() {
     let mut delays: Vec<Duration> = (0..200)
         .map(|seed| {
             let mut dice = Dice(1000 + seed);
-            let mut pair = Pair::new();
+            let mut pair = new_pair();
             pair.run(Duration::from_secs(20), |_, _| {
                 if dice.roll() < 0.1 {
                     Fate::Lost
@@ -287,7 +155,7 @@ fn ten_percent_loss_delays_few_handshakes_by_much() {
 
 /// Loses the first datagram of one flight and says how much later than on a clean path both ends had keys.
 fn delay_after_losing(sender: usize, mark: (u8, u8)) -> Duration {
-    let mut pair = Pair::new();
+    let mut pair = new_pair();
     let mut lost = false;
     pair.run(Duration::from_secs(5), |from, datagram| {
         let (content_type, message_type, _) = flight_mark(datagram);
@@ -325,11 +193,11 @@ fn a_lost_finished_costs_little() {
 
 #[test]
 fn an_unanswered_hello_is_repeated_on_our_schedule() {
-    let mut pair = Pair::new();
+    let mut pair = new_pair();
     let mut times = Vec::new();
     let start = pair.start;
     let config = DtlsConfig::new().unwrap();
-    let mut client = new_engine(&config, &identity(), DtlsRole::Client, start);
+    let mut client = boxed(&config, &identity(), DtlsRole::Client, start);
     let mut packet = PacketBuf::new();
     while let Some(next) = client
         .poll_timeout()
@@ -349,7 +217,7 @@ fn an_unanswered_hello_is_repeated_on_our_schedule() {
 
 #[test]
 fn a_peer_that_never_answers_is_given_up() {
-    let mut pair = Pair::new();
+    let mut pair = new_pair();
     pair.run(Duration::from_secs(90), |_, _| Fate::Lost);
     let Some((at, DtlsEvent::Failed { reason })) = &pair.ends[0].event else {
         panic!("{:?}", pair.ends[0].event);
@@ -365,7 +233,7 @@ fn a_peer_that_never_answers_is_given_up() {
 
 #[test]
 fn a_peer_that_vanishes_in_the_middle_is_given_up() {
-    let mut pair = Pair::new();
+    let mut pair = new_pair();
     let mut hellos = 0;
     pair.run(Duration::from_secs(120), |from, datagram| {
         let hello = from == 0 && flight_mark(datagram).1 == CLIENT_HELLO;
@@ -392,7 +260,7 @@ fn a_peer_that_vanishes_in_the_middle_is_given_up() {
 
 #[test]
 fn a_repeated_client_flight_is_answered_by_a_finished_server() {
-    let mut pair = Pair::new();
+    let mut pair = new_pair();
     pair.run(Duration::from_secs(5), |from, datagram| {
         let last_flight = from == 1 && flight_mark(datagram).0 == CHANGE_CIPHER_SPEC;
         if last_flight {
@@ -413,7 +281,7 @@ fn a_repeated_client_flight_is_answered_by_a_finished_server() {
 #[test]
 fn the_last_flight_is_repeated_until_srtp_comes() {
     let sent_by_server = |authenticated: bool| {
-        let mut pair = Pair::new();
+        let mut pair = new_pair();
         pair.run(DELAY * 4, |_, _| Fate::Delivered);
         assert!(pair.connected_after().is_some());
         if authenticated {
@@ -439,7 +307,7 @@ fn the_last_flight_is_repeated_until_srtp_comes() {
 
 #[test]
 fn strays_and_repetitions_kill_neither_end() {
-    let mut pair = Pair::new();
+    let mut pair = new_pair();
     let mut seen: Vec<(usize, Vec<u8>)> = Vec::new();
     let mut dice = Dice(7);
     let garbage = |dice: &mut Dice| -> Vec<u8> {
@@ -481,12 +349,12 @@ fn strays_and_repetitions_kill_neither_end() {
 
 #[test]
 fn a_client_that_starts_again_is_heard() {
-    let mut pair = Pair::new();
+    let mut pair = new_pair();
     // The first client gets as far as the server's flight, and is gone.
     pair.run(Duration::from_millis(70), |_, _| Fate::Delivered);
     assert!(pair.sent[1] > 0);
     pair.path.clear();
-    pair.ends[0].engine = new_engine(
+    pair.ends[0].engine = boxed(
         &DtlsConfig::new().unwrap(),
         &identity(),
         DtlsRole::Client,
@@ -517,7 +385,7 @@ fn the_version_is_the_highest_that_both_speak() {
         ([UpTo13, Only12], "DTLS 1.2"),
         ([UpTo13, UpTo13], "DTLS 1.3"),
     ] {
-        let mut pair = Pair::with_versions(versions);
+        let mut pair = pair_with(versions);
         pair.run(Duration::from_secs(5), |_, _| Fate::Delivered);
         assert!(pair.connected_after().is_some(), "{versions:?}");
         assert!(
@@ -540,7 +408,7 @@ fn the_version_is_the_highest_that_both_speak() {
 fn version_13_gets_through_loss_too() {
     for seed in 0..50 {
         let mut dice = Dice(seed);
-        let mut pair = Pair::with_versions([DtlsVersions::UpTo13; 2]);
+        let mut pair = pair_with([DtlsVersions::UpTo13; 2]);
         pair.run(Duration::from_secs(20), |_, _| {
             if dice.roll() < 0.2 {
                 Fate::Lost
@@ -558,7 +426,7 @@ fn version_13_gets_through_loss_too() {
 
 #[test]
 fn every_datagram_twice_and_late_changes_nothing() {
-    let mut pair = Pair::new();
+    let mut pair = new_pair();
     let mut again: Vec<(usize, Vec<u8>)> = Vec::new();
     for _ in 0..200 {
         pair.run(
@@ -582,7 +450,7 @@ fn every_datagram_twice_and_late_changes_nothing() {
 #[test]
 fn a_refusal_counts_after_a_moment_of_grace() {
     let alert = [ALERT, 0xfe, 0xfd, 0, 0, 0, 0, 0, 0, 0, 9, 0, 2, 2, 40];
-    let mut pair = Pair::new();
+    let mut pair = new_pair();
     pair.ends[0].engine.handle_timeout(pair.start);
     pair.ends[0].engine.handle_datagram(pair.start, &alert);
     pair.run(Duration::from_secs(10), |_, _| Fate::Lost);
@@ -595,7 +463,7 @@ fn a_refusal_counts_after_a_moment_of_grace() {
         "{reason}"
     );
 
-    let mut pair = Pair::new();
+    let mut pair = new_pair();
     pair.ends[0].engine.handle_timeout(pair.start);
     pair.ends[0].engine.handle_datagram(pair.start, &alert);
     pair.run(Duration::from_secs(10), |_, _| Fate::Delivered);
@@ -615,7 +483,7 @@ proptest! {
         let config = DtlsConfig::new().unwrap();
         let identity = identity();
         for role in [DtlsRole::Client, DtlsRole::Server] {
-            let mut engine = new_engine(&config, &identity, role, start);
+            let mut engine = boxed(&config, &identity, role, start);
             engine.handle_timeout(start);
             for (bytes, content_type, epoch, framed) in &datagrams {
                 let mut datagram = bytes.clone();
