@@ -5,6 +5,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use relay_call::config::{CertificateSettings, DtlsConfig, DtlsError};
 use relay_call::{
     CallConfig, DtlsIdentity, Interface, InterfaceAddress, Timeouts, TransportConfig, WallClock,
 };
@@ -35,9 +36,11 @@ pub(crate) fn make(config: &Config) -> Result<CallConfig, StartError> {
         instance: format!("{:012x}", instance & 0xffff_ffff_ffff),
         software: String::new(),
         clock: clock(),
-        identity: Arc::new(identity()?),
+        identity: Arc::new(identity(&config.dtls.certificate)?),
         transport: Arc::new(TransportConfig::default()),
+        transport_by_interface: Vec::new(),
     };
+    speak_dtls(&mut calls, config).map_err(|error| StartError::Dtls(error.to_string()))?;
     follow(&mut calls, config);
     Ok(calls)
 }
@@ -72,9 +75,26 @@ pub(crate) fn follow(calls: &mut CallConfig, config: &Config) {
     calls.software.clone_from(&config.software_id);
 }
 
-fn identity() -> Result<DtlsIdentity, StartError> {
-    DtlsIdentity::generate(SystemTime::now())
-        .map_err(|error| StartError::Certificate(error.to_string()))
+/// The DTLS settings, for all interfaces and for those that have their own; what is learned about peers they share.
+fn speak_dtls(calls: &mut CallConfig, config: &Config) -> Result<(), DtlsError> {
+    let dtls = DtlsConfig::with_settings(&config.dtls.settings)?;
+    let transport = |dtls| {
+        Arc::new(TransportConfig {
+            dtls,
+            ..TransportConfig::default()
+        })
+    };
+    for (interface, engine) in &config.dtls.engines {
+        let own = transport(dtls.with_engine(*engine)?);
+        calls.transport_by_interface.push((interface.clone(), own));
+    }
+    calls.transport = transport(dtls);
+    Ok(())
+}
+
+fn identity(settings: &CertificateSettings) -> Result<DtlsIdentity, StartError> {
+    DtlsIdentity::generate_with(SystemTime::now(), settings)
+        .map_err(|error| StartError::Dtls(error.to_string()))
 }
 
 fn clock() -> WallClock {
@@ -92,7 +112,7 @@ pub(crate) async fn keep_fresh(live: Arc<LiveConfig>) {
         tokio::time::sleep(CLOCK).await;
         let mut fresh = None;
         if certificate_from.elapsed() >= CERTIFICATE {
-            match identity() {
+            match identity(&live.started().dtls.certificate) {
                 Ok(identity) => {
                     fresh = Some(Arc::new(identity));
                     certificate_from = Instant::now();

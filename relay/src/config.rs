@@ -4,6 +4,7 @@
 //! effect here is reported with the reason (`config/options.rs` says which is which).
 
 pub mod arguments;
+mod dtls;
 pub mod file;
 pub mod interface;
 pub mod options;
@@ -20,6 +21,7 @@ use ng_protocol::Templates;
 use relay_call::EndpointLearning;
 use thiserror::Error;
 
+pub use dtls::Dtls;
 pub use interface::{Interface, MediaAddress};
 use interface::{Machine, Names};
 use settings::bad;
@@ -74,6 +76,8 @@ pub struct Config {
     pub dtls_passive: bool,
     /// Who is told of pressed keys when the call does not say.
     pub dtmf_log: Option<SocketAddr>,
+    /// How we speak DTLS.
+    pub dtls: Dtls,
     /// What we call ourselves.
     pub software_id: String,
     /// Media worker threads.
@@ -267,6 +271,7 @@ impl Config {
             sip_source: false,
             dtls_passive: false,
             dtmf_log: None,
+            dtls: Dtls::default(),
             software_id: concat!("tandem-", env!("CARGO_PKG_VERSION")).to_owned(),
             workers: processors(),
             hold: Duration::from_millis(2000),
@@ -326,6 +331,7 @@ impl Config {
             let problem = format!("must be above port-min, which is {port_min}");
             return Err(bad("port-max", &value, problem));
         }
+        let dtls = dtls::parse(settings, &interfaces)?;
         let final_timeout = settings.seconds("final-timeout", 0)?;
         let software_id = settings.last("software-id");
         let hold_ms: u16 = settings.number("hold-ms", 0..=10_000, 2000)?;
@@ -358,6 +364,7 @@ impl Config {
             sip_source: settings.switch("sip-source", false)?,
             dtls_passive: settings.switch("dtls-passive", false)?,
             dtmf_log: destination(settings, "dtmf-log-dest", names)?,
+            dtls,
             software_id: software_id.unwrap_or(&defaults.software_id).to_owned(),
             workers,
             hold: Duration::from_millis(u64::from(hold_ms)),

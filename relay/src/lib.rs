@@ -72,9 +72,9 @@ pub enum StartError {
         /// The kernel's reason.
         error: io::Error,
     },
-    /// No certificate could be made.
-    #[error("cannot make a DTLS certificate: {0}")]
-    Certificate(String),
+    /// No certificate could be made, or no settings of that kind.
+    #[error("DTLS: {0}")]
+    Dtls(String),
     /// Threads or descriptors ran out.
     #[error("cannot start: {0}")]
     Resources(#[from] io::Error),

@@ -126,6 +126,7 @@ impl World {
                 DtlsIdentity::generate(std::time::SystemTime::UNIX_EPOCH + UNIX_TIME).unwrap(),
             ),
             transport: Arc::new(TransportConfig::default()),
+            transport_by_interface: Vec::new(),
         };
         let meta_address = SocketAddr::V4(meta.ipv4);
         Self {

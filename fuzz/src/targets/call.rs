@@ -428,6 +428,7 @@ fn config() -> Arc<CallConfig> {
             },
             identity: Arc::new(identity.expect("a certificate")),
             transport: Arc::new(TransportConfig::default()),
+            transport_by_interface: Vec::new(),
         })
     };
     Arc::clone(CONFIG.get_or_init(make))

@@ -7,7 +7,11 @@ use std::time::{Duration, Instant};
 /// How media sources are learned.
 pub use relay_transport::LearningMode as EndpointLearning;
 /// The certificate for DTLS, and the pace of ICE and DTLS: what the daemon makes and the call hands on.
-pub use relay_transport::{TransportConfig, dtls::DtlsIdentity};
+pub use relay_transport::TransportConfig;
+pub use relay_transport::dtls::{
+    CertificateKey, CertificateSettings, DtlsConfig, DtlsError, DtlsIdentity, DtlsSettings,
+    EngineChoice, FingerprintHash,
+};
 
 /// Settings that every call shares.
 #[derive(Clone, Debug)]
@@ -38,9 +42,20 @@ pub struct CallConfig {
     pub identity: Arc<DtlsIdentity>,
     /// Pace of ICE and DTLS, length of the learning window.
     pub transport: Arc<TransportConfig>,
+    /// The same for interfaces that want it otherwise (`dtls-engine=NAME/...`), by their names.
+    pub transport_by_interface: Vec<(String, Arc<TransportConfig>)>,
 }
 
 impl CallConfig {
+    /// What transports on the interface of this name are made with.
+    pub fn transport_on(&self, interface: &str) -> &Arc<TransportConfig> {
+        let own = self
+            .transport_by_interface
+            .iter()
+            .find(|(name, _)| name == interface);
+        own.map_or(&self.transport, |(_, transport)| transport)
+    }
+
     /// The interface of this name: the name itself, an alias of it, or `BASE` where the names are `BASE:1`, `BASE:2`.
     pub fn interface(&self, name: &str) -> Option<&Interface> {
         self.interfaces_of(name).into_iter().next()

@@ -12,7 +12,7 @@ use relay_packet::{DropReason, Outbox, SocketId};
 use relay_transport::ice::Component;
 use relay_transport::rtcp::NtpTime;
 use relay_transport::rtp::Ssrc;
-use relay_transport::{Learning, LocalSocket, MediaTransport};
+use relay_transport::{Learning, LocalSocket, MediaTransport, TransportConfig};
 
 use crate::command::describe::speaks_with_own_ssrc;
 use crate::config::CallConfig;
@@ -52,6 +52,8 @@ pub(crate) struct LiveSection {
     pub(crate) id: SectionId,
     pub(crate) rtp: MediaTransport,
     pub(crate) rtcp: Option<MediaTransport>,
+    /// What transports of this section are made with.
+    shared: Arc<TransportConfig>,
     pub(crate) egress: Egress,
     paths: Vec<Path>,
     /// Who else is on the same port.
@@ -106,12 +108,19 @@ struct Applied {
 }
 
 impl LiveSection {
-    fn new(id: SectionId, section: &MediaSection, config: &CallConfig, seed: u64) -> Self {
+    fn new(
+        id: SectionId,
+        section: &MediaSection,
+        config: &CallConfig,
+        shared: &Arc<TransportConfig>,
+        seed: u64,
+    ) -> Self {
         let egress = egress_config(section, config);
         Self {
             id,
-            rtp: transport(section.ports.rtp.clone(), Component::Rtp, config, seed),
-            rtcp: rtcp_transport(section, config, seed),
+            rtp: transport(section.ports.rtp.clone(), Component::Rtp, shared, seed),
+            rtcp: rtcp_transport(section, shared, seed),
+            shared: Arc::clone(shared),
             egress: Egress::new(egress, seed ^ 2),
             paths: Vec::new(),
             share: Share::default(),
@@ -153,7 +162,7 @@ impl LiveSection {
         if section.ports.rtcp.is_empty() {
             self.rtcp = None;
         } else if self.rtcp.is_none() {
-            self.rtcp = rtcp_transport(section, config, seed);
+            self.rtcp = rtcp_transport(section, &self.shared, seed);
         }
         if let Some(rtcp) = &mut self.rtcp {
             rtcp.keep_locals(&section.ports.rtcp);
@@ -331,7 +340,10 @@ impl Live {
                     .position(|live| live.id == id && is_on(&live.rtp, &section.ports.rtp));
                 let mut live = match known {
                     Some(at) => before.swap_remove(at),
-                    None => LiveSection::new(id, section, config, seed),
+                    None => {
+                        let shared = config.transport_on(&leg.interface);
+                        LiveSection::new(id, section, config, shared, seed)
+                    }
                 };
                 live.follow(section, config, seed);
                 self.sections.push(live);
@@ -484,20 +496,20 @@ fn egress_config(section: &MediaSection, config: &CallConfig) -> EgressConfig {
 fn transport(
     locals: Vec<LocalSocket>,
     component: Component,
-    config: &CallConfig,
+    shared: &Arc<TransportConfig>,
     seed: u64,
 ) -> MediaTransport {
     let seed = seed ^ u64::from(component.id());
-    MediaTransport::new(locals, component, Arc::clone(&config.transport), seed)
+    MediaTransport::new(locals, component, Arc::clone(shared), seed)
 }
 
 fn rtcp_transport(
     section: &MediaSection,
-    config: &CallConfig,
+    shared: &Arc<TransportConfig>,
     seed: u64,
 ) -> Option<MediaTransport> {
     let locals = section.ports.rtcp.clone();
-    (!locals.is_empty()).then(|| transport(locals, Component::Rtcp, config, seed))
+    (!locals.is_empty()).then(|| transport(locals, Component::Rtcp, shared, seed))
 }
 
 /// Whether a transport lives on these ports; it may have more, which are closed now.

@@ -57,6 +57,7 @@ pub(crate) fn config(now: Instant, interfaces: Vec<Interface>) -> CallConfig {
         clock: WallClock { at: now, unix },
         identity: Arc::new(DtlsIdentity::generate(SystemTime::UNIX_EPOCH + unix).unwrap()),
         transport: Arc::new(TransportConfig::default()),
+        transport_by_interface: Vec::new(),
     }
 }
 

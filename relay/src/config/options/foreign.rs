@@ -41,7 +41,6 @@ const SEPARATE_LOGS: &str = "there are no separate logs for this";
 const NO_SUCH_PART: &str = "this part of rtpengine does not exist here";
 const OWN_PORTS: &str = "a port is only ever bound on the address that a stream uses";
 const INVALID_SDP: &str = "a session description that cannot be read is always refused";
-const DTLS: &str = "the DTLS engine decides this";
 const QUALITY: &str = "quality is measured one way";
 const DTMF: &str = "this part of the reports about DTMF is not there yet";
 
@@ -91,11 +90,6 @@ pub(super) const FOREIGN: &[Opt] = &[
     accepted("thread-stack", ' ', One(""), MACHINERY),
     accepted("media-num-threads", ' ', One(""), PLAYER),
     accepted("codec-num-threads", ' ', One(""), TRANSCODING),
-    accepted("dtls-mtu", ' ', One(""), DTLS),
-    accepted("dtls-cert-cipher", ' ', One(""), DTLS),
-    accepted("dtls-rsa-key-size", ' ', One(""), DTLS),
-    accepted("dtls-signature", ' ', One(""), DTLS),
-    accepted("dtls-ciphers", ' ', One(""), DTLS),
     accepted("reject-invalid-sdp", ' ', Nothing, INVALID_SDP),
     accepted("recording-dir", ' ', One(""), RECORDING),
     accepted("recording-method", ' ', One(""), RECORDING),

@@ -119,6 +119,43 @@ pub(super) const WORKING: &[Opt] = &[
         "Tell this UDP address of every key that is pressed, unless a request names another",
     ),
     works(
+        "dtls-engine",
+        ' ',
+        Many("[INTERFACE/]ENGINE"),
+        "Which library speaks DTLS: dimpl, openssl, or auto for openssl towards the peers that dimpl cannot serve; with the name of \
+         an interface for that one alone [default: auto]",
+    ),
+    works(
+        "dtls-mtu",
+        ' ',
+        One("BYTES"),
+        "The largest DTLS datagram to send [default: 1200]",
+    ),
+    works(
+        "dtls-cert-cipher",
+        ' ',
+        One("prime256v1|RSA"),
+        "The key of our DTLS certificate; RSA makes every handshake one of OpenSSL's [default: prime256v1]",
+    ),
+    works(
+        "dtls-rsa-key-size",
+        ' ',
+        One("BITS"),
+        "Length of an RSA key [default: 2048]",
+    ),
+    works(
+        "dtls-signature",
+        ' ',
+        One("SHA-256|SHA-1"),
+        "The hash that our DTLS certificate is signed with [default: SHA-256]",
+    ),
+    works(
+        "dtls-ciphers",
+        ' ',
+        One("LIST"),
+        "Cipher suites for DTLS in OpenSSL's spelling; makes every handshake one of OpenSSL's",
+    ),
+    works(
         "software-id",
         ' ',
         One("TEXT"),
