@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use simulator::media::config::{
-    Clock, Codec, DtlsConfig, Expectation, KeyExchange, MediaTimers, VoiceConfig,
+    CertificateKey, Clock, Codec, DtlsConfig, Expectation, KeyExchange, MediaTimers, VoiceConfig,
 };
 use simulator::media::impairment::Impairment;
 use simulator::media::{CallDirection, MediaConfig};
@@ -219,6 +219,31 @@ fn no_word_is_lost_and_the_start_is_fast() {
             assert!(report.violations.is_empty(), "{name}");
             hang_up(&mut world);
         }
+    }
+}
+
+/// Meta's key is RSA, which the first DTLS engine does not know. As server Meta refuses that engine's hello, and takes the second
+/// one's; as client it is known from its hello.
+#[test]
+fn an_rsa_certificate_of_metas_costs_no_word() {
+    for (direction, refusals) in [
+        (CallDirection::UserInitiated, 1),
+        (CallDirection::BusinessInitiated, 0),
+    ] {
+        let mut config = meta(direction, KeyExchange::Dtls, 50 * MS);
+        config.dtls.key = CertificateKey::Rsa;
+        let mut world = World::new(config, Impairment::delay(40 * MS), 1);
+        connect(&mut world, direction, KeyExchange::Dtls);
+        world.run(8 * SECOND);
+        let report = world.report();
+        let name = format!("{direction:?}: {report:#?} {:#?}", world.log);
+        let prompt = report.received.prompt.as_ref().expect(&name);
+        assert_eq!((prompt.clipped_ms, prompt.lost_ms), (0.0, 0.0), "{name}");
+        assert_eq!(report.violations.len(), refusals, "{name}");
+        // One round trip for the refusal, with both directions of the road.
+        let first = report.first_srtp_ms.expect(&name);
+        assert!(first <= 50.0 + 240.0 + 80.0 + 40.0, "{first} ms; {name}");
+        hang_up(&mut world);
     }
 }
 

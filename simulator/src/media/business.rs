@@ -105,9 +105,9 @@ pub(crate) struct RtpPacketSeen {
 impl Business {
     pub(crate) fn new(manners: Manners) -> Self {
         Self {
+            identity: DtlsIdentity::generate(manners.dtls.key).expect("a certificate"),
             manners,
             address: "198.51.100.7:30000".parse().expect("an address"),
-            identity: DtlsIdentity::generate().expect("a certificate"),
             master_key: MasterKey {
                 key: vec![0x11; 16],
                 salt: vec![0x22; 14],

@@ -55,6 +55,8 @@ pub enum Clock {
 pub struct DtlsConfig {
     /// The role in a business-initiated call.
     pub answer_setup: AnswerSetup,
+    /// The kind of Meta's key.
+    pub key: CertificateKey,
     /// Spaces between repetitions of a flight; the last one is repeated.
     pub retransmissions: Vec<Duration>,
     /// Profiles offered or accepted, best first.
@@ -67,10 +69,20 @@ pub struct DtlsConfig {
     pub clock: Clock,
 }
 
+/// The kind of an endpoint's key. Meta advises ECDSA and says nothing of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CertificateKey {
+    /// P-256.
+    Ecdsa,
+    /// 2048 bits.
+    Rsa,
+}
+
 impl Default for DtlsConfig {
     fn default() -> Self {
         Self {
             answer_setup: AnswerSetup::Active,
+            key: CertificateKey::Ecdsa,
             retransmissions: [1, 2, 4, 8].map(Duration::from_secs).to_vec(),
             profiles: vec![SrtpProfile::Aes128CmSha1_80, SrtpProfile::AeadAes128Gcm],
             is_cookie_required: false,

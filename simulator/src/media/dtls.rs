@@ -42,6 +42,7 @@ use identity::fingerprint;
 use timer::{INVENTED_TIMER, LONGEST_INVENTED_TIMER, Timer, spacing};
 
 use crate::media::config::{Clock, DtlsConfig, SrtpProfile};
+use crate::media::impairment::PacketKind;
 use crate::media::srtp::MasterKey;
 
 unsafe extern "C" {
@@ -85,7 +86,8 @@ pub(crate) enum DtlsOutcome {
 enum State {
     Handshaking,
     Connected,
-    Over,
+    Failed,
+    Closed,
 }
 
 /// One association, from the first flight to the end of the call.
@@ -101,6 +103,8 @@ pub(crate) struct DtlsAssociation {
     clock: Clock,
     deadline: Option<Instant>,
     state: State,
+    /// What a server begins again with.
+    made_of: (DtlsIdentity, DtlsConfig),
 }
 
 impl DtlsAssociation {
@@ -135,7 +139,16 @@ impl DtlsAssociation {
             clock: config.clock,
             deadline: None,
             state: State::Handshaking,
+            made_of: (identity.clone(), config.clone()),
         })
+    }
+
+    /// A server whose handshake has failed takes the next hello for a new one.
+    fn begin_again(&mut self) {
+        let (identity, config) = self.made_of.clone();
+        if let Ok(again) = Self::new(self.role, &identity, self.promised.clone(), &config) {
+            *self = again;
+        }
     }
 
     /// As client, sends the ClientHello.
@@ -147,7 +160,13 @@ impl DtlsAssociation {
     }
 
     pub(crate) fn handle_datagram(&mut self, now: Instant, bytes: &[u8]) -> DtlsOutcome {
-        if self.state == State::Over {
+        if self.state == State::Failed
+            && self.role == DtlsRole::Server
+            && PacketKind::ClientHello.matches(bytes)
+        {
+            self.begin_again();
+        }
+        if matches!(self.state, State::Failed | State::Closed) {
             return DtlsOutcome::Nothing;
         }
         let inbound = &mut self.stream.get_mut().inbound;
@@ -181,7 +200,7 @@ impl DtlsAssociation {
             // The two clocks differ by a little: ask again shortly.
             Repeated::NotYet => self.deadline = Some(now + Duration::from_millis(5)),
             Repeated::Failed => {
-                self.state = State::Over;
+                self.state = State::Failed;
                 self.deadline = None;
                 return DtlsOutcome::Failed("the flight was repeated too often".to_owned());
             }
@@ -220,7 +239,7 @@ impl DtlsAssociation {
         match self.state {
             State::Handshaking => self.shake_hands(now),
             State::Connected => self.listen(),
-            State::Over => DtlsOutcome::Nothing,
+            State::Failed | State::Closed => DtlsOutcome::Nothing,
         }
     }
 
@@ -234,7 +253,7 @@ impl DtlsAssociation {
                         DtlsOutcome::Connected(Box::new(keys))
                     }
                     Err(reason) => {
-                        self.state = State::Over;
+                        self.state = State::Failed;
                         DtlsOutcome::Failed(reason)
                     }
                 }
@@ -244,7 +263,7 @@ impl DtlsAssociation {
                 DtlsOutcome::Nothing
             }
             Err(error) => {
-                self.state = State::Over;
+                self.state = State::Failed;
                 self.deadline = None;
                 DtlsOutcome::Failed(error.to_string())
             }
@@ -259,7 +278,7 @@ impl DtlsAssociation {
                 Ok(_) => {}
                 Err(error) if is_waiting(error.code()) => {}
                 Err(error) if error.code() == ErrorCode::ZERO_RETURN => {
-                    self.state = State::Over;
+                    self.state = State::Closed;
                     return DtlsOutcome::Closed;
                 }
                 // A broken record after the keys are made harms nobody: SRTP goes on.

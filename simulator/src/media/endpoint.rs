@@ -79,7 +79,7 @@ impl MetaMedia {
     pub fn new(config: MediaConfig, seed: u64) -> Result<Self, SetupError> {
         let failed = |error: &dyn std::fmt::Display| SetupError(error.to_string());
         let credentials = Credentials::draw(seed, config.shape);
-        let identity = DtlsIdentity::generate().map_err(|error| failed(&error))?;
+        let identity = DtlsIdentity::generate(config.dtls.key).map_err(|error| failed(&error))?;
         let own_payload_types = PayloadTypes::of_meta(&config.additional_codecs);
         let voice = Voice::new(
             config.voice.clone(),

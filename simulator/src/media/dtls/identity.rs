@@ -7,9 +7,12 @@ use openssl::error::ErrorStack;
 use openssl::hash::MessageDigest;
 use openssl::nid::Nid;
 use openssl::pkey::{PKey, Private};
+use openssl::rsa::Rsa;
 use openssl::x509::{X509, X509NameBuilder};
 
-/// A self-signed P-256 certificate with its key, as Meta advises (small, no fragmentation).
+use crate::media::config::CertificateKey;
+
+/// A self-signed certificate with its key: P-256, as Meta advises (small, no fragmentation), or RSA.
 #[derive(Clone, Debug)]
 pub(crate) struct DtlsIdentity {
     pub(super) certificate: X509,
@@ -17,9 +20,14 @@ pub(crate) struct DtlsIdentity {
 }
 
 impl DtlsIdentity {
-    pub(crate) fn generate() -> Result<Self, ErrorStack> {
-        let group = EcGroup::from_curve_name(Nid::X9_62_PRIME256V1)?;
-        let key = PKey::from_ec_key(EcKey::generate(&group)?)?;
+    pub(crate) fn generate(kind: CertificateKey) -> Result<Self, ErrorStack> {
+        let key = match kind {
+            CertificateKey::Ecdsa => {
+                let group = EcGroup::from_curve_name(Nid::X9_62_PRIME256V1)?;
+                PKey::from_ec_key(EcKey::generate(&group)?)?
+            }
+            CertificateKey::Rsa => PKey::from_rsa(Rsa::generate(2048)?)?,
+        };
         let mut name = X509NameBuilder::new()?;
         name.append_entry_by_nid(Nid::COMMONNAME, "simulated media endpoint")?;
         let name = name.build();

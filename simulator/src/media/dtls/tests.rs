@@ -1,6 +1,7 @@
 //! Handshakes between two associations, in invented time but for one.
 
 use super::*;
+use crate::media::config::CertificateKey;
 use crate::media::impairment::PacketKind;
 use crate::testing::epoch;
 
@@ -22,7 +23,8 @@ fn invented() -> DtlsConfig {
 }
 
 fn pair(client: &DtlsConfig, server: &DtlsConfig) -> Pair {
-    let identities = [0, 1].map(|_| DtlsIdentity::generate().expect("a certificate"));
+    let identities =
+        [0, 1].map(|_| DtlsIdentity::generate(CertificateKey::Ecdsa).expect("a certificate"));
     let promised = |identity: &DtlsIdentity| {
         (
             "sha-256".to_owned(),
@@ -225,7 +227,7 @@ fn an_openssl_timer_on_the_system_clock_runs_at_the_real_spacing() {
     };
     let mut association = DtlsAssociation::new(
         DtlsRole::Client,
-        &DtlsIdentity::generate().expect("a certificate"),
+        &DtlsIdentity::generate(CertificateKey::Ecdsa).expect("a certificate"),
         ("sha-256".to_owned(), String::new()),
         &config,
     )
@@ -243,4 +245,22 @@ fn an_openssl_timer_on_the_system_clock_runs_at_the_real_spacing() {
         association.poll_timeout().map(|next| next - due),
         Some(Duration::from_millis(120))
     );
+}
+
+#[test]
+fn a_server_that_failed_takes_the_next_hello_for_a_new_handshake() {
+    let only = |profile| DtlsConfig {
+        profiles: vec![profile],
+        ..invented()
+    };
+    let mut pair = pair(&only(SrtpProfile::AeadAes256Gcm), &invented());
+    pair.run(|_, _| false);
+    assert!(!pair.failures.is_empty());
+    let identity = DtlsIdentity::generate(CertificateKey::Ecdsa).expect("a certificate");
+    pair.server.promised.1 = identity.fingerprint().expect("a fingerprint");
+    let promised = pair.client.promised.clone();
+    pair.client =
+        DtlsAssociation::new(DtlsRole::Client, &identity, promised, &invented()).expect("a client");
+    pair.run(|_, _| false);
+    pair.assert_connected();
 }
