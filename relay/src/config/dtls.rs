@@ -7,6 +7,9 @@ use relay_call::config::{
 use super::settings::bad;
 use super::{ConfigError, Interface, Settings};
 
+/// The length of an RSA key when nobody says.
+const RSA_BITS: u32 = 2048;
+
 /// What the operator wants of DTLS.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Dtls {
@@ -16,6 +19,31 @@ pub struct Dtls {
     pub certificate: CertificateSettings,
     /// Interfaces with an engine of their own.
     pub engines: Vec<(String, EngineChoice)>,
+}
+
+impl Dtls {
+    /// The options and their values, as an operator would write them.
+    pub fn values(&self) -> [(&'static str, String); 6] {
+        let settings = &self.settings;
+        let own = self.engines.iter();
+        let engines = std::iter::once(settings.engine.to_string())
+            .chain(own.map(|(interface, engine)| format!("{interface}/{engine}")));
+        let (cipher, bits) = match self.certificate.key {
+            CertificateKey::P256 => ("prime256v1", RSA_BITS),
+            CertificateKey::Rsa { bits } => ("RSA", bits),
+        };
+        [
+            ("dtls-engine", engines.collect::<Vec<_>>().join(";")),
+            ("dtls-mtu", settings.mtu.to_string()),
+            ("dtls-cert-cipher", cipher.to_owned()),
+            ("dtls-rsa-key-size", bits.to_string()),
+            (
+                "dtls-signature",
+                self.certificate.signature.name().to_owned(),
+            ),
+            ("dtls-ciphers", settings.ciphers.clone().unwrap_or_default()),
+        ]
+    }
 }
 
 /// Reads the options; what they say together is checked too.
@@ -80,7 +108,7 @@ pub(super) fn parse(settings: &Settings, interfaces: &[Interface]) -> Result<Dtl
 }
 
 fn certificate_key(settings: &Settings) -> Result<CertificateKey, ConfigError> {
-    let bits = settings.number("dtls-rsa-key-size", 1024..=8192, 2048)?;
+    let bits = settings.number("dtls-rsa-key-size", 1024..=8192, RSA_BITS)?;
     match settings.last("dtls-cert-cipher") {
         None => Ok(CertificateKey::P256),
         Some(value) if value.eq_ignore_ascii_case("prime256v1") => Ok(CertificateKey::P256),
@@ -104,4 +132,78 @@ fn signature(settings: &Settings) -> Result<FingerprintHash, ConfigError> {
             "SHA-1, SHA-224, SHA-256, SHA-384 or SHA-512 is expected".to_owned(),
         )
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Origin, Setting, options};
+    use super::*;
+
+    fn read(lines: &[(&str, &str)]) -> Result<Dtls, String> {
+        let list = lines.iter().map(|(name, value)| Setting {
+            option: options::by_name(name).unwrap(),
+            value: (*value).to_owned(),
+            origin: Origin::CommandLine,
+        });
+        let settings = Settings {
+            list: list.collect(),
+            ..Settings::default()
+        };
+        let interface = |name: &str| Interface {
+            name: name.to_owned(),
+            ..super::super::Config::on([192, 0, 2, 1].into()).interfaces[0].clone()
+        };
+        parse(&settings, &[interface("pub"), interface("priv")]).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn the_options_are_those_of_rtpengine_and_an_engine() {
+        assert_eq!(read(&[]), Ok(Dtls::default()));
+        let dtls = read(&[
+            ("dtls-mtu", "1000"),
+            ("dtls-cert-cipher", "RSA"),
+            ("dtls-rsa-key-size", "3072"),
+            ("dtls-signature", "SHA-1"),
+            ("dtls-ciphers", "ECDHE-RSA-AES128-GCM-SHA256"),
+            ("dtls-engine", "priv/openssl"),
+        ])
+        .unwrap();
+        let values = dtls.values().map(|(_, value)| value);
+        assert_eq!(
+            values,
+            [
+                "auto;priv/openssl",
+                "1000",
+                "RSA",
+                "3072",
+                "sha-1",
+                "ECDHE-RSA-AES128-GCM-SHA256"
+            ]
+        );
+    }
+
+    #[test]
+    fn what_cannot_be_is_refused_with_its_name() {
+        for (lines, words) in [
+            (&[("dtls-mtu", "40")][..], "option dtls-mtu: `40`"),
+            (&[("dtls-engine", "gnutls")], "auto, dimpl or openssl"),
+            (
+                &[("dtls-engine", "lan/openssl")],
+                "there is no interface lan",
+            ),
+            (&[("dtls-cert-cipher", "DSA")], "prime256v1 or RSA"),
+            (&[("dtls-signature", "CRC")], "SHA-256"),
+            (
+                &[("dtls-ciphers", "NONE-SUCH")],
+                "option dtls-ciphers: `NONE-SUCH`",
+            ),
+            (
+                &[("dtls-cert-cipher", "RSA"), ("dtls-engine", "pub/dimpl")],
+                "an RSA certificate needs OpenSSL",
+            ),
+        ] {
+            let error = read(lines).unwrap_err();
+            assert!(error.contains(words), "{error}");
+        }
+    }
 }

@@ -125,6 +125,9 @@ fn media(list: &mut List, config: &Config) {
             to.dtmf_log = from.dtmf_log;
         },
     );
+    for (name, value) in config.dtls.values() {
+        list.fixed(name, value);
+    }
     list.live("software-id", &config.software_id, |to, from| {
         to.software_id.clone_from(&from.software_id);
     });

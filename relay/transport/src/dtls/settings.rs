@@ -20,6 +20,16 @@ pub enum EngineChoice {
     Openssl,
 }
 
+impl fmt::Display for EngineChoice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Auto => "auto",
+            Self::Dimpl => "dimpl",
+            Self::Openssl => "openssl",
+        })
+    }
+}
+
 impl FromStr for EngineChoice {
     type Err = DtlsError;
 
