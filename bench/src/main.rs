@@ -1,4 +1,5 @@
-//! Side-by-side measurements of relays that speak NG: processor time and memory per call, and the start of a call.
+//! Side-by-side measurements of relays that speak NG: processor time and memory per call, the cost of setting
+//! one up, and its start.
 //!
 //! Every figure of one run comes from the same machine in the same minutes; the ratios are what counts.
 
@@ -9,6 +10,7 @@ mod forward;
 mod ng;
 mod pbx;
 mod relay_process;
+mod set_up;
 
 use std::error::Error;
 use std::process::ExitCode;
@@ -44,6 +46,8 @@ enum What {
     Forward(forward::Options),
     /// From `answer` to the first SRTP packet, and what is lost of a counted prompt.
     FastStart(fast_start::Options),
+    /// Processor time of offer, answer and delete, and how many a second there can be.
+    SetUp(set_up::Options),
 }
 
 fn main() -> ExitCode {
@@ -65,5 +69,6 @@ fn run(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
     match &arguments.what {
         What::Forward(options) => forward::run(options, &arguments.relays, &binaries),
         What::FastStart(options) => fast_start::run(options, &arguments.relays, &binaries),
+        What::SetUp(options) => set_up::run(options, &arguments.relays, &binaries),
     }
 }

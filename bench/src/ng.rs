@@ -1,4 +1,4 @@
-//! An NG client over UDP that speaks JSON.
+//! An NG client over UDP that speaks JSON, and bencode where the cost of a request is measured.
 
 use std::error::Error;
 use std::net::{SocketAddr, UdpSocket};
@@ -52,6 +52,29 @@ impl NgClient {
         Err(format!("the relay does not answer {}", request["command"]).into())
     }
 
+    /// Sends a request as the proxies do, in bencode, and waits until it is carried out.
+    pub(crate) fn request_bencoded(&mut self, request: &Value) -> Result<(), Box<dyn Error>> {
+        self.sent += 1;
+        let cookie = format!("{}_{} ", self.socket.local_addr()?.port(), self.sent);
+        let mut datagram = cookie.clone().into_bytes();
+        bencode(request, &mut datagram);
+        let mut buffer = vec![0; 65_536];
+        for _attempt in 0..10 {
+            self.socket.send(&datagram)?;
+            while let Ok(length) = self.socket.recv(&mut buffer) {
+                let Some(reply) = buffer[..length].strip_prefix(cookie.as_bytes()) else {
+                    continue;
+                };
+                if reply.windows(11).any(|bytes| bytes == b"6:result2:o") {
+                    return Ok(());
+                }
+                let reply = String::from_utf8_lossy(reply);
+                return Err(format!("the relay refused {request}: {reply}").into());
+            }
+        }
+        Err(format!("the relay does not answer {}", request["command"]).into())
+    }
+
     /// `offer` or `answer`; gives the rewritten SDP.
     pub(crate) fn exchange(
         &mut self,
@@ -75,6 +98,29 @@ impl NgClient {
     }
 }
 
+/// Appends what NG has: numbers, strings, lists and dictionaries.
+fn bencode(value: &Value, out: &mut Vec<u8>) {
+    match value {
+        Value::Object(entries) => {
+            out.push(b'd');
+            for (key, value) in entries {
+                bencode(&json!(key), out);
+                bencode(value, out);
+            }
+            out.push(b'e');
+        }
+        Value::Array(items) => {
+            out.push(b'l');
+            for item in items {
+                bencode(item, out);
+            }
+            out.push(b'e');
+        }
+        Value::String(text) => out.extend(format!("{}:{text}", text.len()).into_bytes()),
+        other => out.extend(format!("i{other}e").into_bytes()),
+    }
+}
+
 /// The first media address of an SDP that the relay wrote.
 pub(crate) fn media_address(sdp: &str) -> Result<SocketAddr, Box<dyn Error>> {
     let port = sdp
@@ -85,5 +131,17 @@ pub(crate) fn media_address(sdp: &str) -> Result<SocketAddr, Box<dyn Error>> {
     match (address, port) {
         (Some(address), Some(port)) => Ok(SocketAddr::new(address.trim().parse()?, port.parse()?)),
         _ => Err(format!("no media address in {sdp:?}").into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn requests_are_bencoded_as_the_proxies_write_them() {
+        let mut out = Vec::new();
+        bencode(&json!({ "a": ["x", 1], "s": "v=0\r\n" }), &mut out);
+        assert_eq!(out, b"d1:al1:xi1ee1:s5:v=0\r\ne");
     }
 }

@@ -55,6 +55,15 @@ impl RelayProcess {
         kind: RelayKind,
         binaries: &Binaries,
     ) -> Result<Self, Box<dyn std::error::Error>> {
+        Self::start_with(kind, binaries, &[])
+    }
+
+    /// The same with further options.
+    pub(crate) fn start_with(
+        kind: RelayKind,
+        binaries: &Binaries,
+        arguments: &[String],
+    ) -> Result<Self, Box<dyn std::error::Error>> {
         let control = free_port()?;
         let program = match kind {
             RelayKind::Tandem => &binaries.tandem,
@@ -70,6 +79,7 @@ impl RelayProcess {
             .args(["--log-level=3", "--interface=127.0.0.1"])
             .arg(format!("--listen-ng={control}"))
             .args(["--port-min=20000", "--port-max=39999", "--delete-delay=0"])
+            .args(arguments)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
