@@ -51,6 +51,7 @@ pub mod request;
 pub mod response;
 pub mod rtpp_flags;
 mod spelling;
+pub mod stream;
 #[cfg(test)]
 mod testing;
 pub mod value;

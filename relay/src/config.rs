@@ -107,7 +107,7 @@ pub struct Limits {
     pub load: Option<f64>,
     /// Use of all processors together, in per cent (`max-cpu`).
     pub cpu: Option<f64>,
-    /// Media received and sent, in bytes per second (`max-bandwidth`).
+    /// Media received, in bytes per second (`max-bandwidth`).
     pub bandwidth: Option<u64>,
 }
 
@@ -317,7 +317,13 @@ impl Config {
         }
         let listeners = |option| listeners(settings, option, names);
         let listen_ng = listeners("listen-ng")?;
-        if listen_ng.is_empty() {
+        let listen_tcp_ng = listeners("listen-tcp-ng")?;
+        let listen_http = listeners("listen-http")?;
+        let listen_https = listeners("listen-https")?;
+        if [&listen_ng, &listen_tcp_ng, &listen_http, &listen_https]
+            .into_iter()
+            .all(Vec::is_empty)
+        {
             return Err(ConfigError::Missing {
                 option: "listen-ng",
                 hint: "give at least one, such as --listen-ng=127.0.0.1:2223",
@@ -353,9 +359,9 @@ impl Config {
             limits: limits(settings)?,
             templates: templates::read(settings)?,
             listen_cli: listeners("listen-cli")?,
-            listen_tcp_ng: listeners("listen-tcp-ng")?,
-            listen_http: listeners("listen-http")?,
-            listen_https: listeners("listen-https")?,
+            listen_tcp_ng,
+            listen_http,
+            listen_https,
             https_cert: settings.last("https-cert").map(PathBuf::from),
             https_key: settings.last("https-key").map(PathBuf::from),
             tos: settings.type_of_service("tos")?,

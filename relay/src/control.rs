@@ -1,10 +1,21 @@
 //! The control side: what proxies ask, and who answers it.
 //!
-//! A datagram goes through `udp` (cookie, retransmission), `dispatch` (which worker, limits, the commands that need no call), and
-//! comes back the same way.
-//! All of it runs on one thread: a request is microseconds of work here, and the media workers are other threads.
+//! A message arrives over UDP, TCP, HTTP or a WebSocket and goes through `exchange` (cookie, retransmission) and `dispatch` (which
+//! worker, limits, the commands that need no call); the reply comes back the same way.
+//! `listeners` says which threads that happens on: a request is microseconds of work here, and the media workers are other threads.
 
+mod connections;
 pub mod directory;
 pub mod dispatch;
+pub mod exchange;
+mod http;
+pub mod listeners;
+pub mod load;
+mod patience;
 pub mod retransmission;
+mod tcp;
+mod tls;
 pub mod udp;
+mod websocket;
+
+pub use tls::TlsError;

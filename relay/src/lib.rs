@@ -5,9 +5,9 @@
 //! [`Relay::start`] runs a whole relay inside a process, which is what `main` does and what the tests do.
 //!
 //! ```text
-//!  control thread (tokio)                       worker threads, one per processor
-//!  udp -> retransmission -> dispatch  --queue-> Worker: calls, sockets, deadlines
-//!            directory                <-queue--
+//!  control threads (tokio)                      worker threads, one per processor
+//!  udp tcp http -> exchange -> dispatch --queue-> Worker: calls, sockets, deadlines
+//!        retransmission    directory  <-queue--
 //! ```
 
 mod call_config;
@@ -23,19 +23,19 @@ pub mod signals;
 pub mod worker;
 
 use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::sync::Arc;
-use std::thread::JoinHandle;
 
-use relay_net::{ControlSocket, SocketOptions, tcp};
+use relay_net::SocketOptions;
 use thiserror::Error;
-use tokio::sync::{mpsc, oneshot};
-use tracing::{error, info, warn};
+use tokio::sync::mpsc;
+use tracing::{info, warn};
 
 use cli::Console;
 pub use config::Config;
+use control::TlsError;
 use control::dispatch::Dispatch;
-use control::udp::Control;
+use control::listeners::{Addresses, Listeners, Threads};
 use live_config::{ControlSettings, LiveConfig};
 use worker::WorkerSettings;
 use worker::counters::WorkerCounters;
@@ -47,21 +47,23 @@ const FAREWELLS: usize = 4096;
 #[derive(Debug, Error)]
 pub enum StartError {
     /// A control address cannot be had.
-    #[error("cannot listen on {address} (option listen-ng): {error}")]
+    #[error("cannot listen on {address} (option {option}): {error}")]
     Listen {
+        /// Which option names it.
+        option: &'static str,
         /// The address.
         address: SocketAddr,
         /// The kernel's reason.
         error: io::Error,
     },
-    /// An address for operators' commands cannot be had.
-    #[error("cannot listen on {address} (option listen-cli): {error}")]
-    ListenCli {
-        /// The address.
-        address: SocketAddr,
-        /// The kernel's reason.
-        error: io::Error,
-    },
+    /// TLS without a certificate.
+    #[error(
+        "option listen-https needs a certificate: give --https-cert=FILE, and --https-key=FILE if the key is not in it"
+    )]
+    NoCertificate,
+    /// The certificate for TLS cannot be used.
+    #[error("options https-cert, https-key: {0}")]
+    Tls(#[from] TlsError),
     /// A media address is not one of this machine.
     #[error("interface {interface}: {address} cannot be bound: {error}")]
     Interface {
@@ -85,12 +87,11 @@ pub enum StartError {
 pub struct Relay {
     /// The limit of descriptors, if there is one.
     open_files: Option<u64>,
-    control_addresses: Vec<SocketAddr>,
-    cli_addresses: Vec<SocketAddr>,
+    addresses: Addresses,
     dispatch: Arc<Dispatch>,
     live: Arc<LiveConfig>,
-    stop: Option<oneshot::Sender<()>>,
-    control: Option<JoinHandle<()>>,
+    /// Gone after the end.
+    control: Option<Threads>,
 }
 
 impl Relay {
@@ -98,25 +99,8 @@ impl Relay {
     pub fn start(config: Config) -> Result<Self, StartError> {
         let open_files = relay_net::open_files::raise_limit();
         try_media_addresses(&config)?;
-        let mut sockets = Vec::new();
-        for &address in &config.listen_ng {
-            match ControlSocket::bind(address, config.control_tos) {
-                Ok(socket) => sockets.push(socket),
-                // `listen-ng = 2223` means both families, on a machine that may have only one.
-                Err(error) if is_missing_ipv6(address, &error) && !sockets.is_empty() => {}
-                Err(error) => return Err(StartError::Listen { address, error }),
-            }
-        }
-        let mut cli = Vec::new();
-        for &address in &config.listen_cli {
-            match tcp::listen(address) {
-                Ok(listener) => cli.push(listener),
-                Err(error) if is_missing_ipv6(address, &error) && !cli.is_empty() => {}
-                Err(error) => return Err(StartError::ListenCli { address, error }),
-            }
-        }
-        let cli_addresses = cli.iter().flat_map(TcpListener::local_addr).collect();
-        let control_addresses = sockets.iter().map(ControlSocket::address).collect();
+        let listeners = Listeners::bind(&config)?;
+        let addresses = listeners.addresses();
         let (gone_sender, gone) = mpsc::channel(FAREWELLS);
         let calls = Arc::new(call_config::make(&config)?);
         let mut workers = Vec::new();
@@ -145,28 +129,19 @@ impl Relay {
         let live = LiveConfig::new(config, (*calls).clone(), Arc::clone(&dispatch));
         let live = Arc::new(live);
         let console = Arc::new(Console::new(Arc::clone(&dispatch), Arc::clone(&live)));
-        let (stop, stopped) = oneshot::channel();
-        let listeners = Listeners { ng: sockets, cli };
-        let control = start_control(Arc::clone(&dispatch), console, listeners, gone, stopped)?;
+        let control = listeners.serve(&dispatch, console, gone)?;
         Ok(Self {
             open_files,
-            control_addresses,
-            cli_addresses,
+            addresses,
             dispatch,
             live,
-            stop: Some(stop),
             control: Some(control),
         })
     }
 
-    /// Where the control protocol listens, with real ports.
-    pub fn control_addresses(&self) -> &[SocketAddr] {
-        &self.control_addresses
-    }
-
-    /// Where operators' commands are taken, with real ports.
-    pub fn cli_addresses(&self) -> &[SocketAddr] {
-        &self.cli_addresses
+    /// Where the control side listens, with real ports.
+    pub fn addresses(&self) -> &Addresses {
+        &self.addresses
     }
 
     /// How many calls there are.
@@ -191,12 +166,7 @@ impl Relay {
 
     fn end(&mut self) {
         // First no more requests, then the workers, which end with the last owner of the dispatcher.
-        drop(self.stop.take());
-        if let Some(control) = self.control.take()
-            && control.join().is_err()
-        {
-            error!("the control thread ended in a panic");
-        }
+        drop(self.control.take());
         self.dispatch.stop_workers();
     }
 }
@@ -205,49 +175,6 @@ impl Drop for Relay {
     fn drop(&mut self) {
         self.end();
     }
-}
-
-/// Sockets of the control side, bound before any thread so that a failure stops the start.
-struct Listeners {
-    ng: Vec<ControlSocket>,
-    cli: Vec<TcpListener>,
-}
-
-fn start_control(
-    dispatch: Arc<Dispatch>,
-    console: Arc<Console>,
-    listeners: Listeners,
-    mut gone: mpsc::Receiver<worker::CallGone>,
-    stopped: oneshot::Receiver<()>,
-) -> io::Result<JoinHandle<()>> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
-    let thread = std::thread::Builder::new().name("control".to_owned());
-    thread.spawn(move || {
-        runtime.block_on(async move {
-            let control = Control::new(Arc::clone(&dispatch));
-            for socket in listeners.ng {
-                let (control, address) = (control.clone(), socket.address());
-                tokio::spawn(async move {
-                    if let Err(error) = control::udp::listen(socket, control).await {
-                        error!("control port {address}: {error}");
-                    }
-                });
-            }
-            for listener in listeners.cli {
-                tokio::spawn(cli::listen::listen(listener, Arc::clone(&console)));
-            }
-            tokio::spawn(call_config::keep_fresh(console.live()));
-            tokio::spawn(async move {
-                while let Some(gone) = gone.recv().await {
-                    dispatch.call_gone(&gone);
-                }
-            });
-            // The sender is dropped to say so; either way it is over.
-            let _ = stopped.await;
-        });
-    })
 }
 
 /// Binds each media address once, so that a wrong one is found at the start and not by the first call.
@@ -265,15 +192,6 @@ fn try_media_addresses(config: &Config) -> Result<(), StartError> {
         }
     }
     Ok(())
-}
-
-fn is_missing_ipv6(address: SocketAddr, error: &io::Error) -> bool {
-    address.is_ipv6()
-        && address.ip().is_unspecified()
-        && (error.kind() == io::ErrorKind::AddrNotAvailable
-            || error.kind() == io::ErrorKind::Unsupported
-            // EAFNOSUPPORT has no name in the library.
-            || error.raw_os_error() == Some(97))
 }
 
 /// Says in the log what was started with what.
@@ -294,12 +212,7 @@ pub fn describe(config: &Config, relay: &Relay) {
             }
         }
     }
-    for address in relay.control_addresses() {
-        info!("control (NG) on udp {address}");
-    }
-    for address in relay.cli_addresses() {
-        info!("commands on tcp {address}");
-    }
+    relay.addresses.describe();
     let addresses = config
         .interfaces
         .iter()

@@ -1,5 +1,6 @@
 //! What a proxy meets: commands, encodings, cookies, errors.
 
+use std::io::{Read, Write};
 use std::time::{Duration, Instant};
 
 use ng_protocol::{Dictionary, Encoding, Outcome, Response, Value, frame};
@@ -181,4 +182,51 @@ fn an_answer_comes_within_a_second_under_load() {
     }
     assert!(slowest < Duration::from_secs(1), "{slowest:?}");
     assert_eq!(relay.relay().sessions(), 200);
+}
+
+#[test]
+fn a_reply_that_does_not_fit_a_datagram_says_so() {
+    let relay = TestRelay::start_with("127.10.0.10", |config| {
+        config.listen_tcp_ng = vec![(config.interfaces[0].addresses[0].bound, 0).into()];
+    });
+    let mut client = relay.client();
+    let peer = RtpPeer::new(relay.address, 1);
+    let sdp = sdp::phone(peer.address());
+    for number in 0..100 {
+        let call_id = format!("{number}-{}", "x".repeat(1000));
+        client.sdp_of(&offer(&call_id, "a", &sdp));
+    }
+    let list = Dictionary::new()
+        .with("command", "list")
+        .with("limit", 100i64);
+    let reason = client.ask(&list);
+    let reason = reason.error_reason().expect("an error");
+    assert!(reason.contains("too long for UDP"), "{reason}");
+
+    let mut stream = std::net::TcpStream::connect(relay.relay().addresses().tcp_ng[0]).unwrap();
+    let message = frame::encode(b"c", &list, Encoding::Bencode);
+    stream.write_all(&message).unwrap();
+    stream.shutdown(std::net::Shutdown::Write).unwrap();
+    let mut reply = Vec::new();
+    stream.read_to_end(&mut reply).unwrap();
+    let response = Response::decode(split(&reply).1).unwrap();
+    let calls = response.body().get("calls").and_then(Value::as_list);
+    assert_eq!(calls.map(<[_]>::len), Some(100));
+}
+
+#[test]
+fn an_operators_command_may_come_as_a_request() {
+    let relay = TestRelay::start("127.10.0.11");
+    let command = Dictionary::new()
+        .with("command", "cli")
+        .with("body", "list numsessions");
+    let reply = relay.client().ask(&command);
+    let text = reply.body().get("response").and_then(Value::as_str);
+    assert!(
+        text.unwrap().contains("Current sessions own: 0"),
+        "{text:?}"
+    );
+    let without = Dictionary::new().with("command", "cli");
+    let refused = relay.client().ask(&without);
+    assert!(refused.error_reason().unwrap().contains("body"));
 }

@@ -47,7 +47,7 @@ impl TestRelay {
 
     /// Where it listens for proxies.
     pub fn control(&self) -> SocketAddr {
-        self.relay().control_addresses()[0]
+        self.relay().addresses().ng[0]
     }
 
     /// A proxy on the same address.

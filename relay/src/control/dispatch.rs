@@ -1,7 +1,7 @@
 //! Who carries a request out: we ourselves, or the worker that owns the call.
 
 use std::collections::HashSet;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
@@ -11,6 +11,7 @@ use tokio::sync::oneshot;
 use tracing::{debug, warn};
 
 use super::directory::{Directory, Ticket};
+use super::load::{self, Usage};
 use crate::live_config::ControlSettings;
 use crate::metrics::{ControlCounters, Snapshot, prometheus_text};
 use crate::worker::counters::WorkerCounters;
@@ -39,6 +40,7 @@ struct State {
     directory: Directory,
     counters: ControlCounters,
     words: HashSet<Word>,
+    usage: Usage,
 }
 
 /// The answer, or where it will come from.
@@ -70,6 +72,7 @@ impl Dispatch {
                 directory,
                 counters: ControlCounters::default(),
                 words: HashSet::new(),
+                usage: Usage::default(),
             }),
         }
     }
@@ -96,18 +99,19 @@ impl Dispatch {
         let Some(call_id) = request.call_id.clone() else {
             return Answer::Ready(Response::error(reason::NO_CALL_ID));
         };
-        let most = self.settings().limits.sessions;
+        let limits = self.settings().limits;
         let mut state = self.state();
         let known = state.directory.find(&call_id);
         let (worker, ticket) = match known {
             Some(owner) => owner,
             None if request.command == Command::Offer => {
-                if most.is_some_and(|most| state.directory.calls() >= most) {
-                    state.counters.rejected += 1;
-                    return Answer::Ready(Response::overloaded(
-                        reason::PARALLEL_SESSION_LIMIT,
-                        request.supports_load_limit,
-                    ));
+                let sessions = state.directory.calls();
+                if let Some(text) = load::refusal(&limits, sessions, &state.usage) {
+                    // The others are told by their texts; this one has a counter in rtpengine's statistics.
+                    state.counters.rejected += u64::from(text == reason::PARALLEL_SESSION_LIMIT);
+                    drop(state);
+                    warn!(call = %call_id, "{text}: a new call is refused");
+                    return Answer::Ready(Response::overloaded(text, request.supports_load_limit));
                 }
                 state.directory.assign(&call_id)
             }
@@ -221,6 +225,40 @@ impl Dispatch {
                 state.counters.no_cookie
             );
         }
+    }
+
+    /// A connection ended because of what the client said or did not say.
+    pub(super) fn note_broken_connection(
+        &self,
+        transport: &str,
+        client: SocketAddr,
+        problem: &dyn std::fmt::Display,
+    ) {
+        let mut state = self.state();
+        state.counters.broken_connections += 1;
+        if state.counters.broken_connections.is_power_of_two() {
+            warn!(
+                "{transport} connection number {} that ended in an error, from {client}: {problem}",
+                state.counters.broken_connections
+            );
+        }
+    }
+
+    /// There are as many connections as there may be.
+    pub(super) fn note_refused_connection(&self, client: SocketAddr) {
+        let mut state = self.state();
+        state.counters.refused_connections += 1;
+        if state.counters.refused_connections.is_power_of_two() {
+            warn!(
+                "connection number {} that found no room, from {client}: closed",
+                state.counters.refused_connections
+            );
+        }
+    }
+
+    /// A new sample for the limits.
+    pub(super) fn note_usage(&self, usage: Usage) {
+        self.state().usage = usage;
     }
 
     /// How many calls there are.

@@ -4,11 +4,14 @@
 //! a deadline for each.
 //! The key holds the client's address and ours beside the cookie: two Kamailio hosts with the default server id produce the same
 //! cookies, and a proxy may try our second address with the cookie that it used on the first.
+//! Of a client on a stream only the host counts, because it asks again over another connection when one breaks.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+
+use tokio::sync::oneshot;
 
 /// How long the younger generation collects entries.
 const GENERATION: Duration = Duration::from_secs(30);
@@ -22,7 +25,7 @@ const MOST_COPIES: u32 = 64;
 /// Which request a datagram carries.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct RequestId {
-    /// Who asked.
+    /// Who asked; port 0 for a host that asks over streams.
     pub client: SocketAddr,
     /// Which of our addresses was asked.
     pub local: SocketAddr,
@@ -59,7 +62,10 @@ struct Generation {
 
 #[derive(Debug)]
 enum Entry {
-    InProgress { copies: u32 },
+    InProgress {
+        copies: u32,
+        waiting: Vec<oneshot::Sender<Arc<[u8]>>>,
+    },
     Answered(Arc<[u8]>),
 }
 
@@ -77,24 +83,33 @@ impl RetransmissionCache {
     /// Looks a request up, and notes it as being carried out when it is new.
     pub fn look_up(&mut self, now: Instant, id: &RequestId) -> Seen {
         self.rotate(now);
-        let entry = match self.young.entries.get_mut(id) {
-            Some(entry) => Some(entry),
-            None => self.old.entries.get_mut(id),
-        };
-        match entry {
+        match self.entry(id) {
             Some(Entry::Answered(reply)) => Seen::Answered(Arc::clone(reply)),
-            Some(Entry::InProgress { copies }) => {
+            Some(Entry::InProgress { copies, .. }) => {
                 *copies = (*copies + 1).min(MOST_COPIES);
                 Seen::InProgress
             }
             None => {
                 self.young.bytes += id.cookie.len();
-                self.young
-                    .entries
-                    .insert(id.clone(), Entry::InProgress { copies: 1 });
+                let entry = Entry::InProgress {
+                    copies: 1,
+                    waiting: Vec::new(),
+                };
+                self.young.entries.insert(id.clone(), entry);
                 Seen::New
             }
         }
+    }
+
+    /// Where the reply to a request will come that is in progress. It ends without one if too many wait already.
+    pub fn wait_for(&mut self, id: &RequestId) -> oneshot::Receiver<Arc<[u8]>> {
+        let (sender, reply) = oneshot::channel();
+        if let Some(Entry::InProgress { waiting, .. }) = self.entry(id)
+            && waiting.len() < MOST_COPIES as usize
+        {
+            waiting.push(sender);
+        }
+        reply
     }
 
     /// Keeps the reply, and says how many datagrams are owed one: the first and the copies that came meanwhile.
@@ -108,13 +123,25 @@ impl RetransmissionCache {
             // It fell out of a full cache while it was carried out.
             return 1;
         };
-        let owed = match entry {
-            Entry::InProgress { copies } => *copies,
-            Entry::Answered(_) => 1,
-        };
-        *entry = Entry::Answered(Arc::clone(reply));
+        let before = std::mem::replace(entry, Entry::Answered(Arc::clone(reply)));
         generation.bytes += reply.len();
-        owed
+        match before {
+            Entry::InProgress { copies, waiting } => {
+                for sender in waiting {
+                    // Whoever waited may have hung up.
+                    let _ = sender.send(Arc::clone(reply));
+                }
+                copies
+            }
+            Entry::Answered(_) => 1,
+        }
+    }
+
+    fn entry(&mut self, id: &RequestId) -> Option<&mut Entry> {
+        match self.young.entries.get_mut(id) {
+            Some(entry) => Some(entry),
+            None => self.old.entries.get_mut(id),
+        }
     }
 
     /// How many requests are remembered.
@@ -179,6 +206,22 @@ mod tests {
         assert_eq!(cache.look_up(now, &id(1, b"c")), Seen::InProgress);
         assert_eq!(cache.look_up(now, &id(1, b"c")), Seen::InProgress);
         assert_eq!(cache.answered(&id(1, b"c"), &reply("r")), 3);
+    }
+
+    #[test]
+    fn copies_over_streams_wait_for_the_reply() {
+        let now = Instant::now();
+        let mut cache = RetransmissionCache::new();
+        cache.look_up(now, &id(0, b"c"));
+        assert_eq!(cache.look_up(now, &id(0, b"c")), Seen::InProgress);
+        let mut copies: Vec<_> = (0..100).map(|_| cache.wait_for(&id(0, b"c"))).collect();
+        cache.answered(&id(0, b"c"), &reply("r"));
+        assert_eq!(copies[0].try_recv(), Ok(reply("r")));
+        assert_eq!(copies[63].try_recv(), Ok(reply("r")));
+        assert!(
+            copies[64].try_recv().is_err(),
+            "a flood of copies has an end"
+        );
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Instant;
 
 use ng_protocol::frame::MAX_DATAGRAM;
@@ -11,40 +11,13 @@ use ng_protocol::{Encoding, Frame, Response};
 use relay_net::{Arrival, ControlSocket};
 use tokio::io::Interest;
 use tokio::net::UdpSocket;
-use tokio::sync::Semaphore;
 use tracing::error;
 
-use super::dispatch::{Answer, Dispatch};
-use super::retransmission::{RequestId, RetransmissionCache, Seen};
+use super::exchange::{Begun, Control};
+use super::retransmission::{RequestId, Seen};
 
-/// Requests that may wait for workers at the same time.
-const MOST_PENDING: usize = 4096;
 /// Datagrams taken from the socket before the other tasks of this thread have their turn.
 const TURN: usize = 64;
-
-/// What all listeners share.
-#[derive(Clone, Debug)]
-pub struct Control {
-    dispatch: Arc<Dispatch>,
-    cache: Arc<Mutex<RetransmissionCache>>,
-    pending: Arc<Semaphore>,
-}
-
-impl Control {
-    /// Answers with the help of `dispatch`.
-    pub fn new(dispatch: Arc<Dispatch>) -> Self {
-        Self {
-            dispatch,
-            cache: Arc::new(Mutex::new(RetransmissionCache::new())),
-            pending: Arc::new(Semaphore::new(MOST_PENDING)),
-        }
-    }
-
-    fn cache(&self) -> MutexGuard<'_, RetransmissionCache> {
-        // Every change of the cache is whole before anything can panic.
-        self.cache.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
 
 /// Listens on `socket` until the task is dropped.
 pub async fn listen(socket: ControlSocket, control: Control) -> io::Result<()> {
@@ -77,7 +50,6 @@ struct Exchange {
     arrival: Arrival,
     id: RequestId,
     encoding: Encoding,
-    begun: Instant,
 }
 
 /// Takes a datagram. A defect that it touches costs this datagram, and not everybody the control port.
@@ -104,10 +76,10 @@ fn take(
     datagram: &[u8],
     arrival: Arrival,
 ) {
-    let begun = Instant::now();
+    let at = Instant::now();
     let client = arrival.source;
     let Ok(frame) = Frame::split(datagram) else {
-        control.dispatch.note_no_cookie(client.ip());
+        control.dispatch().note_no_cookie(client.ip());
         return;
     };
     let id = RequestId {
@@ -121,55 +93,29 @@ fn take(
         arrival,
         id,
         encoding: frame.encoding(),
-        begun,
     };
-    let seen = control.cache().look_up(begun, &exchange.id);
+    let seen = control.cache().look_up(at, &exchange.id);
     match seen {
-        Seen::New => exchange.carry_out(frame),
+        Seen::New => match control.begin(client.ip(), frame.payload, at) {
+            Begun::Done(response) => exchange.answer(&response),
+            Begun::Underway(underway) => {
+                tokio::spawn(async move { exchange.answer(&underway.finish().await) });
+            }
+        },
         Seen::InProgress => {}
         Seen::Answered(reply) => exchange.send(&reply, 1),
     }
 }
 
 impl Exchange {
-    fn carry_out(self, frame: Frame<'_>) {
-        let client = self.arrival.source.ip();
-        let request = match self.control.dispatch.parse(frame.payload) {
-            Ok(request) => request,
-            Err(error) => {
-                self.control.dispatch.note_undecodable(client, &error);
-                return self.answer(&Response::from(&error));
-            }
-        };
-        let (command, call_id) = (request.command, request.call_id.clone());
-        let dispatch = Arc::clone(&self.control.dispatch);
-        let done = move |exchange: Self, response: Response| {
-            let took = exchange.begun.elapsed();
-            let dispatch = &exchange.control.dispatch;
-            dispatch.note(command, call_id.as_ref(), client, took, &response);
-            exchange.answer(&response);
-        };
-        let Ok(permit) = Arc::clone(&self.control.pending).try_acquire_owned() else {
-            return done(self, Response::error("too many requests at once"));
-        };
-        match dispatch.begin(request) {
-            Answer::Ready(response) => done(self, response),
-            Answer::Pending(pending) => {
-                tokio::spawn(async move {
-                    let response = dispatch.finish(pending).await;
-                    done(self, response);
-                    drop(permit);
-                });
-            }
-        }
-    }
-
     /// Encodes the reply, keeps it for copies of the request, and sends it.
     fn answer(self, response: &Response) {
         let mut reply = response.to_datagram(&self.id.cookie, self.encoding);
         if reply.len() > MAX_DATAGRAM {
             let size = reply.len();
-            let error = Response::error(format!("the reply of {size} bytes is too long for UDP"));
+            let error = Response::error(format!(
+                "the reply of {size} bytes is too long for UDP; ask for less, or over TCP or HTTP"
+            ));
             reply = error.to_datagram(&self.id.cookie, self.encoding);
         }
         let reply: Arc<[u8]> = reply.into();

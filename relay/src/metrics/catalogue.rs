@@ -78,7 +78,7 @@ metrics! {
     FIRST_PACKET_SECONDS: Histogram "tandem_first_packet_seconds" ["leg"] "From the answer to the first media packet sent to a leg: encrypted (SRTP) or plain";
     CLIPPED_SECONDS: Counter "tandem_clipped_audio_seconds_total" [] "Audio that came before it could be sent and was not kept";
     REQUEST_DURATION: Histogram "tandem_request_duration_seconds" ["request", "result"] "From a request to its reply, by command and result (ok or error)";
-    CONTROL_PROBLEMS: Counter "tandem_control_problems_total" ["problem"] "Requests that were not served: undelivered (worker overloaded), late (worker too slow), undecodable, no_cookie";
+    CONTROL_PROBLEMS: Counter "tandem_control_problems_total" ["problem"] "Requests that were not served: undelivered (worker overloaded), late (worker too slow), undecodable, no_cookie, broken_connection (a client that broke off or broke the rules), refused_connection (too many at once)";
     WORKER_CALLS: Gauge "tandem_worker_calls" ["worker"] "Calls on each worker";
     WORKER_BUSY: Counter "tandem_worker_busy_seconds_total" ["worker"] "Seconds that each worker was not waiting; its rate is the load";
     WORKER_ROUNDS: Counter "tandem_worker_rounds_total" ["worker"] "Rounds of each worker's loop; datagrams received divided by rounds is the batch";

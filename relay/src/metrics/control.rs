@@ -24,6 +24,10 @@ pub struct ControlCounters {
     pub undecodable: u64,
     /// Datagrams without a cookie.
     pub no_cookie: u64,
+    /// Connections that ended because of what the client said or did not say.
+    pub broken_connections: u64,
+    /// Connections that found no room.
+    pub refused_connections: u64,
     /// `None` collects those beyond the limit.
     pub(super) proxies: BTreeMap<Option<IpAddr>, ProxyCounters>,
     /// How long requests took, by command and by whether they were refused.

@@ -116,6 +116,8 @@ impl Page {
             ("late", control.late),
             ("undecodable", control.undecodable),
             ("no_cookie", control.no_cookie),
+            ("broken_connection", control.broken_connections),
+            ("refused_connection", control.refused_connections),
         ] {
             self.count(names::CONTROL_PROBLEMS, &[problem], count);
         }

@@ -387,7 +387,7 @@ pub(super) const WORKING: &[Opt] = &[
         "max-bandwidth",
         ' ',
         One("BYTES"),
-        "Refuse new calls while more bytes per second than this are relayed [default: no limit]",
+        "Refuse new calls while more bytes per second than this are received [default: no limit]",
     ),
     works(
         "templates",

@@ -1,0 +1,299 @@
+//! Every address the control side listens on, and the threads that serve them.
+//!
+//! NG over UDP has a thread of its own together with what the calls need from the control side: no slow scrape and no handshake
+//! of TLS must keep an offer waiting.
+//! Everything that comes over connections shares a second one, which exists only if it is asked for.
+
+use std::future::Future;
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use relay_net::{ControlSocket, tcp};
+use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio_rustls::TlsAcceptor;
+use tracing::{error, info};
+
+use super::connections::{self, MOST_CONNECTIONS, PATIENCE, Peer, Place};
+use super::dispatch::Dispatch;
+use super::exchange::Control;
+use super::{http, load, tls, udp};
+use crate::cli::{self, Console};
+use crate::config::Config;
+use crate::worker::CallGone;
+use crate::{StartError, call_config};
+
+/// Sockets of the control side, bound before any thread so that a failure stops the start.
+pub(crate) struct Listeners {
+    ng: Vec<ControlSocket>,
+    cli: Vec<TcpListener>,
+    tcp_ng: Vec<TcpListener>,
+    http: Vec<TcpListener>,
+    https: Vec<TcpListener>,
+    tls: Option<TlsAcceptor>,
+}
+
+/// Where the control side listens, with real ports.
+#[derive(Clone, Debug, Default)]
+pub struct Addresses {
+    /// NG over UDP.
+    pub ng: Vec<SocketAddr>,
+    /// NG over TCP.
+    pub tcp_ng: Vec<SocketAddr>,
+    /// HTTP and WebSocket.
+    pub http: Vec<SocketAddr>,
+    /// HTTP and WebSocket over TLS.
+    pub https: Vec<SocketAddr>,
+    /// Operators' commands.
+    pub cli: Vec<SocketAddr>,
+}
+
+impl Addresses {
+    /// Says in the log where proxies and operators are served.
+    pub(crate) fn describe(&self) {
+        for (what, addresses) in [
+            ("control (NG) on udp", &self.ng),
+            ("control (NG) on tcp", &self.tcp_ng),
+            ("HTTP and WebSocket on tcp", &self.http),
+            ("HTTPS and WebSocket on tcp", &self.https),
+            ("commands on tcp", &self.cli),
+        ] {
+            for address in addresses {
+                info!("{what} {address}");
+            }
+        }
+    }
+}
+
+impl Listeners {
+    /// Binds what the configuration names.
+    pub(crate) fn bind(config: &Config) -> Result<Self, StartError> {
+        let tls = match (&config.https_cert, &config.listen_https[..]) {
+            (_, []) => None,
+            (None, _) => return Err(StartError::NoCertificate),
+            (Some(certificate), _) => {
+                Some(tls::acceptor(certificate, config.https_key.as_deref())?)
+            }
+        };
+        let tos = config.control_tos;
+        Ok(Self {
+            ng: bind("listen-ng", &config.listen_ng, |a| {
+                ControlSocket::bind(a, tos)
+            })?,
+            cli: bind("listen-cli", &config.listen_cli, tcp::listen)?,
+            tcp_ng: bind("listen-tcp-ng", &config.listen_tcp_ng, tcp::listen)?,
+            http: bind("listen-http", &config.listen_http, tcp::listen)?,
+            https: bind("listen-https", &config.listen_https, tcp::listen)?,
+            tls,
+        })
+    }
+
+    pub(crate) fn addresses(&self) -> Addresses {
+        let of = |listeners: &[TcpListener]| {
+            let addresses = listeners.iter().map(TcpListener::local_addr);
+            addresses.filter_map(Result::ok).collect()
+        };
+        Addresses {
+            ng: self.ng.iter().map(ControlSocket::address).collect(),
+            tcp_ng: of(&self.tcp_ng),
+            http: of(&self.http),
+            https: of(&self.https),
+            cli: of(&self.cli),
+        }
+    }
+
+    /// Serves them all until the threads are stopped.
+    pub(crate) fn serve(
+        self,
+        dispatch: &Arc<Dispatch>,
+        console: Arc<Console>,
+        gone: mpsc::Receiver<CallGone>,
+    ) -> io::Result<Threads> {
+        let control = Control::new(Arc::clone(dispatch), Arc::clone(&console));
+        let mut threads = Threads(Vec::new());
+        let connections = Connections {
+            tcp_ng: self.tcp_ng,
+            http: self.http,
+            https: self.https,
+            tls: self.tls,
+        };
+        if !connections.are_none() {
+            let control = control.clone();
+            threads.start("connections", async move { connections.serve(&control) })?;
+        }
+        let dispatch = Arc::clone(dispatch);
+        let (ng, cli) = (self.ng, self.cli);
+        threads.start("control", async move {
+            for socket in ng {
+                let address = socket.address();
+                spawn(udp::listen(socket, control.clone()), address);
+            }
+            for listener in cli {
+                tokio::spawn(cli::listen::listen(listener, Arc::clone(&console)));
+            }
+            tokio::spawn(call_config::keep_fresh(console.live()));
+            tokio::spawn(load::watch(Arc::clone(&dispatch)));
+            tokio::spawn(farewells(gone, dispatch));
+        })?;
+        Ok(threads)
+    }
+}
+
+/// `listen-ng = 2223` means both families, on a machine that may have only one.
+fn bind<T>(
+    option: &'static str,
+    addresses: &[SocketAddr],
+    bind: impl Fn(SocketAddr) -> io::Result<T>,
+) -> Result<Vec<T>, StartError> {
+    let mut bound = Vec::new();
+    for &address in addresses {
+        match bind(address) {
+            Ok(socket) => bound.push(socket),
+            Err(error) if is_missing_ipv6(address, &error) && !bound.is_empty() => {}
+            Err(error) => {
+                return Err(StartError::Listen {
+                    option,
+                    address,
+                    error,
+                });
+            }
+        }
+    }
+    Ok(bound)
+}
+
+fn is_missing_ipv6(address: SocketAddr, error: &io::Error) -> bool {
+    address.is_ipv6()
+        && address.ip().is_unspecified()
+        && (error.kind() == io::ErrorKind::AddrNotAvailable
+            || error.kind() == io::ErrorKind::Unsupported
+            // EAFNOSUPPORT has no name in the library.
+            || error.raw_os_error() == Some(97))
+}
+
+async fn farewells(mut gone: mpsc::Receiver<CallGone>, dispatch: Arc<Dispatch>) {
+    while let Some(gone) = gone.recv().await {
+        dispatch.call_gone(&gone);
+    }
+}
+
+fn spawn(listener: impl Future<Output = io::Result<()>> + Send + 'static, address: SocketAddr) {
+    tokio::spawn(async move {
+        if let Err(error) = listener.await {
+            error!("control port {address}: {error}");
+        }
+    });
+}
+
+/// What the second thread serves.
+struct Connections {
+    tcp_ng: Vec<TcpListener>,
+    http: Vec<TcpListener>,
+    https: Vec<TcpListener>,
+    tls: Option<TlsAcceptor>,
+}
+
+impl Connections {
+    fn are_none(&self) -> bool {
+        self.tcp_ng.is_empty() && self.http.is_empty() && self.https.is_empty()
+    }
+
+    fn serve(self, control: &Control) {
+        let room = Arc::new(Semaphore::new(MOST_CONNECTIONS));
+        let accept = |listener: TcpListener| {
+            let address = listener.local_addr();
+            let address = address.unwrap_or_else(|_| SocketAddr::from(([0, 0, 0, 0], 0)));
+            (listener, Arc::clone(&room), control.clone(), address)
+        };
+        for listener in self.tcp_ng {
+            let (listener, room, control, address) = accept(listener);
+            spawn(
+                connections::accept(listener, room, control, super::tcp::serve),
+                address,
+            );
+        }
+        for listener in self.http {
+            let (listener, room, control, address) = accept(listener);
+            spawn(
+                connections::accept(listener, room, control, http::serve),
+                address,
+            );
+        }
+        for listener in self.https {
+            let Some(tls) = self.tls.clone() else {
+                // `Listeners::bind` has seen to it.
+                continue;
+            };
+            let (listener, room, control, address) = accept(listener);
+            let serve = move |stream, peer, control, place| {
+                serve_tls(tls.clone(), stream, peer, control, place)
+            };
+            spawn(connections::accept(listener, room, control, serve), address);
+        }
+    }
+}
+
+async fn serve_tls(
+    tls: TlsAcceptor,
+    stream: connections::Stream,
+    peer: Peer,
+    control: Control,
+    place: Place,
+) {
+    match tokio::time::timeout(PATIENCE, tls.accept(stream)).await {
+        Ok(Ok(stream)) => http::serve(stream, peer, control, place).await,
+        Ok(Err(problem)) => {
+            control
+                .dispatch()
+                .note_broken_connection("https", peer.client, &problem);
+        }
+        Err(problem) => {
+            control
+                .dispatch()
+                .note_broken_connection("https", peer.client, &problem);
+        }
+    }
+}
+
+/// The threads of the control side. They end when this is dropped.
+#[derive(Debug)]
+pub(crate) struct Threads(Vec<(oneshot::Sender<()>, JoinHandle<()>)>);
+
+impl Threads {
+    /// Runs tasks on a thread: those that `begin` spawns.
+    fn start(
+        &mut self,
+        name: &str,
+        begin: impl Future<Output = ()> + Send + 'static,
+    ) -> io::Result<()> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
+        let (stop, stopped) = oneshot::channel();
+        let thread = std::thread::Builder::new().name(name.to_owned());
+        let thread = thread.spawn(move || {
+            runtime.block_on(async move {
+                begin.await;
+                // The sender is dropped to say so; either way it is over.
+                let _ = stopped.await;
+            });
+            // A command that is still being carried out may hold a thread of the pool; nobody waits for it.
+            runtime.shutdown_timeout(Duration::ZERO);
+        })?;
+        self.0.push((stop, thread));
+        Ok(())
+    }
+}
+
+impl Drop for Threads {
+    fn drop(&mut self) {
+        for (stop, thread) in self.0.drain(..) {
+            drop(stop);
+            if thread.join().is_err() {
+                error!("a control thread ended in a panic");
+            }
+        }
+    }
+}
