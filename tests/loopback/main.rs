@@ -7,5 +7,6 @@ mod http;
 mod hygiene;
 mod limits;
 mod media;
+mod soak;
 mod tcp;
 mod websocket;
