@@ -522,6 +522,8 @@ fn listen_addresses(entry: &str, names: &dyn Names) -> Result<Vec<SocketAddr>, S
         .into_iter()
         .map(|address| SocketAddr::new(address, port))
         .collect();
+    // IPv4 first: a machine may know `::1` by name and have IPv6 switched off.
+    addresses.sort();
     addresses.dedup();
     if addresses.is_empty() {
         return Err(format!(
@@ -696,7 +698,7 @@ mod tests {
         assert_eq!(listeners("[::1]:2223"), addresses(&["[::1]:2223"]));
         assert_eq!(
             listeners("localhost:2223"),
-            addresses(&["[::1]:2223", "127.0.0.1:2223"])
+            addresses(&["127.0.0.1:2223", "[::1]:2223"])
         );
         assert_eq!(
             listeners("127.0.0.1:1;127.0.0.1:2 -n 127.0.0.1:3"),

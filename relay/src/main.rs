@@ -34,7 +34,7 @@ fn main() -> ExitCode {
     let mut last_word = None;
     if !config.process.foreground {
         // Before any thread: a fork copies only the one that calls it.
-        match detach() {
+        match detach(config.process.log.stderr) {
             Ok(Detached::Starter(Ok(()))) => return ExitCode::SUCCESS,
             Ok(Detached::Starter(Err(reason))) => {
                 eprintln!("tandem: {reason}");

@@ -74,6 +74,15 @@ def answers():
         return False
 
 
+def ports_are_free():
+    try:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as control:
+            control.bind((ADDRESS, NG))
+    except OSError:
+        return False
+    return True
+
+
 def eventually(what, condition, seconds=10):
     end = time.monotonic() + seconds
     while time.monotonic() < end:
@@ -194,6 +203,8 @@ class Background(Folder):
             os.kill(pid, signal.SIGKILL)
         except ProcessLookupError:
             pass
+        # Nobody here can wait for a process that has left us; the next test needs its ports.
+        eventually("the ports of the daemon are free", ports_are_free)
 
     def test_the_starter_returns_when_the_daemon_answers(self):
         result, pid = self.daemon()
@@ -204,6 +215,13 @@ class Background(Folder):
         os.kill(pid, signal.SIGTERM)
         eventually("the daemon ends", lambda: not answers())
         eventually("the pid file is removed", lambda: not os.path.exists(self.path("pid")))
+
+    def test_a_daemon_with_its_log_on_stderr_keeps_it(self):
+        with open(self.path("log"), "wb") as log:
+            subprocess.run([TANDEM, *BASE, f"--pidfile={self.path('pid')}", "-E"], stderr=log, timeout=20, check=True)
+        self.addCleanup(self.kill, int(self.read("pid")))
+        offer("in-the-background")
+        eventually("the call is in the log", lambda: "[in-the-background] offer" in self.read("log"))
 
     def test_a_daemon_that_cannot_start_says_why_in_the_terminal(self):
         self.start("-f")

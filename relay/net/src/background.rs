@@ -43,7 +43,9 @@ impl LastWord {
 /// Must be called before any thread exists: only the calling thread lives on in the copy.
 /// The starter returns from here when the daemon has said its last word.
 #[expect(unsafe_code, reason = "fork has no safe binding")]
-pub fn detach() -> io::Result<Detached> {
+///
+/// With `keep_stderr` the standard error output stays what it was, for a log that the operator wants there.
+pub fn detach(keep_stderr: bool) -> io::Result<Detached> {
     if threads() > 1 {
         return Err(io::Error::other("threads are running already"));
     }
@@ -70,7 +72,7 @@ pub fn detach() -> io::Result<Detached> {
         0 => {}
         _ => std::process::exit(0),
     }
-    forget_terminal()?;
+    forget_terminal(keep_stderr)?;
     Ok(Detached::Daemon(LastWord { pipe: writer }))
 }
 
@@ -90,12 +92,15 @@ fn threads() -> usize {
 }
 
 #[expect(unsafe_code, reason = "replaces the standard descriptors by number")]
-fn forget_terminal() -> io::Result<()> {
+fn forget_terminal(keep_stderr: bool) -> io::Result<()> {
     let null = OpenOptions::new()
         .read(true)
         .write(true)
         .open("/dev/null")?;
     for standard in [libc::STDIN_FILENO, libc::STDOUT_FILENO, libc::STDERR_FILENO] {
+        if keep_stderr && standard == libc::STDERR_FILENO {
+            continue;
+        }
         // SAFETY: both are descriptors of this process, and nobody owns the standard ones as an object.
         if unsafe { libc::dup2(null.as_raw_fd(), standard) } < 0 {
             return Err(io::Error::last_os_error());
@@ -127,6 +132,6 @@ mod tests {
     #[test]
     fn a_process_with_threads_is_not_forked() {
         // The test harness runs this in a thread of its own.
-        assert!(detach().is_err());
+        assert!(detach(false).is_err());
     }
 }
