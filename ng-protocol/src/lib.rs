@@ -55,6 +55,7 @@ pub mod stream;
 #[cfg(test)]
 mod testing;
 pub mod value;
+pub mod vocabulary;
 
 pub use error::NgError;
 pub use flags::Flags;
