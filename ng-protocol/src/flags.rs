@@ -61,7 +61,7 @@ impl Flags {
         value: &Value<'_>,
         report: &mut Report,
     ) -> Result<bool, NgError> {
-        if self.addressing.apply_key(key, value, report)
+        Ok(self.addressing.apply_key(key, value, report)
             || self.media.apply_key(key, value, report)
             || self.rtcp_mux.apply_key(key, value, report)
             || self.ice.apply_key(key, value, report)
@@ -69,15 +69,7 @@ impl Flags {
             || self.codec.apply_key(key, value, report)
             || self.selection.apply_key(key, value, report)
             || self.dtmf.apply_key(key, value, report)
-            || self.sdp.apply_key(key, value, report)?
-        {
-            return Ok(true);
-        }
-        if vocabulary::is_ignored(key) {
-            report.inert(key, value);
-            return Ok(true);
-        }
-        Ok(false)
+            || self.sdp.apply_key(key, value, report)?)
     }
 
     /// Applies a flag word; false if no family of options knows it.
@@ -86,22 +78,19 @@ impl Flags {
             self.apply_webrtc();
             return true;
         }
-        if self.addressing.apply_word(word, report)
+        let ignored = vocabulary::is_ignored(&word.canonical);
+        if ignored {
+            report.inert("flags", word.original);
+        }
+        self.addressing.apply_word(word, report)
             || self.media.apply_word(word, report)
             || self.rtcp_mux.apply_word(word, report)
-            || self.codec.apply_word(word, report)
+            || self.codec.apply_word(word)
             || self.selection.apply_word(word)
             || self.ice.apply_word(word, report)
             || self.crypto.apply_word(word, report)
             || self.sdp.apply_word(word, report)
-        {
-            return true;
-        }
-        if vocabulary::is_ignored(&word.canonical) {
-            report.inert("flags", word.original);
-            return true;
-        }
-        false
+            || ignored
     }
 
     /// The word `WebRTC`: what a browser needs to be offered, in one word (RFC 8827, RFC 8829).

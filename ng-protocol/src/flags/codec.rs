@@ -44,8 +44,6 @@ pub struct CodecFlags {
     pub ptime_ms: Option<u32>,
     /// `a=ptime` towards the sender, in milliseconds.
     pub ptime_reverse_ms: Option<u32>,
-    /// Elements of the `T.38` list; kept, not acted on.
-    pub t38: Vec<String>,
 }
 
 /// A codec as options name it: `name/clock/channels/bitrate/ptime/fmtp/options`, all but the name optional.
@@ -113,12 +111,6 @@ impl CodecFlags {
                 Some(ptime) => self.ptime_reverse_ms = Some(ptime),
                 None => report.unknown(key, value),
             },
-            "t.38" | "t38" => {
-                for element in names(key, value, report) {
-                    self.t38_element(&element, report);
-                }
-            }
-            "t.38-version" | "t38-version" => report.inert(key, value),
             _ => {
                 let codecs = key
                     .strip_prefix("codec-")
@@ -132,7 +124,7 @@ impl CodecFlags {
         true
     }
 
-    pub(crate) fn apply_word(&mut self, word: &Spelled<'_>, report: &mut Report) -> bool {
+    pub(crate) fn apply_word(&mut self, word: &Spelled<'_>) -> bool {
         match word.canonical.as_str() {
             "always-transcode" => self.always_transcode = true,
             "single-codec" => self.single_codec = true,
@@ -142,20 +134,15 @@ impl CodecFlags {
             "force-transcoding" => self.force_transcoding = true,
             "allow-asymmetric-codecs" => self.allow_asymmetric_codecs = true,
             "allow-no-codec-media" => self.allow_no_codec_media = true,
-            "asymmetric-codecs" | "symmetric-codecs" | "reorder-codecs" => {
-                report.inert("flags", word.original);
-            }
-            _ => return self.apply_prefixed_word(word, report),
+            _ => return self.apply_prefixed_word(word),
         }
         true
     }
 
-    /// `codec-mask-opus`, `transcode-PCMU`, `T.38-decode`.
-    fn apply_prefixed_word(&mut self, word: &Spelled<'_>, report: &mut Report) -> bool {
+    /// `codec-mask-opus`, `transcode-PCMU`.
+    fn apply_prefixed_word(&mut self, word: &Spelled<'_>) -> bool {
         if let Some(name) = word.after("transcode-") {
             self.transcode.extend(CodecSpec::parse(name));
-        } else if let Some(element) = word.after("t.38-").or_else(|| word.after("t38-")) {
-            self.t38_element(element, report);
         } else if let Some((operation, name)) = word
             .after("codec-")
             .and_then(|rest| rest.split_once(['-', '_', ' ']))
@@ -183,14 +170,6 @@ impl CodecFlags {
             "set" => &mut self.set,
             _ => return None,
         })
-    }
-
-    fn t38_element(&mut self, element: &str, report: &mut Report) {
-        let element = canonical(element.trim());
-        report.inert("T.38", &element);
-        if !self.t38.contains(&element) {
-            self.t38.push(element);
-        }
     }
 }
 
@@ -327,19 +306,5 @@ mod tests {
             ["flags=codec-frobnicate-PCMU"]
         );
         assert_eq!(unknown(r#""codec":[]"#), [""; 0]);
-    }
-
-    #[test]
-    fn fax_words_are_kept_without_effect() {
-        for keys in [
-            r#""T.38":["decode"]"#,
-            r#""flags":["T.38-decode"]"#,
-            r#""flags":["T38-decode"]"#,
-        ] {
-            let request = offer(keys);
-            assert_eq!(request.flags.codec.t38, ["decode"]);
-            assert_eq!(request.inert.len(), 1);
-            assert_eq!(request.unknown, []);
-        }
     }
 }

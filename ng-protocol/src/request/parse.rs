@@ -11,6 +11,7 @@ use crate::frame;
 use crate::rtpp_flags::{self, Templates, Token};
 use crate::spelling::{Report, Spelled, canonical, names, text};
 use crate::value::{Dictionary, Value};
+use crate::vocabulary;
 
 impl Request {
     /// Reads a payload in either encoding.
@@ -156,9 +157,14 @@ impl Request {
         value: &Value<'_>,
         report: &mut Report,
     ) -> Result<(), NgError> {
+        let ignored = vocabulary::is_ignored(canonical);
+        if ignored {
+            report.inert(key, value);
+        }
         let known = self.apply_identity(canonical, value, report)
             || self.apply_command_key(canonical, value, report)
-            || self.flags.apply_key(canonical, value, report)?;
+            || self.flags.apply_key(canonical, value, report)?
+            || ignored;
         if !known {
             report.unknown(key, value);
         }

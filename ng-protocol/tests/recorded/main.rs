@@ -78,7 +78,17 @@ fn every_request_is_understood() {
         unknown.into_iter().collect::<Vec<_>>(),
         ["codec=[transcode=[PCMU", "flags=PCMA]", "strip=[opus]]"]
     );
-    assert_eq!(inert.into_iter().collect::<Vec<_>>(), ["t.38=decode"]);
+    assert_eq!(
+        inert.into_iter().collect::<Vec<_>>(),
+        [
+            "file=/var/snd/tone.wav",
+            "flags=T.38-decode",
+            "flags=T38-decode",
+            "flags=always-transcode",
+            "record-call=yes",
+            "t.38=[decode decode]",
+        ]
+    );
     assert_eq!(commands["offer"], 271 + 6);
     assert_eq!(commands["answer"], 140 + 2);
     assert_eq!(commands["delete"], 128 + 3);
