@@ -33,6 +33,7 @@ test-interop:
 	@cargo build $(if $(filter tandem,$(SUBJECT)),-p relay) -p tests --bins
 	@python3 tests/interop/interop.py
 	@$(if $(filter tandem,$(SUBJECT)),python3 tests/interop/differential/differential.py || true)
+	@$(if $(filter tandem,$(SUBJECT)),python3 tests/interop/quality.py)
 
 lint:
 	@.ci/lint

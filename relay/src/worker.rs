@@ -146,7 +146,10 @@ impl Worker {
             batch: Vec::with_capacity(DATAGRAMS),
             config: settings.calls,
             seeds,
-            counters: WorkerCounters::default(),
+            counters: WorkerCounters {
+                port_range: Some((*settings.ports.start(), *settings.ports.end())),
+                ..WorkerCounters::default()
+            },
             published,
             published_at: now,
             active: true,
@@ -332,10 +335,6 @@ impl Worker {
             };
         };
         live.ticket = ticket;
-        if request.command == Command::Delete {
-            // The last look at what it has moved.
-            live.look(&mut self.counters);
-        }
         let mut ports = self
             .ports
             .of_call(number, &mut self.backend, &mut self.sockets);
@@ -399,9 +398,6 @@ impl Worker {
             None => self.by_id.values().copied().collect(),
         };
         for &number in &numbers {
-            if let Some(live) = self.calls.get_mut(number as usize).and_then(Option::as_mut) {
-                live.look(&mut self.counters);
-            }
             self.with_call(number, now, |call, _| {
                 call.terminate(EndReason::ForceTerminated);
             });
@@ -462,19 +458,25 @@ impl Worker {
     }
 
     fn publish(&mut self, now: Instant) {
-        let before = (self.counters.net.received, self.counters.net.received_bytes);
+        let received_before = self.counters.net.received;
+        let before = self.counters.media_in();
+        let errors_before = self.counters.errors();
         let seconds = (now - self.published_at).as_secs_f64().max(0.001);
         let failed_before = self.counters.net.send_failed;
         self.counters.net = self.backend.counters().clone();
         self.counters.answered = 0;
+        self.counters.heard_sections = 0;
         for live in self.calls.iter_mut().flatten() {
             live.look(&mut self.counters);
             self.counters.answered += u64::from(live.call.is_answered());
+            self.counters.heard_sections += live.call.heard_sections() as u64;
         }
         let rate = |count: u64| (count as f64 / seconds).round() as u64;
-        self.counters.packet_rate = rate(self.counters.net.received - before.0);
-        self.counters.byte_rate = rate(self.counters.net.received_bytes - before.1);
         self.counters.drops[DropReason::SendFailed as usize] = self.counters.net.send_failed;
+        let after = self.counters.media_in();
+        self.counters.packet_rate = rate(after.packets - before.packets);
+        self.counters.byte_rate = rate(after.bytes - before.bytes);
+        self.counters.error_rate = rate(self.counters.errors().saturating_sub(errors_before));
         self.counters.ports_used = self.ports.used();
         self.counters.ports_size = self.ports.size();
         let failed = self.counters.net.send_failed - failed_before;
@@ -488,7 +490,7 @@ impl Worker {
             );
         }
         // Once the rates are back to zero there is nothing new to tell until something happens.
-        self.active = self.counters.packet_rate > 0;
+        self.active = self.counters.net.received > received_before;
         self.published_at = now;
         *self
             .published
@@ -498,9 +500,6 @@ impl Worker {
 
     fn end(&mut self) {
         let now = Instant::now();
-        for live in self.calls.iter_mut().flatten() {
-            live.look(&mut self.counters);
-        }
         for number in 0..self.calls.len() as u32 {
             self.with_call(number, now, |call, _| {
                 call.terminate(EndReason::ForceTerminated);

@@ -1,5 +1,7 @@
 //! RTCP: a compound packet is walked through inside its bytes, and what is translated for another reader is one again.
 
+use std::time::Duration;
+
 use relay_packet::PacketBuf;
 use relay_transport::rtcp::{
     Compound, NtpTime, ReportBlock, ReportedStream, SenderInfo, SentStream, Translation,
@@ -42,7 +44,7 @@ pub fn target(data: &[u8]) {
             compound.goodbyes().count(),
         );
         for block in compound.report_blocks() {
-            let _ = block.round_trip(NtpTime(u64::from(block.last_sr) << 16 | 1));
+            let _ = block.round_trip(Duration::from_secs(u64::from(block.last_sr)));
         }
     }
     for (all, feedback) in [(true, true), (true, false), (false, true)] {

@@ -4,7 +4,7 @@
 //! leaves the call as it was. Datagrams run along paths that a request compiled.
 
 use std::collections::VecDeque;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -28,8 +28,8 @@ use crate::live::{Arrival, Live};
 use crate::ports::{PortLease, PortLeaser};
 use crate::restriction::{Events, Scope};
 use crate::sdp::FragmentSection;
-use crate::stats::Counter;
 use crate::stats::report::Reported;
+use crate::stats::{Counter, Tally};
 use crate::trickle::Trickle;
 
 /// One call.
@@ -228,27 +228,23 @@ impl Call {
 
     /// RTP and RTCP that came in.
     pub fn totals(&self) -> (Counter, Counter) {
-        let sum = |(rtp, rtcp): (Counter, Counter), live: &crate::live::LiveSection| {
-            (rtp.plus(live.rtp_in), rtcp.plus(live.rtcp_in))
-        };
-        self.live.sections.iter().fold(Default::default(), sum)
+        let tally = self.live.tally();
+        (tally.rtp_in, tally.rtcp_in)
     }
 
-    /// RTP and RTCP that left.
-    pub fn totals_out(&self) -> (Counter, Counter) {
-        let sum = |(rtp, rtcp): (Counter, Counter), live: &crate::live::LiveSection| {
-            (rtp.plus(live.rtp_out), rtcp.plus(live.rtcp_out))
-        };
-        self.live.sections.iter().fold(Default::default(), sum)
+    /// What the call has counted so far, by local address. It stays when the call is over.
+    pub fn tallies(&self) -> Vec<(IpAddr, Tally)> {
+        self.live.tallies()
+    }
+
+    /// Media sections that were heard and are open.
+    pub fn heard_sections(&self) -> usize {
+        self.live.heard_sections()
     }
 
     /// Packets that went nowhere, by reason.
     pub fn drops(&self) -> Vec<(DropReason, u64)> {
-        let mut sums = [0; DropReason::ALL.len()];
-        for (reason, count) in self.live.sections.iter().flat_map(|live| live.drops()) {
-            sums[reason as usize] += count;
-        }
-        let counted = DropReason::ALL.into_iter().zip(sums);
+        let counted = DropReason::ALL.into_iter().zip(self.live.tally().drops);
         counted.filter(|(_, count)| *count > 0).collect()
     }
 
@@ -259,6 +255,7 @@ impl Call {
             clock: self.config.clock,
             created: self.deadlines.created,
             last_signal: self.deadlines.last_signal,
+            closed: false,
         }
     }
 }
@@ -420,12 +417,16 @@ impl Call {
             };
         }
         let victims = delete::victims(&self.legs, &target);
+        let delay = delete::delay(request, &self.timeouts);
         let response = if request.flags.selection.fast {
             Response::ok()
         } else {
-            Response::from_body(self.reported().dictionary(Some(&victims)))
+            let reported = Reported {
+                closed: delay == Duration::ZERO,
+                ..self.reported()
+            };
+            Response::from_body(reported.dictionary(Some(&victims)))
         };
-        let delay = delete::delay(request, &self.timeouts);
         delete::schedule(&mut self.legs, &victims, now + delay);
         if delay == Duration::ZERO {
             let gone = self.remove_due(now);
@@ -473,7 +474,7 @@ impl Call {
             return;
         }
         self.ended = Some(reason);
-        self.live = Live::default();
+        self.live.clear();
         self.release(gone);
         self.events.push_back(CallEvent::Ended(reason));
     }

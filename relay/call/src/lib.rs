@@ -35,4 +35,4 @@ pub use config::{
 pub use error::RequestError;
 pub use event::{CallEvent, EndReason, Failure};
 pub use ports::{LeaseError, LeasedPort, PortCount, PortLease, PortLeaser, PortPool};
-pub use stats::Counter;
+pub use stats::{Counter, Figure, Samples, Tally};

@@ -5,6 +5,7 @@
 //! side is not noticed on the other.
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -21,7 +22,7 @@ use crate::leg::{LegId, Legs, SectionId};
 use crate::negotiate::{dtls, ice};
 use crate::sdp::Protocol;
 use crate::section::MediaSection;
-use crate::stats::{Counter, Ingress};
+use crate::stats::{Counter, Ingress, Tally};
 
 mod bundle;
 mod forward;
@@ -30,12 +31,14 @@ mod notice;
 mod opaque;
 mod paths;
 mod pierce;
+mod quality;
 mod reports;
 
 use bundle::Share;
 pub(crate) use forward::Arrival;
 use keypad::{Keypad, Pressed};
 use paths::{Path, format_of};
+use quality::LegQuality;
 
 /// Everything that moves packets in a call.
 #[derive(Debug, Default)]
@@ -44,6 +47,8 @@ pub(crate) struct Live {
     sockets: HashMap<SocketId, (usize, Component)>,
     /// Media goes nowhere for the time being (`drop-traffic`).
     pub(crate) drop_traffic: bool,
+    /// What closed sections have counted, by local address.
+    gone: Vec<(IpAddr, Tally)>,
 }
 
 /// The packet side of one media section.
@@ -81,6 +86,7 @@ pub(crate) struct LiveSection {
     last_sender_report: Option<(Ssrc, NtpTime, Instant)>,
     cname: String,
     pub(crate) ingress: Ingress,
+    quality: LegQuality,
     pub(crate) rtp_in: Counter,
     pub(crate) rtp_out: Counter,
     pub(crate) rtcp_in: Counter,
@@ -141,6 +147,7 @@ impl LiveSection {
             // RFC 7022 §4.2: a name for this session alone.
             cname: format!("{:016x}", seed.rotate_left(17) ^ u64::from(section.ssrc.0)),
             ingress: Ingress::default(),
+            quality: LegQuality::default(),
             rtp_in: Counter::default(),
             rtp_out: Counter::default(),
             rtcp_in: Counter::default(),
@@ -274,6 +281,10 @@ impl LiveSection {
             .iter()
             .find(|f| f.is_speech())
             .and_then(format_of);
+        let sent = section.sent_formats();
+        let main = sent.iter().find(|f| f.is_speech()).or(sent.first());
+        self.quality.clock_hz = main.map_or(8_000, |format| format.clock_rate);
+        self.quality.is_audio = section.kind.eq_ignore_ascii_case("audio");
         self.egress.set_format(speech);
         self.schedule_reports(now);
     }
@@ -310,14 +321,6 @@ impl LiveSection {
             self.authentication_failures += 1;
         }
     }
-
-    /// Packets of this section that went nowhere, by reason; those that its transports refused are among them.
-    pub(crate) fn drops(&self) -> impl Iterator<Item = (DropReason, u64)> + '_ {
-        DropReason::ALL
-            .into_iter()
-            .zip(self.drops)
-            .filter(|(_, count)| *count > 0)
-    }
 }
 
 impl Live {
@@ -349,8 +352,12 @@ impl Live {
                 self.sections.push(live);
             }
         }
+        for closed in &before {
+            closed.add_to(&mut self.gone);
+        }
         self.index_sockets();
         self.link(legs);
+        self.note_addresses();
         self.compile(legs, settled);
     }
 

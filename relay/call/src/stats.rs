@@ -1,9 +1,16 @@
 //! Counters of a call, and the replies of `query` and `delete` that are made of them.
 
 mod ingress;
+mod mos;
+mod quality;
 pub(crate) mod report;
+mod source;
+mod tally;
 
-pub(crate) use ingress::Ingress;
+pub(crate) use ingress::{Ingress, Source};
+pub(crate) use mos::Mos;
+pub(crate) use quality::Judgement;
+pub use tally::{Figure, Samples, Tally};
 
 /// Packets, bytes, errors: the counter of every NG statistic.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -30,6 +37,15 @@ impl Counter {
             packets: self.packets + other.packets,
             bytes: self.bytes + other.bytes,
             errors: self.errors + other.errors,
+        }
+    }
+
+    /// What came after an earlier state.
+    pub(crate) fn since(self, earlier: Self) -> Self {
+        Self {
+            packets: self.packets.saturating_sub(earlier.packets),
+            bytes: self.bytes.saturating_sub(earlier.bytes),
+            errors: self.errors.saturating_sub(earlier.errors),
         }
     }
 }

@@ -49,6 +49,7 @@ metrics! {
     TRANSCODED_MEDIA: Gauge "rtpengine_transcoded_media" [] "Transcoded media";
     MEDIA_CACHE: Gauge "rtpengine_media_cache" [] "Media files kept in memory";
     PLAYER_CACHE: Gauge "rtpengine_player_cache" [] "Media players kept in memory";
+    MEDIA_STREAMS: Gauge "rtpengine_mediastreams" ["type"] "Userspace-only media streams";
     UPTIME: Gauge "rtpengine_uptime_seconds" [] "Uptime of rtpengine";
     SESSIONS_TOTAL: Counter "rtpengine_sessions_total" [] "Total managed sessions";
     CLOSED_SESSIONS: Counter "rtpengine_closed_sessions_total" ["reason"] "Total rejected sessions";
@@ -60,12 +61,58 @@ metrics! {
     CALL_DURATION_AVG: Gauge "rtpengine_call_duration_avg" [] "Average call duration";
     CALL_DURATION: Counter "rtpengine_call_duration_total" [] "Total calls duration";
     CALL_DURATION2: Counter "rtpengine_call_duration2_total" [] "Total calls duration squared";
+    MOS: Counter "rtpengine_mos_total" [] "Sum of all MOS values sampled";
+    MOS2: Counter "rtpengine_mos2_total" [] "Sum of all MOS square values sampled";
+    MOS_SAMPLES: Counter "rtpengine_mos_samples_total" [] "Total number of MOS samples";
+    JITTER: Counter "rtpengine_jitter_total" [] "Sum of all reported jitter values (ms) sampled";
+    JITTER2: Counter "rtpengine_jitter2_total" [] "Sum of all reported jitter square values sampled";
+    JITTER_SAMPLES: Counter "rtpengine_jitter_samples_total" [] "Total number of reported jitter samples";
+    RTT_E2E: Counter "rtpengine_rtt_e2e_total" [] "Sum of all end-to-end round trip values (us) sampled";
+    RTT_E2E2: Counter "rtpengine_rtt_e2e2_total" [] "Sum of all end-to-end round trip square values sampled";
+    RTT_E2E_SAMPLES: Counter "rtpengine_rtt_e2e_samples_total" [] "Total number of end-to-end round trip samples";
+    RTT_DSCT: Counter "rtpengine_rtt_dsct_total" [] "Sum of all round trip values of single legs (us) sampled";
+    RTT_DSCT2: Counter "rtpengine_rtt_dsct2_total" [] "Sum of all round trip square values of single legs sampled";
+    RTT_DSCT_SAMPLES: Counter "rtpengine_rtt_dsct_samples_total" [] "Total number of round trip samples of single legs";
+    PACKETLOSS: Counter "rtpengine_packetloss_total" [] "Sum of all packet loss values (percent) sampled";
+    PACKETLOSS2: Counter "rtpengine_packetloss2_total" [] "Sum of all packet loss square values sampled";
+    PACKETLOSS_SAMPLES: Counter "rtpengine_packetloss_samples_total" [] "Total number of packet loss samples";
+    JITTER_MEASURED: Counter "rtpengine_jitter_measured_total" [] "Sum of all measured jitter values (ms) sampled";
+    JITTER_MEASURED2: Counter "rtpengine_jitter_measured2_total" [] "Sum of all measured jitter square values sampled";
+    JITTER_MEASURED_SAMPLES: Counter "rtpengine_jitter_measured_samples_total" [] "Total number of measured jitter samples";
+    PACKETS_LOST: Counter "rtpengine_packets_lost" [] "RTP packets that were sent and did not come";
+    DUPLICATES: Counter "rtpengine_rtp_duplicates" [] "RTP packets that came twice";
+    SKIPS: Counter "rtpengine_rtp_skips" [] "Gaps in RTP sequence numbers";
+    SEQ_RESETS: Counter "rtpengine_rtp_seq_resets" [] "RTP senders that started again with other sequence numbers";
+    REORDERED: Counter "rtpengine_rtp_reordered" [] "RTP packets that came after newer ones";
     REQUESTS: Counter "rtpengine_requests_total" ["proxy", "request"] "Requests by proxy and command";
     REQUEST_SECONDS: Counter "rtpengine_request_seconds_total" ["proxy", "request"] "Seconds spent on requests by proxy and command";
     ERRORS: Counter "rtpengine_errors_total" ["proxy"] "Requests that were refused, by proxy";
     PORTS_USED: Gauge "rtpengine_ports_used" ["name", "address"] "Media ports in use";
     PORTS_FREE: Gauge "rtpengine_ports_free" ["name", "address"] "Media ports not in use";
     PORTS: Gauge "rtpengine_ports" ["name", "address"] "Media ports";
+    INTERFACE_MOS: Counter "rtpengine_interface_mos_total" ["name", "address"] "Sum of all MOS values sampled, by interface";
+    INTERFACE_MOS2: Counter "rtpengine_interface_mos2_total" ["name", "address"] "Sum of all MOS square values sampled, by interface";
+    INTERFACE_MOS_SAMPLES: Counter "rtpengine_interface_mos_samples_total" ["name", "address"] "Total number of MOS samples, by interface";
+    INTERFACE_JITTER: Counter "rtpengine_interface_jitter_total" ["name", "address"] "Sum of all reported jitter values (ms) sampled, by interface";
+    INTERFACE_JITTER2: Counter "rtpengine_interface_jitter2_total" ["name", "address"] "Sum of all reported jitter square values sampled, by interface";
+    INTERFACE_JITTER_SAMPLES: Counter "rtpengine_interface_jitter_samples_total" ["name", "address"] "Total number of reported jitter samples, by interface";
+    INTERFACE_RTT_E2E: Counter "rtpengine_interface_rtt_e2e_total" ["name", "address"] "Sum of all end-to-end round trip values (us) sampled, by interface";
+    INTERFACE_RTT_E2E2: Counter "rtpengine_interface_rtt_e2e2_total" ["name", "address"] "Sum of all end-to-end round trip square values sampled, by interface";
+    INTERFACE_RTT_E2E_SAMPLES: Counter "rtpengine_interface_rtt_e2e_samples_total" ["name", "address"] "Total number of end-to-end round trip samples, by interface";
+    INTERFACE_RTT_DSCT: Counter "rtpengine_interface_rtt_dsct_total" ["name", "address"] "Sum of all round trip values of single legs (us) sampled, by interface";
+    INTERFACE_RTT_DSCT2: Counter "rtpengine_interface_rtt_dsct2_total" ["name", "address"] "Sum of all round trip square values of single legs sampled, by interface";
+    INTERFACE_RTT_DSCT_SAMPLES: Counter "rtpengine_interface_rtt_dsct_samples_total" ["name", "address"] "Total number of round trip samples of single legs, by interface";
+    INTERFACE_PACKETLOSS: Counter "rtpengine_interface_packetloss_total" ["name", "address"] "Sum of all packet loss values (percent) sampled, by interface";
+    INTERFACE_PACKETLOSS2: Counter "rtpengine_interface_packetloss2_total" ["name", "address"] "Sum of all packet loss square values sampled, by interface";
+    INTERFACE_PACKETLOSS_SAMPLES: Counter "rtpengine_interface_packetloss_samples_total" ["name", "address"] "Total number of packet loss samples, by interface";
+    INTERFACE_JITTER_MEASURED: Counter "rtpengine_interface_jitter_measured_total" ["name", "address"] "Sum of all measured jitter values (ms) sampled, by interface";
+    INTERFACE_JITTER_MEASURED2: Counter "rtpengine_interface_jitter_measured2_total" ["name", "address"] "Sum of all measured jitter square values sampled, by interface";
+    INTERFACE_JITTER_MEASURED_SAMPLES: Counter "rtpengine_interface_jitter_measured_samples_total" ["name", "address"] "Total number of measured jitter samples, by interface";
+    INTERFACE_PACKETS: Gauge "rtpengine_interface_packets" ["name", "address", "direction"] "RTP and RTCP packets by interface";
+    INTERFACE_BYTES: Gauge "rtpengine_interface_bytes" ["name", "address", "direction"] "Their bytes";
+    INTERFACE_ERRORS: Gauge "rtpengine_interface_errors" ["name", "address", "direction"] "Packets that were refused, by interface";
+    INTERFACE_PACKETS_LOST: Counter "rtpengine_interface_packets_lost" ["name", "address"] "RTP packets that were sent and did not come, by interface";
+    INTERFACE_DUPLICATES: Counter "rtpengine_interface_duplicates" ["name", "address"] "RTP packets that came twice, by interface";
 
     BUILD: Gauge "tandem_build_info" ["version"] "Always 1; the label says which version runs";
     CALLS: Gauge "tandem_calls" ["state"] "Calls by state: offered (not answered yet) or answered";
@@ -87,6 +134,46 @@ metrics! {
     DATAGRAM_BYTES: Counter "tandem_datagram_bytes_total" ["worker", "direction"] "Their bytes";
     DATAGRAM_ERRORS: Counter "tandem_datagram_errors_total" ["worker", "error"] "Datagrams that the sockets lost: oversized, receive, send, closed (for a port that was just closed)";
 }
+
+/// By [`relay_call::Figure`]: sum, sum of squares, number.
+pub(super) const FIGURES: [[&Metric; 3]; 6] = [
+    [MOS, MOS2, MOS_SAMPLES],
+    [JITTER, JITTER2, JITTER_SAMPLES],
+    [RTT_E2E, RTT_E2E2, RTT_E2E_SAMPLES],
+    [RTT_DSCT, RTT_DSCT2, RTT_DSCT_SAMPLES],
+    [PACKETLOSS, PACKETLOSS2, PACKETLOSS_SAMPLES],
+    [JITTER_MEASURED, JITTER_MEASURED2, JITTER_MEASURED_SAMPLES],
+];
+
+/// The same by interface.
+pub(super) const INTERFACE_FIGURES: [[&Metric; 3]; 6] = [
+    [INTERFACE_MOS, INTERFACE_MOS2, INTERFACE_MOS_SAMPLES],
+    [
+        INTERFACE_JITTER,
+        INTERFACE_JITTER2,
+        INTERFACE_JITTER_SAMPLES,
+    ],
+    [
+        INTERFACE_RTT_E2E,
+        INTERFACE_RTT_E2E2,
+        INTERFACE_RTT_E2E_SAMPLES,
+    ],
+    [
+        INTERFACE_RTT_DSCT,
+        INTERFACE_RTT_DSCT2,
+        INTERFACE_RTT_DSCT_SAMPLES,
+    ],
+    [
+        INTERFACE_PACKETLOSS,
+        INTERFACE_PACKETLOSS2,
+        INTERFACE_PACKETLOSS_SAMPLES,
+    ],
+    [
+        INTERFACE_JITTER_MEASURED,
+        INTERFACE_JITTER_MEASURED2,
+        INTERFACE_JITTER_MEASURED_SAMPLES,
+    ],
+];
 
 /// The table as the page `docs/metrics.md`.
 pub fn reference() -> String {

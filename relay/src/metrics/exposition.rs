@@ -6,7 +6,7 @@ use prometheus::proto::{
     Bucket, Counter, Gauge, Histogram as Distribution, LabelPair, Metric as Sample, MetricFamily,
     MetricType,
 };
-use relay_call::EndReason;
+use relay_call::{EndReason, Figure, Tally};
 use relay_packet::DropReason;
 use tracing::error;
 
@@ -19,6 +19,7 @@ pub fn prometheus_text(snapshot: &Snapshot<'_>) -> String {
     let sum = snapshot.sum();
     let mut page = Page::default();
     page.calls(snapshot, &sum);
+    page.quality(&sum.media_sum());
     page.control(snapshot);
     page.interfaces(snapshot, &sum);
     page.set_up(&sum);
@@ -42,6 +43,10 @@ impl Default for Page {
 impl Page {
     fn calls(&mut self, snapshot: &Snapshot<'_>, sum: &WorkerCounters) {
         let managed = sum.managed();
+        let media = sum.media_in();
+        self.count(names::MEDIA_STREAMS, &["userspace"], sum.heard_sections);
+        self.count(names::MEDIA_STREAMS, &["kernel"], 0);
+        self.count(names::MEDIA_STREAMS, &["mixed"], 0);
         self.put(names::SESSIONS, &["own"], snapshot.sessions as f64);
         self.put(names::SESSIONS, &["foreign"], 0.0);
         self.put(names::TRANSCODED_MEDIA, &[], 0.0);
@@ -69,9 +74,9 @@ impl Page {
             );
         }
         for (metric, value) in [
-            (names::PACKETS, sum.net.received),
+            (names::PACKETS, media.packets),
             (names::PACKET_ERRORS, sum.errors()),
-            (names::BYTES, sum.net.received_bytes),
+            (names::BYTES, media.bytes),
         ] {
             self.count(metric, &["userspace"], value);
             self.count(metric, &["kernel"], 0);
@@ -123,10 +128,33 @@ impl Page {
         }
     }
 
+    fn quality(&mut self, sum: &Tally) {
+        self.samples(&names::FIGURES, &[], sum);
+        for (metric, value) in [
+            (names::PACKETS_LOST, sum.lost),
+            (names::DUPLICATES, sum.duplicates),
+            (names::SKIPS, sum.skips),
+            (names::SEQ_RESETS, sum.restarts),
+            (names::REORDERED, sum.reordered),
+        ] {
+            self.count(metric, &[], value);
+        }
+    }
+
+    fn samples(&mut self, metrics: &[[&'static Metric; 3]; 6], labels: &[&str], sum: &Tally) {
+        for (figure, [total, squares, count]) in Figure::ALL.into_iter().zip(metrics) {
+            let samples = sum.of(figure);
+            self.put(total, labels, samples.total);
+            self.put(squares, labels, samples.squares);
+            self.count(count, labels, samples.count);
+        }
+    }
+
     fn interfaces(&mut self, snapshot: &Snapshot<'_>, sum: &WorkerCounters) {
         for interface in snapshot.interfaces {
             for address in &interface.addresses {
                 let used = sum.ports_used.get(&address.bound).copied().unwrap_or(0);
+                let media = sum.media.get(&address.bound).copied().unwrap_or_default();
                 let address = address.bound.to_string();
                 let labels = [interface.name.as_str(), address.as_str()];
                 self.count(names::PORTS_USED, &labels, used as u64);
@@ -136,6 +164,18 @@ impl Page {
                     sum.ports_size.saturating_sub(used) as u64,
                 );
                 self.count(names::PORTS, &labels, sum.ports_size as u64);
+                self.samples(&names::INTERFACE_FIGURES, &labels, &media);
+                self.count(names::INTERFACE_PACKETS_LOST, &labels, media.lost);
+                self.count(names::INTERFACE_DUPLICATES, &labels, media.duplicates);
+                for (direction, counter) in [
+                    ("ingress", media.rtp_in.plus(media.rtcp_in)),
+                    ("egress", media.rtp_out.plus(media.rtcp_out)),
+                ] {
+                    let labels = [labels[0], labels[1], direction];
+                    self.count(names::INTERFACE_PACKETS, &labels, counter.packets);
+                    self.count(names::INTERFACE_BYTES, &labels, counter.bytes);
+                    self.count(names::INTERFACE_ERRORS, &labels, counter.errors);
+                }
             }
         }
     }

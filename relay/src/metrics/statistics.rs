@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 
 use ng_protocol::{Command, Dictionary, Response, Value};
-use relay_call::EndReason;
+use relay_call::{Counter, EndReason, Figure, Tally};
 
 use super::{Snapshot, per};
 use crate::worker::counters::WorkerCounters;
@@ -16,11 +16,18 @@ impl Snapshot<'_> {
     /// The reply to `statistics`.
     pub fn response(&self) -> Response {
         let sum = self.sum();
+        let media = sum.media_sum();
+        let voip_metrics = averages(&Figure::ALL[1..], &media)
+            .with("packets_lost", media.lost)
+            .with("rtp_duplicates", media.duplicates)
+            .with("rtp_skips", media.skips)
+            .with("rtp_seq_resets", media.restarts)
+            .with("rtp_reordered", media.reordered);
         let statistics = Dictionary::new()
             .with("currentstatistics", self.current(&sum))
             .with("totalstatistics", self.totals(&sum))
-            .with("mos", averages(Dictionary::new(), "mos"))
-            .with("voip_metrics", voip_metrics())
+            .with("mos", averages(&[Figure::Mos], &media))
+            .with("voip_metrics", voip_metrics)
             .with("controlstatistics", self.control_statistics())
             .with("interfaces", self.interface_list(&sum))
             .with("transcoders", Vec::<Value<'_>>::new())
@@ -38,14 +45,14 @@ impl Snapshot<'_> {
             .with("playercache", 0u32)
             .with("packetrate_user", sum.packet_rate)
             .with("byterate_user", sum.byte_rate)
-            .with("errorrate_user", 0u32)
+            .with("errorrate_user", sum.error_rate)
             .with("packetrate_kernel", 0u32)
             .with("byterate_kernel", 0u32)
             .with("errorrate_kernel", 0u32)
             .with("packetrate", sum.packet_rate)
             .with("byterate", sum.byte_rate)
-            .with("errorrate", 0u32)
-            .with("media_userspace", self.sessions)
+            .with("errorrate", sum.error_rate)
+            .with("media_userspace", sum.heard_sections)
             .with("media_kernel", 0u32)
             .with("media_mixed", 0u32)
     }
@@ -53,8 +60,7 @@ impl Snapshot<'_> {
     fn totals(&self, sum: &WorkerCounters) -> Dictionary<'static> {
         let ended = |reason| sum.ended_by(reason);
         let managed = sum.managed();
-        let packets = sum.net.received;
-        let bytes = sum.net.received_bytes;
+        let Counter { packets, bytes, .. } = sum.media_in();
         let errors = sum.errors();
         let mean = per(sum.call_seconds, managed);
         let variance = (per(sum.call_seconds_squared, managed) - mean * mean).max(0.0);
@@ -117,7 +123,10 @@ impl Snapshot<'_> {
         for interface in self.interfaces {
             for address in &interface.addresses {
                 let used = sum.ports_used.get(&address.bound).copied().unwrap_or(0);
+                let media = sum.media.get(&address.bound).copied().unwrap_or_default();
                 let ports = Dictionary::new()
+                    .with_some("min", sum.port_range.map(|(min, _)| min))
+                    .with_some("max", sum.port_range.map(|(_, max)| max))
                     .with("used", used)
                     .with(
                         "used_pct",
@@ -128,7 +137,12 @@ impl Snapshot<'_> {
                 let entry = Dictionary::new()
                     .with("name", interface.name.clone())
                     .with("address", address.bound.to_string())
-                    .with("ports", ports);
+                    .with("ports", ports)
+                    .with("packets_lost", media.lost)
+                    .with("duplicates", media.duplicates)
+                    .with("voip_metrics", averages(&Figure::ALL, &media))
+                    .with("ingress", counter(media.rtp_in.plus(media.rtcp_in)))
+                    .with("egress", counter(media.rtp_out.plus(media.rtcp_out)));
                 list.push(entry.into());
             }
         }
@@ -139,6 +153,7 @@ impl Snapshot<'_> {
         let threads = self.workers.iter().enumerate().map(|(index, worker)| {
             Dictionary::new()
                 .with("index", index)
+                .with("pid", std::process::id())
                 .with("wakeups", worker.net.wakeups)
                 .with("items", worker.net.received)
                 .into()
@@ -147,36 +162,37 @@ impl Snapshot<'_> {
     }
 }
 
-/// Quality that is not measured over all calls yet: no samples.
-fn averages(dictionary: Dictionary<'static>, name: &str) -> Dictionary<'static> {
-    let mut dictionary = dictionary;
-    dictionary.push(format!("{name}_total").into_bytes(), fraction(0.0));
-    dictionary.push(format!("{name}2_total").into_bytes(), fraction(0.0));
-    dictionary.push(format!("{name}_samples_total").into_bytes(), 0u32);
-    dictionary.push(format!("{name}_average").into_bytes(), fraction(0.0));
-    dictionary.push(format!("{name}_stddev").into_bytes(), fraction(0.0));
-    dictionary
+fn counter(counter: Counter) -> Dictionary<'static> {
+    Dictionary::new()
+        .with("packets", counter.packets)
+        .with("bytes", counter.bytes)
+        .with("errors", counter.errors)
 }
 
-fn voip_metrics() -> Dictionary<'static> {
-    let names = [
-        "jitter",
-        "rtt_e2e",
-        "rtt_dsct",
-        "packetloss",
-        "jitter_measured",
-    ];
-    let mut metrics = names.into_iter().fold(Dictionary::new(), averages);
-    for name in [
-        "packets_lost",
-        "rtp_duplicates",
-        "rtp_skips",
-        "rtp_seq_resets",
-        "rtp_reordered",
-    ] {
-        metrics.push(name.as_bytes(), 0u32);
+/// The sums of some figures, each under its own name.
+fn averages(figures: &[Figure], tally: &Tally) -> Dictionary<'static> {
+    let mut dictionary = Dictionary::new();
+    for figure in figures {
+        let (name, samples) = (figure.name(), tally.of(*figure));
+        dictionary.push(
+            format!("{name}_total").into_bytes(),
+            fraction(samples.total),
+        );
+        dictionary.push(
+            format!("{name}2_total").into_bytes(),
+            fraction(samples.squares),
+        );
+        dictionary.push(format!("{name}_samples_total").into_bytes(), samples.count);
+        dictionary.push(
+            format!("{name}_average").into_bytes(),
+            fraction(samples.average()),
+        );
+        dictionary.push(
+            format!("{name}_stddev").into_bytes(),
+            fraction(samples.deviation()),
+        );
     }
-    metrics
+    dictionary
 }
 
 fn fraction(value: f64) -> String {
@@ -189,6 +205,7 @@ mod tests {
     use std::time::Duration;
 
     use ng_protocol::Encoding;
+    use relay_call::Samples;
 
     use super::super::ControlCounters;
     use super::super::control::MOST_PROXIES;
@@ -239,7 +256,17 @@ mod tests {
         worker.call_seconds_squared = 34.0;
         worker.ports_size = 1000;
         worker.ports_used.insert(PROXY, 63);
-        worker.net.received = 7;
+        let mut media = Tally::default();
+        media.rtp_in.packets = 5;
+        media.rtcp_in.packets = 2;
+        media.lost = 4;
+        media.samples[Figure::Mos as usize] = Samples {
+            total: 8.0,
+            squares: 34.0,
+            count: 2,
+        };
+        worker.media.insert(PROXY, media);
+        worker.heard_sections = 6;
         let response = statistics(&control, &[worker]);
         for (path, value) in [
             ("currentstatistics/sessionsown", "3"),
@@ -249,7 +276,12 @@ mod tests {
             ("totalstatistics/relayedpackets", "7"),
             ("totalstatistics/avgcallduration", "4.000000"),
             ("totalstatistics/totalcallsduration_stddev", "1.000000"),
-            ("mos/mos_average", "0.000000"),
+            ("currentstatistics/media_userspace", "6"),
+            ("mos/mos_average", "4.000000"),
+            ("mos/mos_stddev", "1.000000"),
+            ("voip_metrics/packets_lost", "4"),
+            ("interfaces/0/ingress/packets", "7"),
+            ("interfaces/0/voip_metrics/mos_samples_total", "2"),
             ("voip_metrics/rtt_e2e_samples_total", "0"),
             ("controlstatistics/proxies/0/proxy", "127.0.0.1"),
             ("controlstatistics/proxies/0/offercount", "2"),

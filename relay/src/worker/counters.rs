@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
-use relay_call::{CallEvent, EndReason, Failure};
+use relay_call::{CallEvent, Counter, EndReason, Failure, Tally};
 use relay_net::NetCounters;
 use relay_packet::DropReason;
 
@@ -47,16 +47,24 @@ pub struct WorkerCounters {
     pub drops: [u64; DropReason::ALL.len()],
     /// What the sockets counted.
     pub net: NetCounters,
+    /// What calls have counted, by local address; calls that are over among them.
+    pub media: HashMap<IpAddr, Tally>,
+    /// Media sections from which RTP has come, now.
+    pub heard_sections: u64,
     /// Time spent otherwise than waiting.
     pub busy: Duration,
-    /// Datagrams received in the last second.
+    /// RTP and RTCP packets received in the last second.
     pub packet_rate: u64,
     /// Their bytes.
     pub byte_rate: u64,
+    /// Packets that came in vain in the last second.
+    pub error_rate: u64,
     /// Open ports by address.
     pub ports_used: HashMap<IpAddr, usize>,
     /// Ports this worker may open on each address.
     pub ports_size: usize,
+    /// The range that it shares with the others.
+    pub port_range: Option<(u16, u16)>,
 }
 
 impl WorkerCounters {
@@ -103,6 +111,21 @@ impl WorkerCounters {
         all - self.ended_by(EndReason::Refused)
     }
 
+    /// What calls have counted on all addresses.
+    pub fn media_sum(&self) -> Tally {
+        let mut sum = Tally::default();
+        for tally in self.media.values() {
+            sum.add(tally);
+        }
+        sum
+    }
+
+    /// RTP and RTCP that came in, to calls that wanted it.
+    pub fn media_in(&self) -> Counter {
+        let sum = self.media_sum();
+        sum.rtp_in.plus(sum.rtcp_in)
+    }
+
     /// Packets that came in vain, whatever the reason.
     pub fn errors(&self) -> u64 {
         self.drops.iter().sum::<u64>() + self.net.oversized + self.net.receive_errors
@@ -126,6 +149,12 @@ impl WorkerCounters {
         self.busy += other.busy;
         self.packet_rate += other.packet_rate;
         self.byte_rate += other.byte_rate;
+        self.error_rate += other.error_rate;
+        self.heard_sections += other.heard_sections;
+        for (address, tally) in &other.media {
+            self.media.entry(*address).or_default().add(tally);
+        }
+        self.port_range = self.port_range.or(other.port_range);
         self.ports_size += other.ports_size;
         for (reason, count) in &other.ended {
             *self.ended.entry(*reason).or_insert(0) += count;

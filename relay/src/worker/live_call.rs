@@ -2,9 +2,10 @@
 
 use std::collections::VecDeque;
 use std::fmt;
+use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
-use relay_call::{Call, CallEvent, Counter, EndReason, Failure};
+use relay_call::{Call, CallEvent, EndReason, Failure, Tally};
 use relay_packet::DropReason;
 use tracing::{debug, info, warn};
 
@@ -17,8 +18,8 @@ pub(super) struct LiveCall {
     pub(super) call: Call,
     /// The newest request about it.
     pub(super) ticket: Ticket,
-    /// Packets so far, as of the last look: a call that ended has forgotten them.
-    traffic: Traffic,
+    /// What the worker's counters have of it, by local address.
+    told: Vec<(IpAddr, Tally)>,
     /// Legs that were heard.
     heard: Vec<String>,
     /// What happened, for the operator who asks about this call.
@@ -28,35 +29,30 @@ pub(super) struct LiveCall {
 /// The newest sentences of a call's story that are kept. A call has about ten.
 const LONGEST_STORY: usize = 40;
 
-#[derive(Clone, Copy, Debug, Default)]
-struct Traffic {
-    received: Counter,
-    sent: Counter,
-    dropped: [u64; DropReason::ALL.len()],
-}
-
 impl LiveCall {
     pub(super) fn new(call: Call, ticket: Ticket) -> Self {
         Self {
             call,
             ticket,
-            traffic: Traffic::default(),
+            told: Vec::new(),
             heard: Vec::new(),
             story: VecDeque::new(),
         }
     }
 
-    /// Looks at what the call has moved, and adds what it dropped since the last look to the worker's counters.
+    /// Adds what the call has counted since the last look to the worker's counters.
     pub(super) fn look(&mut self, counters: &mut WorkerCounters) {
-        if self.call.is_finished() {
-            return;
-        }
-        self.traffic.received = self.call.totals().0;
-        self.traffic.sent = self.call.totals_out().0;
-        for (reason, count) in self.call.drops() {
-            let seen = &mut self.traffic.dropped[reason as usize];
-            counters.drops[reason as usize] += count.saturating_sub(*seen);
-            *seen = count;
+        for (address, tally) in self.call.tallies() {
+            let known = self.told.iter().position(|(known, _)| *known == address);
+            let position = known.unwrap_or_else(|| {
+                self.told.push((address, Tally::default()));
+                self.told.len() - 1
+            });
+            let news = tally.news(&mut self.told[position].1);
+            for (sum, count) in counters.drops.iter_mut().zip(news.drops) {
+                *sum += count;
+            }
+            counters.media.entry(address).or_default().add(&news);
         }
     }
 
@@ -81,6 +77,9 @@ impl LiveCall {
     /// Counts an event and writes its line.
     pub(super) fn tell(&mut self, event: &CallEvent, now: Instant, counters: &mut WorkerCounters) {
         counters.note(event, now, self.call.created());
+        if matches!(event, CallEvent::Ended(_)) {
+            self.look(counters);
+        }
         self.remember(event, now);
         let call = self.call.id();
         match event {
@@ -102,13 +101,17 @@ impl LiveCall {
             CallEvent::PairSelected { .. } => info!(target: "ice", call = %call, "{event}"),
             CallEvent::DtlsConnected { .. } => info!(target: "crypto", call = %call, "{event}"),
             CallEvent::Ended(_) => {
+                let mut traffic = Traffic::default();
+                for (_, tally) in &self.told {
+                    traffic.0.add(tally);
+                }
                 let lasted = now.saturating_duration_since(self.call.created());
                 match self.heard.len() {
                     0 => counters.unheard += 1,
                     1 => counters.heard_one_way += 1,
                     _ => {}
                 }
-                info!(call = %call, "{event} after {}; {}", Seconds(lasted), self.traffic);
+                info!(call = %call, "{event} after {}; {}", Seconds(lasted), traffic);
             }
             CallEvent::FirstPacketIn { leg, .. } => {
                 if !self.heard.contains(leg) {
@@ -121,15 +124,19 @@ impl LiveCall {
     }
 }
 
+/// What a call has moved, for the log.
+#[derive(Default)]
+struct Traffic(Tally);
+
 impl fmt::Display for Traffic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
             "RTP packets: {} received, {} sent",
-            self.received.packets, self.sent.packets
+            self.0.rtp_in.packets, self.0.rtp_out.packets
         )?;
         let mut separator = ", dropped: ";
-        for (reason, count) in DropReason::ALL.into_iter().zip(self.dropped) {
+        for (reason, count) in DropReason::ALL.into_iter().zip(self.0.drops) {
             if count > 0 {
                 write!(f, "{separator}{} {count}", reason.label())?;
                 separator = ", ";
@@ -155,10 +162,10 @@ mod tests {
     fn traffic_names_the_reasons_that_occurred() {
         let mut traffic = Traffic::default();
         assert_eq!(traffic.to_string(), "RTP packets: 0 received, 0 sent");
-        traffic.received.packets = 615;
-        traffic.sent.packets = 610;
-        traffic.dropped[DropReason::GateClosed as usize] = 3;
-        traffic.dropped[DropReason::SrtpReplay as usize] = 2;
+        traffic.0.rtp_in.packets = 615;
+        traffic.0.rtp_out.packets = 610;
+        traffic.0.drops[DropReason::GateClosed as usize] = 3;
+        traffic.0.drops[DropReason::SrtpReplay as usize] = 2;
         assert_eq!(
             traffic.to_string(),
             "RTP packets: 615 received, 610 sent, dropped: srtp_replay 2, gate_closed 3"

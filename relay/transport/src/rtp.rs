@@ -9,7 +9,7 @@ mod sequence;
 
 pub use extension::{ExtensionElement, ExtensionElements};
 pub use header::{RtpHeader, RtpHeaderMut};
-pub use reception::{Reception, ReceptionStats};
+pub use reception::{Interval, Loss, Reception, ReceptionStats};
 pub use sequence::{ExtendedSequence, RtpTimestamp, SequenceNumber};
 
 use std::fmt;

@@ -170,10 +170,10 @@ impl Live {
     }
 
     /// Whether somebody who is heard in this section sends under that number.
-    fn is_spoken_to(&self, listener: usize, ssrc: Ssrc) -> bool {
+    pub(super) fn is_spoken_to(&self, listener: usize, ssrc: Ssrc) -> bool {
         self.sections.iter().any(|speaker| {
             speaker.paths.iter().any(|path| path.to == listener)
-                && speaker.ingress.sources().any(|(source, _)| source == ssrc)
+                && speaker.ingress.sources().any(|source| source.ssrc == ssrc)
         })
     }
 

@@ -108,13 +108,14 @@ impl Live {
         {
             live.keypad.note(&header, event, clock, &mut live.pressed);
         }
+        self.judge_reception(now, position, header.ssrc);
         if self.drop_traffic {
-            live.count_drop(DropReason::NotWanted);
+            self.sections[position].count_drop(DropReason::NotWanted);
             out.recycle(packet);
             return;
         }
 
-        let mut paths = std::mem::take(&mut live.paths);
+        let mut paths = std::mem::take(&mut self.sections[position].paths);
         let mut packet = Some(packet);
         let count = paths.len();
         for (index, path) in paths.iter_mut().enumerate() {

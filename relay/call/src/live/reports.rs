@@ -32,6 +32,7 @@ impl Live {
         packet: &PacketBuf,
         out: &mut Outbox,
     ) {
+        self.judge_reports(now, position, packet);
         let speaker = &mut self.sections[position];
         speaker.note_reports(now, packet);
         let listeners: Vec<usize> = speaker.paths.iter().map(|path| path.to).collect();
@@ -146,7 +147,12 @@ impl LiveSection {
                 return Err(DropReason::NoDestination);
             }
         };
+        let reports = Compound::parse(&packet);
+        let report = reports.and_then(|reports| reports.sender_reports().last());
         transport.send_rtcp(packet, out)?;
+        if let Some(report) = report {
+            self.quality.report_sent(now, report.info.ntp);
+        }
         self.rtcp_out.add(len);
         if self.report_at.is_some() {
             self.report_at = Some(now + INTERVAL);
@@ -193,11 +199,12 @@ impl LiveSection {
         let blocks: Vec<ReportBlock> = self
             .ingress
             .latest_mut()
-            .map(|(ssrc, stats)| {
+            .filter(|source| source.stats.packets() > 0)
+            .map(|source| {
                 let last = last
-                    .filter(|(sender, _, _)| *sender == ssrc)
+                    .filter(|(sender, _, _)| *sender == source.ssrc)
                     .map(|(_, ntp, at)| (ntp, now.saturating_duration_since(at)));
-                ReportBlock::about(ssrc, stats, last)
+                ReportBlock::about(source.ssrc, &mut source.stats, last)
             })
             .into_iter()
             .collect();

@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 
 use ng_protocol::{Dictionary, Value};
 use relay_transport::dtls::DtlsRole;
-use relay_transport::rtp::ReceptionStats;
 use relay_transport::{LocalSocket, MediaTransport};
 
 use super::Counter;
+use super::source::source;
 use crate::config::WallClock;
 use crate::leg::{Leg, LegId, Legs, SectionId};
 use crate::live::{Live, LiveSection, egress_ssrc};
@@ -24,6 +24,8 @@ pub(crate) struct Reported<'a> {
     pub(crate) clock: WallClock,
     pub(crate) created: Instant,
     pub(crate) last_signal: Instant,
+    /// The ports of those who are listed are closed by the time the reply is read.
+    pub(crate) closed: bool,
 }
 
 impl Reported<'_> {
@@ -66,24 +68,19 @@ impl Reported<'_> {
     fn sources(&self) -> Dictionary<'static> {
         let mut sources = Dictionary::new();
         for live in &self.live.sections {
-            for (ssrc, stats) in live.ingress.sources() {
-                sources.push(ssrc.0.to_string().into_bytes(), source(stats));
+            for known in live.ingress.sources() {
+                let ssrc = known.ssrc.0.to_string();
+                sources.push(ssrc.into_bytes(), source(known, self.clock));
             }
         }
         sources
     }
 
     fn totals(&self) -> Dictionary<'static> {
-        let sum = |of: fn(&LiveSection) -> Counter| {
-            self.live
-                .sections
-                .iter()
-                .map(of)
-                .fold(Counter::default(), Counter::plus)
-        };
+        let tally = self.live.tally();
         Dictionary::new()
-            .with("RTP", counter(sum(|live| live.rtp_in)))
-            .with("RTCP", counter(sum(|live| live.rtcp_in)))
+            .with("RTP", counter(tally.rtp_in))
+            .with("RTCP", counter(tally.rtcp_in))
     }
 
     fn party(&self, leg: &Leg) -> Dictionary<'static> {
@@ -127,17 +124,16 @@ impl Reported<'_> {
 
     fn media(&self, leg: &Leg, index: usize, section: &MediaSection) -> Dictionary<'static> {
         let live = self.live.section(SectionId { leg: leg.id, index });
-        let codec = section
-            .sent_formats()
-            .into_iter()
-            .find(|f| f.is_speech())
-            .and_then(|f| f.mapping());
+        // Named once it has been heard.
+        let heard = live.is_some_and(|live| live.last_rtp.is_some());
+        let mut formats = section.sent_formats().into_iter().filter(|_| heard);
+        let codec = formats.find(|f| f.is_speech()).and_then(|f| f.mapping());
         let ingress: Vec<Value<'static>> = live
             .iter()
             .flat_map(|live| live.ingress.sources())
-            .map(|(ssrc, stats)| {
-                let mut entry = Dictionary::new().with("SSRC", ssrc.0);
-                for (key, value) in source(stats).iter() {
+            .map(|known| {
+                let mut entry = Dictionary::new().with("SSRC", known.ssrc.0);
+                for (key, value) in source(known, self.clock).iter() {
                     entry.push(key.to_vec(), value.clone().into_owned());
                 }
                 entry.into()
@@ -213,8 +209,15 @@ impl Reported<'_> {
         let primary = section.ports.primary().map(|local| local.address.ip());
         vec![
             self.stream(leg, section, &rtp, suite, primary, ssrc).into(),
-            self.stream(leg, section, &rtcp, suite, primary, None)
-                .into(),
+            self.stream(
+                leg,
+                section,
+                &rtcp,
+                suite,
+                primary,
+                ssrc.filter(|_| rtcp.last.is_some()),
+            )
+            .into(),
         ]
     }
 
@@ -241,8 +244,10 @@ impl Reported<'_> {
         if status.is_some_and(|s| s.dtls.is_some()) {
             flags.push("DTLS fingerprint verified");
         }
+        let local = local.filter(|_| !self.closed);
+        let port = stream.port.filter(|_| !self.closed);
         Dictionary::new()
-            .with_some("local port", stream.port.map(|p| p.address.port()))
+            .with_some("local port", port.map(|p| p.address.port()))
             .with_some("local address", local.map(|ip| ip.to_string()))
             .with_some("family", local.map(family_name))
             .with("endpoint", endpoint(destination.or(stream.signalled)))
@@ -289,17 +294,6 @@ fn counter(counter: Counter) -> Dictionary<'static> {
         .with("errors", counter.errors)
 }
 
-fn source(stats: &ReceptionStats) -> Dictionary<'static> {
-    Dictionary::new()
-        .with("bytes", stats.octets())
-        .with("packets", stats.packets())
-        .with(
-            "last RTP timestamp",
-            stats.last_timestamp().map_or(0, |timestamp| timestamp.0),
-        )
-        .with("last RTP seq", u64::from(stats.extended_highest().report()))
-}
-
 fn family_name(ip: IpAddr) -> &'static str {
     match ip {
         IpAddr::V4(_) => "IPv4",
@@ -315,6 +309,15 @@ fn endpoint(address: Option<SocketAddr>) -> Dictionary<'static> {
             .with("port", address.port()),
         None => Dictionary::new(),
     }
+}
+
+/// RFC 8445 section 6.1.1: who offers controls, unless only the other one is a full agent. Where ICE is not spoken of at all,
+/// rtpengine names the role all the same, by who offered.
+fn controls_ice(section: &MediaSection, lite_peer: bool) -> bool {
+    if section.ice.offered || section.ice.in_use {
+        return (lite_peer || section.ice.we_offered) && !section.ice.lite;
+    }
+    !section.told.is_empty() && !section.we_answered
 }
 
 fn media_flags(section: &MediaSection) -> Vec<&'static str> {
@@ -343,12 +346,7 @@ fn media_flags(section: &MediaSection) -> Vec<&'static str> {
     );
     flag("SDES", !section.sdes.local.is_empty());
     flag("ICE", section.ice.in_use);
-    flag(
-        "ICE controlling",
-        (section.ice.offered || section.ice.in_use)
-            && (lite_peer || section.ice.we_offered)
-            && !section.ice.lite,
-    );
+    flag("ICE controlling", controls_ice(section, lite_peer));
     flag("ICE-lite peer", lite_peer && section.ice.in_use);
     flag("ICE-lite self", section.ice.lite && section.ice.offered);
     flag(

@@ -17,6 +17,7 @@ mod masked;
 mod media;
 mod media_path;
 mod pair;
+mod quality;
 mod recorded;
 mod restrict;
 mod support;

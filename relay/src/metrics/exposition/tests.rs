@@ -142,7 +142,13 @@ fn busy() -> (ControlCounters, WorkerCounters) {
     worker.call_seconds_squared = 34.0;
     worker.ports_size = 1000;
     worker.ports_used.insert(PROXY, 63);
-    worker.net.received = 7;
+    let mut media = Tally::default();
+    media.rtp_in.packets = 5;
+    media.rtcp_in.packets = 2;
+    media.lost = 3;
+    media.samples[Figure::RttLeg as usize].total = 1500.5;
+    worker.media.insert(PROXY, media);
+    worker.net.received = 9;
     worker.drops[DropReason::GateClosed as usize] = 6;
     worker.first_encrypted.note(Duration::from_millis(90));
     worker.busy = Duration::from_millis(1500);
@@ -170,6 +176,28 @@ fn a_strict_reader_finds_what_was_counted() {
         ),
         ("rtpengine_call_duration_avg", &[], 4.0),
         ("rtpengine_packets_total", &[("type", "kernel")], 0.0),
+        ("rtpengine_packets_total", &[("type", "userspace")], 14.0),
+        ("rtpengine_packets_lost", &[], 6.0),
+        ("rtpengine_rtt_dsct_total", &[], 3001.0),
+        (
+            "rtpengine_interface_rtt_dsct_total",
+            &[("name", "default"), ("address", "127.0.0.1")],
+            3001.0,
+        ),
+        (
+            "rtpengine_interface_packets",
+            &[
+                ("name", "default"),
+                ("address", "127.0.0.1"),
+                ("direction", "ingress"),
+            ],
+            14.0,
+        ),
+        (
+            "tandem_datagrams_total",
+            &[("worker", "0"), ("direction", "received")],
+            9.0,
+        ),
         (
             "rtpengine_requests_total",
             &[("proxy", "127.0.0.1"), ("request", "offer")],
@@ -229,4 +257,33 @@ fn every_metric_of_the_catalogue_is_on_the_page() {
         assert!(read.kinds.contains_key(metric.name), "{}", metric.name);
     }
     assert_eq!(read.kinds.len(), METRICS.len());
+}
+
+/// What rtpengine 10.5 prints during a call, with other figures.
+const RTPENGINE: &str = include_str!(concat!(
+    env!("CARGO_MANIFEST_DIR"),
+    "/../tests/data/metrics/rtpengine-10.5.prom"
+));
+
+#[test]
+fn whatever_rtpengine_prints_is_there_under_the_same_name_with_the_same_labels_and_sentence() {
+    let (control, worker) = busy();
+    let ours = page(&control, &[worker]);
+    let read = read(&ours);
+    let mut compared = 0;
+    for line in RTPENGINE.lines() {
+        if line.starts_with('#') {
+            assert!(ours.lines().any(|own| own == line), "{line}");
+        } else {
+            let (series, _) = line.rsplit_once(' ').unwrap();
+            let (name, labels) = series.split_once('{').unwrap_or((series, "}"));
+            let labels = pairs_of(labels.strip_suffix('}').unwrap());
+            assert!(
+                read.samples.contains_key(&(name.to_owned(), labels)),
+                "{line}"
+            );
+            compared += 1;
+        }
+    }
+    assert!(compared > 70, "{compared}");
 }

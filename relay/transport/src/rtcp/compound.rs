@@ -63,6 +63,15 @@ impl<'a> Compound<'a> {
             .flat_map(|packet| ReportBlock::read_all(&packet))
     }
 
+    /// The report blocks together with who reports.
+    pub fn reports(&self) -> impl Iterator<Item = (Ssrc, ReportBlock)> + use<'a> {
+        let of_sender = |packet: RtcpPacket<'a>| packet.sender().map(|sender| (sender, packet));
+        let reports = self.packets().filter_map(of_sender);
+        reports.flat_map(|(sender, packet)| {
+            ReportBlock::read_all(&packet).map(move |block| (sender, block))
+        })
+    }
+
     /// The streams that end (RFC 3550 section 6.6).
     pub fn goodbyes(&self) -> impl Iterator<Item = Ssrc> + use<'a> {
         let byes = self

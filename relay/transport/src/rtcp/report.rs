@@ -76,18 +76,12 @@ impl ReportBlock {
         }
     }
 
-    /// The round trip to the receiver that sent this block, which arrived at `now` (RFC 3550 section 6.4.1, "DLSR").
-    /// `None` when it refers to no report, or to times that cannot be.
-    pub fn round_trip(&self, now: NtpTime) -> Option<Duration> {
-        if self.last_sr == 0 {
-            return None;
-        }
-        let units = now
-            .middle()
-            .wrapping_sub(self.last_sr)
-            .wrapping_sub(self.delay_since_last_sr);
-        // A negative difference shows as a huge one. No path takes longer than half of the range, nine hours.
-        (units < 1 << 31).then(|| ntp::from_units(units))
+    /// The round trip to the receiver that sent this block (RFC 3550 section 6.4.1, "DLSR"), when the report it refers to left
+    /// `ago`. The time since is measured by our clock alone: the report may be another party's, translated, with that party's
+    /// time in it.
+    /// `None` when the receiver says that it waited longer than the report is old.
+    pub fn round_trip(&self, ago: Duration) -> Option<Duration> {
+        ago.checked_sub(ntp::from_units(self.delay_since_last_sr))
     }
 
     /// The blocks of a report; none for other packets.
@@ -308,7 +302,7 @@ mod tests {
         assert!(compound.report_blocks().eq(blocks.into_iter().take(31)));
     }
 
-    /// The example of RFC 3550 figure 2.
+    /// The example of RFC 3550 figure 2: sent at 46,853.125 s, received at 46,864.500 s, 5.25 s of them at the receiver.
     #[test]
     fn the_round_trip_is_that_of_the_rfc() {
         let block = ReportBlock {
@@ -316,15 +310,9 @@ mod tests {
             delay_since_last_sr: 0x0005_4000,
             ..BLOCK
         };
-        let now = NtpTime(0xb44d_b710_8000_0000);
-        assert_eq!(block.round_trip(now), Some(Duration::from_millis(6_125)));
-        let early = NtpTime(0xb44d_b705_2000_0000);
-        assert_eq!(block.round_trip(early), None);
-        let unknown = ReportBlock {
-            last_sr: 0,
-            ..block
-        };
-        assert_eq!(unknown.round_trip(now), None);
+        let ago = Duration::from_millis(46_864_500 - 46_853_125);
+        assert_eq!(block.round_trip(ago), Some(Duration::from_millis(6_125)));
+        assert_eq!(block.round_trip(Duration::from_millis(5_249)), None);
     }
 
     #[test]

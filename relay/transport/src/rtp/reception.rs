@@ -38,14 +38,32 @@ pub struct ReceptionStats {
     octets: u64,
     duplicates: u64,
     reordered: u64,
+    skips: u64,
+    restarts: u64,
     /// Losses of the runs before the sender's last restart.
     lost_before_restart: i64,
     received_before_restart: u64,
-    expected_at_report: u64,
-    received_at_report: u64,
+    reported: Interval,
     jitter: Jitter,
     last_arrival: Option<Instant>,
     last_timestamp: Option<RtpTimestamp>,
+}
+
+/// Where an interval of [`ReceptionStats`] began, kept by whoever looks at it from time to time.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Interval {
+    restarts: u64,
+    expected: u64,
+    received: u64,
+}
+
+/// What an interval brought (RFC 3550 appendix A.3).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Loss {
+    /// Packets that the numbers promised.
+    pub expected: u64,
+    /// Those among them that did not come.
+    pub lost: u64,
 }
 
 impl ReceptionStats {
@@ -62,10 +80,11 @@ impl ReceptionStats {
             octets: 0,
             duplicates: 0,
             reordered: 0,
+            skips: 0,
+            restarts: 0,
             lost_before_restart: 0,
             received_before_restart: 0,
-            expected_at_report: 0,
-            received_at_report: 0,
+            reported: Interval::default(),
             jitter: Jitter::default(),
             last_arrival: None,
             last_timestamp: None,
@@ -82,7 +101,8 @@ impl ReceptionStats {
             }
             Reception::Jump => return reception,
             Reception::Reordered => self.reordered += 1,
-            Reception::InOrder { .. } | Reception::Restarted => {}
+            Reception::InOrder { lost } => self.skips += u64::from(lost > 0),
+            Reception::Restarted => self.restarts += 1,
         }
         self.received += 1;
         self.octets += payload_len as u64;
@@ -146,8 +166,6 @@ impl ReceptionStats {
         self.lost_before_restart = self.cumulative_lost_unclamped();
         self.received_before_restart = self.received;
         self.restart_at(sequence);
-        self.expected_at_report = 0;
-        self.received_at_report = 0;
         Reception::Restarted
     }
 
@@ -193,6 +211,16 @@ impl ReceptionStats {
         self.reordered
     }
 
+    /// How often numbers were skipped, many at once or one.
+    pub fn skips(&self) -> u64 {
+        self.skips
+    }
+
+    /// How often the sender started again.
+    pub fn restarts(&self) -> u64 {
+        self.restarts
+    }
+
     /// The "extended highest sequence number received".
     pub fn extended_highest(&self) -> ExtendedSequence {
         self.highest
@@ -206,17 +234,32 @@ impl ReceptionStats {
 
     /// The "fraction lost" since this was last asked, in 256ths (RFC 3550 appendix A.3). It starts a new interval.
     pub fn take_fraction_lost(&mut self) -> u8 {
-        let (expected, received) = (self.expected(), self.received_since_restart());
-        let expected_interval = expected.saturating_sub(self.expected_at_report);
-        let received_interval = received.saturating_sub(self.received_at_report);
-        self.expected_at_report = expected;
-        self.received_at_report = received;
-        let lost = expected_interval.saturating_sub(received_interval);
+        let mut since = self.reported;
+        let Loss { expected, lost } = self.loss_since(&mut since);
+        self.reported = since;
         // With nothing expected nothing is lost. All lost would be 256, which does not fit.
-        (lost * 256)
-            .checked_div(expected_interval)
-            .unwrap_or(0)
-            .min(255) as u8
+        (lost * 256).checked_div(expected).unwrap_or(0).min(255) as u8
+    }
+
+    /// What was lost since `interval` began. It starts a new interval. What the sender's last restart broke off is left out.
+    pub fn loss_since(&self, interval: &mut Interval) -> Loss {
+        let now = Interval {
+            restarts: self.restarts,
+            expected: self.expected(),
+            received: self.received_since_restart(),
+        };
+        let before = std::mem::replace(interval, now);
+        let before = if before.restarts == now.restarts {
+            before
+        } else {
+            Interval::default()
+        };
+        let expected = now.expected.saturating_sub(before.expected);
+        let received = now.received.saturating_sub(before.received);
+        Loss {
+            expected,
+            lost: expected.saturating_sub(received),
+        }
     }
 
     /// The interarrival jitter in units of the timestamp (RFC 3550 appendix A.8).
@@ -343,8 +386,32 @@ mod tests {
         assert_eq!(stream.receive(20001, 0), Reception::Restarted);
         assert_eq!(stream.receive(20002, 0), Reception::InOrder { lost: 0 });
         assert_eq!(stream.stats.cumulative_lost(), 1);
+        assert_eq!((stream.stats.skips(), stream.stats.restarts()), (1, 1));
         assert_eq!(stream.stats.packets(), 5);
         assert_eq!(stream.stats.take_fraction_lost(), 0);
+    }
+
+    #[test]
+    fn two_who_look_have_intervals_of_their_own() {
+        let mut stream = Stream::new();
+        let mut interval = Interval::default();
+        stream.receive(1, 0);
+        stream.receive(4, 0);
+        let all = Loss {
+            expected: 4,
+            lost: 2,
+        };
+        assert_eq!(stream.stats.loss_since(&mut interval), all);
+        stream.receive(5, 0);
+        let one = Loss {
+            expected: 1,
+            lost: 0,
+        };
+        assert_eq!(stream.stats.loss_since(&mut interval), one);
+        assert_eq!(stream.stats.take_fraction_lost(), 102);
+        stream.receive(20_000, 0);
+        stream.receive(20_001, 0);
+        assert_eq!(stream.stats.loss_since(&mut interval), one);
     }
 
     #[test]
