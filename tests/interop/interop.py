@@ -45,15 +45,18 @@ class Case:
     Roles are those of the relay in the DTLS handshakes: towards the caller and towards the callee.
     """
 
-    def __init__(self, caller, callee, offer, answer, roles, passive=False, not_with_rtpengine=None):
+    def __init__(self, caller, callee, offer, answer, roles, passive=False, lite=None, not_with_rtpengine=None):
         self.caller, self.callee = caller, callee
-        self.offer, self.answer = offer, answer
+        self.offer = {**offer, "ICE-lite": lite} if lite else offer
+        self.answer = answer
         self.roles = roles
         self.caller_options = {"codecs": META_CODECS} if (caller, callee) == ("browser", "simulator") else {}
         self.callee_options = {"passive": True} if passive else {}
         self.not_with_rtpengine = not_with_rtpengine
         towards = [f"{role} towards {end}" for role, end in zip(roles, (caller, callee)) if role]
         self.name = f"{caller} calls {callee}, relay is DTLS {' and '.join(towards)}"
+        if lite:
+            self.name += f" and ICE-lite {lite}"
 
 
 # Seen with Chromium (6 of 12 calls) and with aiortc, 2026-11.
@@ -74,6 +77,10 @@ CASES = [
     Case("plain", "aiortc", TO_WEBRTC, TO_PLAIN, (None, "server")),
     Case("plain", "aiortc", TO_WEBRTC, TO_PLAIN, (None, "client"), passive=True),
     Case("aiortc", "browser", TO_WEBRTC, BACK_TO_WEBRTC, ("client", "server")),
+    # A full agent that is not ours does all the checking, and nominates.
+    Case("aiortc", "plain", TO_PLAIN, BACK_TO_WEBRTC, ("client", None), lite="backward"),
+    Case("plain", "aiortc", TO_WEBRTC, TO_PLAIN, (None, "server"), lite="forward"),
+    Case("aiortc", "browser", TO_WEBRTC, BACK_TO_WEBRTC, ("client", "server"), lite="both"),
 ]
 
 OPPOSITE = {"client": "server", "server": "client"}
