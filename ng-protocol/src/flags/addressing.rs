@@ -52,9 +52,11 @@ impl Addressing {
         match key {
             "received-from" => self.apply_received_from(value, report),
             "direction" => match value.as_list() {
-                Some([from, to]) => {
+                Some([from, rest @ ..]) => {
                     self.from_interface = text(from).map(Into::into);
-                    self.to_interface = text(to).map(Into::into);
+                    if let Some(to) = rest.first() {
+                        self.to_interface = text(to).map(Into::into);
+                    }
                 }
                 // One string is what scripts write who expect it to work; it never did.
                 _ => report.unknown(key, value),
@@ -162,6 +164,15 @@ mod tests {
         let request = offer(r#""received-from":[]"#);
         assert_eq!(request.flags.addressing.received_from, None);
         assert_eq!(request.unknown, []);
+    }
+
+    #[test]
+    fn a_list_of_one_interface_is_that_of_the_sender_and_a_third_has_no_meaning() {
+        let addressing = offer(r#""direction":["priv"]"#).flags.addressing;
+        assert_eq!(addressing.from_interface.as_deref(), Some("priv"));
+        assert_eq!(addressing.to_interface, None);
+        let addressing = offer(r#""direction":["priv","pub","x"]"#).flags.addressing;
+        assert_eq!(addressing.to_interface.as_deref(), Some("pub"));
     }
 
     #[test]

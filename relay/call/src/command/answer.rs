@@ -7,7 +7,7 @@ use ng_protocol::{Request, Tag, reason};
 
 use crate::command::describe;
 use crate::command::offer::{circumstances, described_sections, description, endpoints};
-use crate::command::options::note_echo;
+use crate::command::options::{note_answer, note_echo};
 use crate::draft::{Draft, Exchange};
 use crate::error::RequestError;
 use crate::leg::{LegId, SectionId};
@@ -21,6 +21,7 @@ use crate::section::SectionState;
 pub(crate) fn answer(draft: &mut Draft<'_>, request: &Request) -> Result<Exchange, RequestError> {
     let source = description(request)?;
     let (offerer, answerer) = parties(draft, request)?;
+    note_answer(draft, request, offerer);
     let remotes = RemoteMedia::read_all(&source);
     let indexes = described_sections(draft, answerer, remotes.len());
     let count = draft.legs.get(offerer).map_or(0, |leg| leg.sections.len());
@@ -53,12 +54,6 @@ pub(crate) fn answer(draft: &mut Draft<'_>, request: &Request) -> Result<Exchang
             leg.has_spoken = true;
             leg.delete_at = None;
         }
-    }
-    if let (Some(address), Some(leg)) = (
-        request.flags.addressing.media_address,
-        draft.legs.get_mut(offerer),
-    ) {
-        leg.media_address = Some(address);
     }
     note_echo(draft, request, answerer, offerer);
     draft.legs.subscriptions.answered(offerer, answerer);
@@ -271,7 +266,14 @@ fn settle_offerer(
     section.we_answered = true;
     draft.warnings.extend(warning.map(str::to_owned));
     draft.close_superfluous(offerer);
-    Ok(describe::answered(draft, request, offerer, said))
+    let mut output = describe::answered(draft, request, offerer, said);
+    let wished = |id| draft.section(id).is_some_and(|s| s.ptime_ms.is_some());
+    if wished(answerer) && !wished(offerer) {
+        // The answerer speaks of the packets that the operator wished upon it.
+        let own = draft.section(offerer).and_then(|s| s.remote.as_ref());
+        output.ptime = own.and_then(|remote| remote.ptime.clone());
+    }
+    Ok(output)
 }
 
 /// The transport in the answer: what the offerer offered, whatever the answerer wrote, unless the operator names another one

@@ -7,6 +7,7 @@
 use crate::draft::Draft;
 use crate::error::RequestError;
 use crate::leg::{Leg, LegId, SectionId};
+use crate::negotiate::mux;
 use crate::placement::Need;
 use crate::sdp::SectionOutput;
 use crate::section::{DtlsState, IceState, MediaSection, SdesState};
@@ -62,19 +63,16 @@ impl Draft<'_> {
     }
 
     /// A section that shares no port has one of its own: opened now, if it was offered on the port of a bundle that did not come
-    /// about in this way.
+    /// about in this way, or if the answer names another interface than the offer did.
     pub(crate) fn live_alone(&mut self, id: SectionId) -> Result<(), RequestError> {
         let Some(section) = self.section_mut(id) else {
             return Ok(());
         };
         section.carrier = None;
-        if !section.ports.rtp.is_empty() {
-            return Ok(());
-        }
         let need = Need {
             every_address: section.ice.local.is_some(),
             one_per_family: true,
-            shared: section.mux.in_use,
+            shared: mux::is_settled(&section.mux),
         };
         self.open_ports(id, need)
     }

@@ -300,6 +300,7 @@ pub(crate) fn foreign(remote: &RemoteMedia) -> SectionOutput {
         label: remote.label.clone(),
         bundle_only: false,
         codecs: Vec::new(),
+        feedback: remote.feedback.clone(),
         extmap_allow_mixed: remote.extmap_allow_mixed,
         extmaps: remote.extmaps.clone(),
         other: remote.other.clone(),
@@ -367,14 +368,17 @@ pub(crate) fn write(
     sections: Vec<SectionOutput>,
 ) -> Result<Exchange, RequestError> {
     let flags = &request.flags.sdp;
-    let address = sections
-        .iter()
-        .find(|s| s.port != 0)
-        .or(sections.first())
-        .map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |s| s.connection);
+    let written = sections.iter().find(|s| s.port != 0).or(sections.first());
+    let written = written.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |s| s.connection);
     let fresh: u32 = draft.rng.random();
     let Some(leg) = draft.legs.get_mut(receiver) else {
         return Err(RequestError::Dialogue);
+    };
+    // A held stream has no address in `c=`; `o=` has ours all the same.
+    let bound = leg.sections.iter().find_map(|s| s.ports.primary());
+    let address = match bound {
+        Some(bound) if written.is_unspecified() => leg.media_address.unwrap_or(bound.advertised),
+        _ => written,
     };
     let mut session = SessionOutput {
         origin: source.origin().unwrap_or_else(|| Origin {

@@ -27,6 +27,13 @@ pub(crate) fn note_options(
         .find_map(|m| m.connection())
         .or_else(|| source.connection())
         .map(|c| family_of(c.address));
+    let by_source = addressing
+        .sip_source_address
+        .unwrap_or(draft.config.sip_source);
+    let family = match addressing.received_from {
+        Some(source) if by_source => Some(family_of(source)),
+        _ => family,
+    };
     if let Some(leg) = draft.legs.get_mut(sender) {
         leg.interface = from;
         leg.family = leg.family.or(family);
@@ -53,6 +60,17 @@ pub(crate) fn note_options(
         leg.delete_at = None;
     }
     note_echo(draft, request, sender, receiver);
+}
+
+/// Takes note of what an answer says about the way back to the offerer. The answerer has its ports already and keeps them.
+pub(crate) fn note_answer(draft: &mut Draft<'_>, request: &Request, offerer: LegId) {
+    let addressing = &request.flags.addressing;
+    let interface = draft.interface_of_leg(offerer, addressing.to_interface.as_deref());
+    if let Some(leg) = draft.legs.get_mut(offerer) {
+        leg.interface = interface;
+        leg.family = addressing.address_family.or(leg.family);
+        leg.media_address = addressing.media_address.or(leg.media_address);
+    }
 }
 
 /// `media-echo`: `forward` sends the receiver's media back to it, `backwards` the sender's; the other party is not heard.

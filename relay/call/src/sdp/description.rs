@@ -142,5 +142,6 @@ fn direction_of(lines: &[Line]) -> Option<Direction> {
         .iter()
         .filter_map(Line::attribute)
         .filter(|(_, value)| value.is_empty())
+        .rev()
         .find_map(|(name, _)| Direction::parse(name))
 }

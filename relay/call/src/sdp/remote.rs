@@ -46,6 +46,8 @@ pub struct RemoteMedia {
     pub ptime: Option<String>,
     /// `a=maxptime` in ms.
     pub maxptime: Option<String>,
+    /// `a=rtcp-fb` values that hold for every format (`* ccm fir`, RFC 4585 §4.2).
+    pub feedback: Vec<String>,
     /// `a=extmap` values (RFC 8285).
     pub extmaps: Vec<String>,
     /// `a=extmap-allow-mixed`.
@@ -217,6 +219,11 @@ impl RemoteMedia {
                 .collect(),
             ptime: media.attribute("ptime").map(str::to_owned),
             maxptime: media.attribute("maxptime").map(str::to_owned),
+            feedback: media
+                .attributes("rtcp-fb")
+                .filter(|value| value.starts_with("* "))
+                .map(str::to_owned)
+                .collect(),
             extmaps: media.attributes("extmap").map(str::to_owned).collect(),
             extmap_allow_mixed: either("extmap-allow-mixed").is_some(),
             ice,

@@ -50,6 +50,8 @@ pub struct SectionOutput {
     pub bundle_only: bool,
     /// RTP formats in order.
     pub codecs: Vec<PayloadFormat>,
+    /// `a=rtcp-fb` values for every format.
+    pub feedback: Vec<String>,
     /// `a=extmap-allow-mixed`.
     pub extmap_allow_mixed: bool,
     /// `a=extmap`.
@@ -198,6 +200,7 @@ fn section_lines(output: &SectionOutput) -> Vec<Line> {
             attributes.push(format!("rtcp-fb:{number} {feedback}"));
         }
     }
+    attributes.all("rtcp-fb:", &output.feedback);
     attributes.flag("extmap-allow-mixed", output.extmap_allow_mixed);
     attributes.all("extmap:", &output.extmaps);
     attributes.all("", &output.other);
@@ -373,6 +376,7 @@ mod tests {
             label: None,
             bundle_only: false,
             codecs: Vec::new(),
+            feedback: Vec::new(),
             extmap_allow_mixed: false,
             extmaps: Vec::new(),
             other: vec!["x".into()],

@@ -20,5 +20,7 @@ mod pair;
 mod quality;
 mod recorded;
 mod restrict;
+mod sdp_options;
+mod shortcomings;
 mod support;
 mod whatsapp;
