@@ -166,7 +166,8 @@ fn bind<T>(
 
 fn is_missing_ipv6(address: SocketAddr, error: &io::Error) -> bool {
     address.is_ipv6()
-        && address.ip().is_unspecified()
+        // `localhost` has both families in most tables of hosts, whatever the kernel has.
+        && (address.ip().is_unspecified() || address.ip().is_loopback())
         && (error.kind() == io::ErrorKind::AddrNotAvailable
             || error.kind() == io::ErrorKind::Unsupported
             // EAFNOSUPPORT has no name in the library.
