@@ -16,11 +16,10 @@ use relay_packet::{DropReason, Outbox, Received, SocketId};
 use relay_transport::{Learning, LearningMode};
 
 use crate::command::delete::Target;
-use crate::command::{answer, delete, offer, query, restrict, unsupported};
+use crate::command::{answer, delete, offer, query, unsupported};
 use crate::config::{CallConfig, Timeouts};
 use crate::deadline::Deadlines;
 use crate::draft::{Draft, Exchange};
-use crate::dtmf::DtmfReport;
 use crate::error::RequestError;
 use crate::event::{CallEvent, EndReason};
 use crate::leg::{Leg, LegId, Legs};
@@ -31,6 +30,8 @@ use crate::sdp::FragmentSection;
 use crate::stats::report::Reported;
 use crate::stats::{Counter, Tally};
 use crate::trickle::Trickle;
+
+mod control;
 
 /// One call.
 #[derive(Debug)]
@@ -104,6 +105,7 @@ impl Call {
             },
             Command::Delete => self.delete(now, request, ports),
             Command::Query if !self.legs.is_empty() => query::query(&self.reported(), request),
+            Command::Publish => self.publish(now, request, ports),
             _ if self.legs.is_empty() => RequestError::UnknownCall.into(),
             Command::BlockMedia
             | Command::UnblockMedia
@@ -111,6 +113,11 @@ impl Call {
             | Command::UnsilenceMedia
             | Command::BlockDtmf
             | Command::UnblockDtmf => self.restrict(request),
+            Command::PlayDtmf => self.play_dtmf(now, request),
+            Command::SubscribeRequest => self.subscribe_request(now, request, ports),
+            Command::SubscribeAnswer => self.subscribe_answer(now, request, ports),
+            Command::Unsubscribe => self.unsubscribe(now, request, ports),
+            Command::Connect => self.connect(now, request),
             other => {
                 let (response, warning) = unsupported::reply(other);
                 self.events.extend(warning.map(CallEvent::Warning));
@@ -123,7 +130,9 @@ impl Call {
     pub fn handle_datagram(&mut self, now: Instant, received: Received, out: &mut Outbox) {
         match self.live.handle_datagram(now, received, out) {
             Arrival::Media(position) => {
-                self.deadlines.media(now);
+                if self.keeps_alive(position) {
+                    self.deadlines.media(now);
+                }
                 self.settle(now, position, out);
                 // What came in here may have been the first packet that left there.
                 let mut at = 0;
@@ -274,36 +283,14 @@ impl Call {
             return Err(RequestError::UnknownCall);
         }
         let config = Arc::clone(&self.config);
-        self.requests += 1;
-        let rng = ChaCha12Rng::seed_from_u64(self.seed ^ self.requests.rotate_left(32));
-        let mut draft = Draft {
-            now,
-            config: &config,
-            legs: self.legs.clone(),
-            rng,
-            lease: PortLease::new(ports),
-            released: Vec::new(),
-            warnings: Vec::new(),
-        };
+        let mut draft = self.draft(now, &config, ports);
         let exchange = if answers {
             answer::answer(&mut draft, request)?
         } else {
             offer::offer(&mut draft, request)?
         };
-
         // From here on nothing can fail.
-        let Draft {
-            legs,
-            mut lease,
-            released,
-            warnings,
-            ..
-        } = draft;
-        self.legs = legs;
-        self.mark(request, &mut lease);
-        lease.keep(&released);
-        self.events
-            .extend(warnings.into_iter().map(CallEvent::Warning));
+        self.adopt(draft, Some(request));
         if request.flags.media.block_dtmf {
             let scope = Scope::From(exchange.sender);
             self.legs
@@ -312,17 +299,56 @@ impl Call {
         }
         self.note_learning(request);
         self.dtmf_log = request.flags.media.dtmf_log_destination.or(self.dtmf_log);
+        let parties = [exchange.sender, exchange.receiver];
+        self.take_effect(now, answers.then_some(parties));
+        self.tell(answers, &exchange);
+        Ok(exchange.body)
+    }
+
+    /// A copy of the present state for a request to work on.
+    fn draft<'a>(
+        &mut self,
+        now: Instant,
+        config: &'a CallConfig,
+        ports: &'a mut dyn PortLeaser,
+    ) -> Draft<'a> {
+        self.requests += 1;
+        Draft {
+            now,
+            config,
+            legs: self.legs.clone(),
+            rng: ChaCha12Rng::seed_from_u64(self.seed ^ self.requests.rotate_left(32)),
+            lease: PortLease::new(ports),
+            released: Vec::new(),
+            warnings: Vec::new(),
+        }
+    }
+
+    /// The request succeeded: its state is the call's own. An exchange may also have set the mark of the call's packets.
+    fn adopt(&mut self, mut draft: Draft<'_>, exchange: Option<&Request>) {
+        self.legs = draft.legs;
+        if let Some(request) = exchange {
+            self.mark(request, &mut draft.lease);
+        } else if self.tos.is_some() {
+            draft.lease.set_tos_of_opened(self.tos);
+        }
+        draft.lease.keep(&draft.released);
+        let warnings = draft.warnings.into_iter().map(CallEvent::Warning);
+        self.events.extend(warnings);
+    }
+
+    /// Brings the packet side up to date; parties that have agreed with us or with each other begin.
+    fn take_effect(&mut self, now: Instant, agreed: Option<[LegId; 2]>) {
+        let config = Arc::clone(&self.config);
         self.trickle.deliver(&mut self.legs);
-        self.live.follow(&self.legs, &config, self.seed, answers);
-        if answers {
-            let parties = [exchange.sender, exchange.receiver];
+        self.live
+            .follow(&self.legs, &config, self.seed, agreed.is_some());
+        if let Some(parties) = agreed {
             self.live
                 .activate(now, &self.legs, parties, &config, self.learning);
         }
-        self.deadlines.signalled(now, answers);
+        self.deadlines.signalled(now, agreed.is_some());
         self.wake_at = Some(now);
-        self.tell(answers, &exchange);
-        Ok(exchange.body)
     }
 
     /// Further candidates of a party (RFC 8840). A call that is not there yet waits for its offer as long as they do.
@@ -394,17 +420,6 @@ impl Call {
                 towards_receiver: sections,
             }
         });
-    }
-
-    fn restrict(&mut self, request: &Request) -> Response {
-        match restrict::restrict(&mut self.legs, request) {
-            Ok(warning) => {
-                self.live.compile(&self.legs, false);
-                self.events.extend(warning.map(CallEvent::Warning));
-                Response::ok()
-            }
-            Err(error) => error.into(),
-        }
     }
 
     fn delete(&mut self, now: Instant, request: &Request, ports: &mut dyn PortLeaser) -> Response {
@@ -487,35 +502,16 @@ impl Call {
         }
     }
 
+    /// Whether what a section receives shows that the call goes on. A recorder's reports do not.
+    fn keeps_alive(&self, position: usize) -> bool {
+        let live = self.live.sections.get(position);
+        live.is_some_and(|live| !self.legs.subscriptions.is_subscriber(live.id.leg))
+    }
+
     fn settle(&mut self, now: Instant, position: usize, out: &mut Outbox) {
         self.live
             .settle(now, position, &self.legs, out, &mut self.events);
         self.tell_pressed(now, position);
-    }
-
-    /// Tells of keys that the party of this section pressed.
-    fn tell_pressed(&mut self, now: Instant, position: usize) {
-        let Some(live) = self.live.sections.get_mut(position) else {
-            return;
-        };
-        if live.pressed.is_empty() {
-            return;
-        }
-        let source_ip = live.rtp.status().destination.map(|address| address.ip());
-        let leg = self.legs.get(live.id.leg);
-        for key in live.pressed.drain(..) {
-            self.events.push_back(CallEvent::Dtmf(DtmfReport {
-                source_tag: leg.and_then(|leg| leg.tag.clone()),
-                source_label: leg.and_then(|leg| leg.label.clone()),
-                source_ip,
-                tags: self.legs.iter().filter_map(|leg| leg.tag.clone()).collect(),
-                at: self.config.clock.unix_at(now),
-                event: key.event,
-                duration_ms: key.duration_ms,
-                volume: key.volume,
-                destination: self.dtmf_log.or(self.config.dtmf_log),
-            }));
-        }
     }
 }
 

@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
+use relay_media::Codec;
 use relay_packet::{DropReason, Outbox, PacketBuf};
 use relay_transport::MediaTransport;
 use relay_transport::rtp::{RtpHeader, RtpHeaderMut, RtpTimestamp, SequenceNumber, Ssrc};
@@ -21,10 +22,13 @@ use crate::path::{Format, Frame};
 
 mod continuity;
 mod hold;
+mod tone;
 
 use continuity::Continuity;
 pub use continuity::Translation;
 use hold::{Held, Hold};
+pub use tone::Tone;
+use tone::{STEP, Tones};
 
 /// What was said just before the answer reached us belongs to the call; what was said earlier was ringing.
 const BEFORE_ANSWER: Duration = Duration::from_millis(250);
@@ -119,6 +123,7 @@ pub struct Egress {
     covered_at: Option<Instant>,
     /// When words leave even to a peer that may lack the keys.
     speak_at: Option<Instant>,
+    tones: Tones,
     stats: EgressStats,
     silence: Vec<u8>,
 }
@@ -146,6 +151,7 @@ impl Egress {
             fill_at: None,
             covered_at: None,
             speak_at: None,
+            tones: Tones::default(),
             stats: EgressStats::default(),
             silence: Vec::new(),
         }
@@ -229,6 +235,11 @@ impl Egress {
             out.recycle(packet);
             return Err(DropReason::NotWanted);
         }
+        if self.tones.is_playing() {
+            // An event takes the place of what is said meanwhile.
+            out.recycle(packet);
+            return Ok(());
+        }
         let writable = self.open && sink.is_writable();
         if self.config.stream == Stream::Transparent || self.config.hold.is_zero() {
             if writable {
@@ -264,6 +275,9 @@ impl Egress {
             return;
         }
         self.speak_at.get_or_insert(now + CONFIRMATION);
+        if self.wanted && self.play(now, sink, out) {
+            return;
+        }
         if !self.may_speak(now, sink) {
             self.fill(now, sink, out);
             return;
@@ -280,7 +294,56 @@ impl Egress {
         if !self.open || !sink.is_writable() {
             return None;
         }
-        self.hold.due().or(self.fill_at)
+        let own = self.hold.due().or(self.fill_at);
+        match self.tones.due().filter(|_| self.wanted) {
+            Some(at) if self.tones.is_playing() => Some(at),
+            tone => [tone, own].into_iter().flatten().min(),
+        }
+    }
+
+    /// Sends a telephone-event as soon as those before it are over. The stream must have begun.
+    pub fn inject(&mut self, tone: Tone) {
+        if self.config.stream != Stream::Transparent {
+            self.tones.push(tone);
+        }
+    }
+
+    /// Sends the packet of an event that is due; whether an event is in progress.
+    fn play(&mut self, now: Instant, sink: &mut impl MediaSink, out: &mut Outbox) -> bool {
+        let Some(piece) = self.tones.next(now) else {
+            return self.tones.is_playing();
+        };
+        let numbers = match piece.timestamp {
+            Some(timestamp) => self.continuity.next_at(timestamp),
+            None => {
+                let frame = Frame {
+                    codec: Codec::TelephoneEvent,
+                    clock_hz: self.clock_hz(),
+                    duration: STEP,
+                    silent: false,
+                };
+                let mut first = self.continuity.next_own(now, &frame);
+                first.marker = true;
+                first
+            }
+        };
+        self.tones.started(numbers.timestamp);
+        let mut header = RtpHeader::new(
+            piece.payload_type,
+            numbers.sequence,
+            numbers.timestamp,
+            self.continuity.ssrc(),
+        );
+        header.marker = numbers.marker;
+        let mut packet = out.take();
+        if !header.write(&piece.payload, &mut packet) {
+            out.recycle(packet);
+        } else if sink.send_rtp(packet, out).is_ok() {
+            self.continuity.sent(now, &numbers);
+            self.count(now, piece.payload.len());
+        }
+        self.fill_at = self.config.fill.then_some(now + FILL_AFTER);
+        true
     }
 
     /// Words wait until the peer surely has the keys; silence, which costs nothing, finds that out.

@@ -36,6 +36,9 @@ pub enum RequestError {
     /// The parties have no codec in common and the relay does not transcode between theirs.
     #[error("transcoding is not available: {0}")]
     Codec(String),
+    /// A `subscribe answer` that does not fit what was offered.
+    #[error("{text}: {0}", text = reason::SUBSCRIBE_ANSWER_FAILED)]
+    Subscription(String),
     /// The command is not one a call can carry out (yet).
     #[error("{text}: {0}", text = reason::UNSUPPORTED)]
     Unsupported(String),

@@ -27,6 +27,15 @@ pub enum CallEvent {
         /// What the offerer is answered, one a section.
         towards_offerer: Vec<String>,
     },
+    /// A third party is offered what parties of the call say.
+    Subscribed {
+        /// Its tag.
+        subscriber: String,
+        /// Whom it is to hear.
+        sources: Vec<String>,
+        /// What it is offered, one a section.
+        sections: Vec<String>,
+    },
     /// A part of a request could not be followed; the call goes on.
     Warning(String),
     /// ICE has a pair.
@@ -192,6 +201,16 @@ impl fmt::Display for CallEvent {
                 f,
                 "answer from {by}: offerer is answered {}",
                 towards_offerer.join(", ")
+            ),
+            Self::Subscribed {
+                subscriber,
+                sources,
+                sections,
+            } => write!(
+                f,
+                "{subscriber} is offered what {} says: {}",
+                sources.join(" and "),
+                sections.join(", ")
             ),
             Self::Warning(text) => f.write_str(text),
             Self::PairSelected {

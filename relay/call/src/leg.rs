@@ -197,14 +197,16 @@ impl Legs {
 
     /// Takes a party out, and with it every party that has nobody left to talk to.
     pub fn remove(&mut self, id: LegId) -> Vec<Leg> {
-        let partners = self.subscriptions.partners(id);
-        self.subscriptions.remove(id);
         let mut gone = vec![id];
-        gone.extend(
-            partners
-                .into_iter()
-                .filter(|&p| self.subscriptions.partners(p).is_empty()),
-        );
+        let mut next = 0;
+        while let Some(&leg) = gone.get(next) {
+            next += 1;
+            let mut others = self.subscriptions.partners(leg);
+            others.extend(self.subscriptions.subscribers(leg));
+            self.subscriptions.remove(leg);
+            others.retain(|&other| self.subscriptions.is_alone(other) && !gone.contains(&other));
+            gone.extend(others);
+        }
         let (removed, kept) = std::mem::take(&mut self.legs)
             .into_iter()
             .partition(|leg| gone.contains(&leg.id));

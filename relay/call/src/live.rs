@@ -9,6 +9,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use ng_protocol::reason;
 use relay_packet::{DropReason, Outbox, SocketId};
 use relay_transport::ice::Component;
 use relay_transport::rtcp::NtpTime;
@@ -16,10 +17,12 @@ use relay_transport::rtp::Ssrc;
 use relay_transport::{Learning, LocalSocket, MediaTransport, TransportConfig};
 
 use crate::command::describe::speaks_with_own_ssrc;
+use crate::command::play_dtmf::KeyPress;
 use crate::config::CallConfig;
-use crate::egress::{Egress, EgressConfig, EgressStats, Stream};
+use crate::egress::{Egress, EgressConfig, EgressStats, Stream, Tone};
 use crate::leg::{LegId, Legs, SectionId};
 use crate::negotiate::{dtls, ice};
+use crate::path::Format;
 use crate::sdp::Protocol;
 use crate::section::MediaSection;
 use crate::stats::{Counter, Ingress, Tally};
@@ -36,7 +39,8 @@ mod reports;
 
 use bundle::Share;
 pub(crate) use forward::Arrival;
-use keypad::{Keypad, Pressed};
+use keypad::Keypad;
+pub(crate) use keypad::Pressed;
 use paths::{Path, format_of};
 use quality::LegQuality;
 
@@ -459,6 +463,39 @@ impl Live {
     pub(crate) fn listener(&self, position: usize, at: usize) -> Option<usize> {
         let path = self.sections.get(position)?.paths.get(at)?;
         Some(path.to)
+    }
+
+    /// Has the partners of a party get telephone-events in its name.
+    pub(crate) fn press(&mut self, party: LegId, key: &KeyPress) -> Result<(), &'static str> {
+        let speaking = self.sections.iter().filter(|live| live.id.leg == party);
+        let paths = speaking.flat_map(|live| &live.paths);
+        let capable: Vec<(usize, Format)> = paths
+            .filter_map(|path| Some((path.to, path.plan.event_format()?.clone())))
+            .collect();
+        if capable.is_empty() {
+            return Err(reason::NO_MEDIA_FOR_DTMF);
+        }
+        let mut pressed = false;
+        for (listener, format) in capable {
+            let live = self.sections.get_mut(listener);
+            let Some(live) = live.filter(|live| live.egress.stats().packets > 0) else {
+                continue;
+            };
+            pressed = true;
+            live.egress.inject(Tone {
+                event: key.event,
+                volume: key.volume,
+                duration: key.duration,
+                pause: key.pause,
+                payload_type: format.payload_type,
+                clock_hz: format.clock_hz,
+            });
+        }
+        if pressed {
+            Ok(())
+        } else {
+            Err(reason::NO_SSRC_FOR_DTMF)
+        }
     }
 
     /// Whether anybody is supposed to send.

@@ -56,6 +56,8 @@ pub struct MediaSection {
     pub told: Vec<PayloadFormat>,
     /// Whether that description was an answer.
     pub we_answered: bool,
+    /// The number under which recorders know the stream (`a=label`).
+    pub recording_label: Option<u32>,
     /// Left out of descriptions for this party (`sdp-media-remove`).
     pub hidden: bool,
     /// The packet time that the operator wants towards this party (`ptime`, `ptime-reverse`).
@@ -257,6 +259,7 @@ impl MediaSection {
             sdes_wishes: Sdes::default(),
             told: Vec::new(),
             we_answered: false,
+            recording_label: None,
             hidden: false,
             ptime_ms: None,
             ssrc,

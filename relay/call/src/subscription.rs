@@ -1,13 +1,26 @@
 //! Who hears whom, at signalling level. Offer and answer make pairs: each hears the other.
 //!
+//! Subscribers are tied to single sections and hear only.
+//!
 //! A caller whose INVITE was forked has several partners; from the first answer on it hears the one that answered last.
 
-use crate::leg::LegId;
+use crate::leg::{LegId, SectionId};
 
 /// The pairs of a call.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Subscriptions {
     pairs: Vec<Pair>,
+    /// Who hears without being heard.
+    taps: Vec<Tap>,
+    /// Parties that speak without being offered to anybody.
+    publishers: Vec<LegId>,
+}
+
+/// A section of a subscriber, and the one it hears.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Tap {
+    speaker: SectionId,
+    listener: SectionId,
 }
 
 /// Two parties that offer and answer brought together.
@@ -71,7 +84,70 @@ impl Subscriptions {
 
     /// Whether anything was ever answered.
     pub fn any_answered(&self) -> bool {
-        self.pairs.iter().any(|p| p.answered.is_some())
+        self.pairs.iter().any(|p| p.answered.is_some()) || !self.publishers.is_empty()
+    }
+
+    /// A party speaks without a partner.
+    pub fn published(&mut self, leg: LegId) {
+        if !self.publishers.contains(&leg) {
+            self.publishers.push(leg);
+        }
+    }
+
+    /// Two parties hear each other from now on, and nobody else.
+    pub fn connect(&mut self, one: LegId, other: LegId) {
+        let number = self.next_number();
+        self.pairs
+            .retain(|p| p.partner_of(one).is_none() && p.partner_of(other).is_none());
+        self.pairs.push(Pair {
+            one,
+            other,
+            offered: number,
+            answered: Some(number),
+        });
+    }
+
+    /// A section of a subscriber hears a section of a party.
+    pub fn tap(&mut self, speaker: SectionId, listener: SectionId) {
+        self.taps.push(Tap { speaker, listener });
+    }
+
+    /// A subscriber hears a party no more, or nobody any more.
+    pub fn untap(&mut self, subscriber: LegId, source: Option<LegId>) {
+        self.taps.retain(|tap| {
+            tap.listener.leg != subscriber || source.is_some_and(|leg| tap.speaker.leg != leg)
+        });
+    }
+
+    /// The sections of subscribers that hear this one.
+    pub fn taps_on(&self, speaker: SectionId) -> impl Iterator<Item = SectionId> + '_ {
+        let taps = self.taps.iter().filter(move |tap| tap.speaker == speaker);
+        taps.map(|tap| tap.listener)
+    }
+
+    /// Whom a subscriber hears.
+    pub fn sources(&self, subscriber: LegId) -> Vec<LegId> {
+        let taps = self.taps.iter();
+        let heard = taps.filter(|tap| tap.listener.leg == subscriber);
+        distinct(heard.map(|tap| tap.speaker.leg))
+    }
+
+    /// The subscribers of a party.
+    pub fn subscribers(&self, source: LegId) -> Vec<LegId> {
+        let taps = self.taps.iter();
+        let hearing = taps.filter(|tap| tap.speaker.leg == source);
+        distinct(hearing.map(|tap| tap.listener.leg))
+    }
+
+    /// Whether a party only listens.
+    pub fn is_subscriber(&self, leg: LegId) -> bool {
+        self.taps.iter().any(|tap| tap.listener.leg == leg)
+    }
+
+    /// Whether a party has nobody to talk or to listen to. A publisher talks to whoever comes.
+    pub fn is_alone(&self, leg: LegId) -> bool {
+        let talks = self.pairs.iter().any(|p| p.partner_of(leg).is_some());
+        !talks && !self.is_subscriber(leg) && !self.publishers.contains(&leg)
     }
 
     /// Everybody who was brought together with this party, in order.
@@ -106,13 +182,27 @@ impl Subscriptions {
 
     /// Whether what one party says goes to the other, now or once the other is answered.
     pub fn is_connected(&self, listener: LegId, speaker: LegId) -> bool {
-        self.pairs.iter().any(|p| p.is_of(listener, speaker))
+        let tapped = |tap: &Tap| tap.listener.leg == listener && tap.speaker.leg == speaker;
+        self.pairs.iter().any(|p| p.is_of(listener, speaker)) || self.taps.iter().any(tapped)
     }
 
     /// Forgets a party.
     pub fn remove(&mut self, leg: LegId) {
         self.pairs.retain(|p| p.partner_of(leg).is_none());
+        self.taps
+            .retain(|tap| tap.speaker.leg != leg && tap.listener.leg != leg);
+        self.publishers.retain(|&publisher| publisher != leg);
     }
+}
+
+fn distinct(legs: impl Iterator<Item = LegId>) -> Vec<LegId> {
+    let mut seen = Vec::new();
+    for leg in legs {
+        if !seen.contains(&leg) {
+            seen.push(leg);
+        }
+    }
+    seen
 }
 
 #[cfg(test)]

@@ -166,7 +166,7 @@ fn is_at_home(draft: &Draft<'_>, answerer: SectionId, said: &RemoteMedia) -> boo
 }
 
 /// Settles everything with the party that answered.
-fn accept(
+pub(crate) fn accept(
     draft: &mut Draft<'_>,
     request: &Request,
     (_, answerer): (SectionId, SectionId),

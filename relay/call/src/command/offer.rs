@@ -353,7 +353,7 @@ fn offer_section(
 }
 
 /// Takes down what the sender says; what of it is used is decided by the answer.
-fn note_sender(
+pub(crate) fn note_sender(
     draft: &mut Draft<'_>,
     request: &Request,
     sender: SectionId,
@@ -382,7 +382,7 @@ fn note_sender(
 
 /// The transport towards the receiver: what the operator wants, else the one that is in use with it, else the sender's.
 /// What is not RTP is passed on as it is.
-fn receiver_protocol(
+pub(crate) fn receiver_protocol(
     offered: &Protocol,
     present: Option<Protocol>,
     wanted: Option<TransportProtocol>,

@@ -250,6 +250,20 @@ impl Continuity {
         }
     }
 
+    /// Numbers for a further packet of our own that shares the timestamp of an earlier one.
+    pub(crate) fn next_at(&mut self, timestamp: RtpTimestamp) -> Numbers {
+        if let Some(source) = &mut self.source {
+            source.interrupted = true;
+        }
+        Numbers {
+            sequence: self
+                .last
+                .map_or(self.first_sequence, |last| last.sequence.next()),
+            timestamp,
+            marker: false,
+        }
+    }
+
     /// A packet of the source, the next in order, is left out on purpose: what follows moves up into its place.
     pub(crate) fn close_gap(&mut self, frame: &Frame) {
         if let Some(source) = &mut self.source {

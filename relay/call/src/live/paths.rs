@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use relay_media::Codec;
+
 use super::Live;
 use crate::command::describe::speaks_with_own_ssrc;
 use crate::leg::{Echo, LegId, Legs, SectionId};
@@ -25,9 +27,24 @@ pub(super) struct Path {
 pub(super) struct Plan {
     to: SectionId,
     pub(super) received: Vec<Format>,
-    sent: Vec<Format>,
+    pub(super) sent: Vec<Format>,
     unknown: Unknown,
     packet_time: Option<Duration>,
+}
+
+impl Plan {
+    /// The listener's telephone-events; those that its speech codec's clock counts first (RFC 4733 §2.1).
+    pub(super) fn event_format(&self) -> Option<&Format> {
+        let speech = self.sent.iter().find(|format| format.codec().is_speech());
+        let clock_hz = speech.map(|format| format.clock_hz);
+        let events = || {
+            let is_event = |format: &&Format| format.codec() == Codec::TelephoneEvent;
+            self.sent.iter().filter(is_event)
+        };
+        events()
+            .find(|format| Some(format.clock_hz) == clock_hz)
+            .or_else(|| events().next())
+    }
 }
 
 impl Live {
@@ -36,11 +53,9 @@ impl Live {
         let ids: Vec<SectionId> = self.sections.iter().map(|live| live.id).collect();
         for live in &mut self.sections {
             let mut before = std::mem::take(&mut live.paths);
-            for listener in listeners(legs, live.id.leg) {
-                let to = SectionId {
-                    leg: listener,
-                    ..live.id
-                };
+            let partners = listeners(legs, live.id.leg).into_iter();
+            let partners = partners.map(|leg| SectionId { leg, ..live.id });
+            for to in partners.chain(legs.subscriptions.taps_on(live.id)) {
                 let Some(position) = ids.iter().position(|&id| id == to) else {
                     continue;
                 };
@@ -48,7 +63,7 @@ impl Live {
                 if let Some(at) = present.filter(|_| !settled) {
                     live.paths.push(Path {
                         to: position,
-                        restriction: legs.restrictions.of_flow(live.id.leg, listener),
+                        restriction: legs.restrictions.of_flow(live.id.leg, to.leg),
                         ..before.swap_remove(at)
                     });
                     continue;
@@ -69,7 +84,7 @@ impl Live {
                 live.paths.push(Path {
                     to: position,
                     plan,
-                    restriction: legs.restrictions.of_flow(live.id.leg, listener),
+                    restriction: legs.restrictions.of_flow(live.id.leg, to.leg),
                     program,
                 });
             }

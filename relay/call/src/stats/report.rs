@@ -84,19 +84,20 @@ impl Reported<'_> {
     }
 
     fn party(&self, leg: &Leg) -> Dictionary<'static> {
-        let partners: Vec<Value<'static>> = self
-            .legs
-            .subscriptions
-            .partners(leg.id)
-            .into_iter()
-            .filter_map(|partner| self.legs.get(partner))
-            .map(|partner| {
+        let named = |legs: Vec<LegId>, kind: &'static str| {
+            let legs = legs.into_iter().filter_map(|id| self.legs.get(id));
+            let entry = |leg| {
                 Dictionary::new()
-                    .with("tag", tag_of(partner))
-                    .with("type", "offer/answer")
-                    .into()
-            })
-            .collect();
+                    .with("tag", tag_of(leg))
+                    .with("type", kind)
+            };
+            legs.map(|leg| Value::from(entry(leg))).collect::<Vec<_>>()
+        };
+        let who = &self.legs.subscriptions;
+        let mut subscriptions = named(who.partners(leg.id), "offer/answer");
+        let mut subscribers = subscriptions.clone();
+        subscriptions.extend(named(who.sources(leg.id), "pub/sub"));
+        subscribers.extend(named(who.subscribers(leg.id), "pub/sub"));
         let aliases: Vec<Value<'static>> = leg
             .aliases
             .iter()
@@ -116,8 +117,8 @@ impl Reported<'_> {
             .with_some("label", leg.label.clone())
             .with("created", self.seconds(leg.created))
             .with_some("metadata", leg.metadata.clone())
-            .with("subscriptions", partners.clone())
-            .with("subscribers", partners)
+            .with("subscriptions", subscriptions)
+            .with("subscribers", subscribers)
             .with("medias", medias)
             .with("VSC", Value::List(Vec::new()))
     }

@@ -9,18 +9,18 @@ use relay_packet::{PacketBuf, Received};
 use crate::media::{FRAME, Line, META, SPEECH, rtp};
 use crate::support::request;
 
-const PBX: &str = "192.0.2.55:40000";
+pub(crate) const PBX: &str = "192.0.2.55:40000";
 /// Key 5, 20 ms, and its end.
 const PRESSED: [u8; 4] = [5, 10, 0, 160];
 const RELEASED: [u8; 4] = [5, 0x8a, 3, 0x20];
 
 /// A command about the call of a [`Line`], whose parties are `meta` (label `wa`) and `pbx`.
-fn ask(line: &mut Line, command: &str, keys: &str) -> Option<String> {
+pub(crate) fn ask(line: &mut Line, command: &str, keys: &str) -> Option<String> {
     let response = line.desk.ask(&about(command, keys));
     response.error_reason().map(str::to_owned)
 }
 
-fn about(command: &str, keys: &str) -> Request {
+pub(crate) fn about(command: &str, keys: &str) -> Request {
     let comma = if keys.is_empty() { "" } else { "," };
     request(&format!(
         r#""command":"{command}","call-id":"call"{comma}{keys}"#
@@ -28,7 +28,7 @@ fn about(command: &str, keys: &str) -> Request {
 }
 
 /// A call in which both have spoken.
-fn talking() -> Line {
+pub(crate) fn talking() -> Line {
     let mut line = Line::answered();
     for sequence in 0..3 {
         line.pbx_says(sequence);
@@ -40,7 +40,7 @@ fn talking() -> Line {
 }
 
 /// Whether Meta hears the PBX's words, and the PBX Meta's; `sequence` is the number they are said with.
-fn heard(line: &mut Line, sequence: u16) -> [bool; 2] {
+pub(crate) fn heard(line: &mut Line, sequence: u16) -> [bool; 2] {
     line.run(Duration::from_millis(300));
     line.heard_by_meta();
     line.heard_at(PBX);
@@ -207,7 +207,7 @@ fn silenced_speech_keeps_its_packets_and_their_length() {
     assert_eq!(packets_at(&mut line, PBX)[0][12..], SPEECH);
 }
 
-fn packets_at(line: &mut Line, address: &str) -> Vec<PacketBuf> {
+pub(crate) fn packets_at(line: &mut Line, address: &str) -> Vec<PacketBuf> {
     let (here, rest) = std::mem::take(&mut line.sent)
         .into_iter()
         .partition(|t| t.destination.to_string() == address);
