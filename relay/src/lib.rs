@@ -18,6 +18,7 @@ pub mod ctl;
 pub mod live_config;
 pub mod logging;
 pub mod metrics;
+pub mod notify;
 pub mod service_manager;
 pub mod signals;
 pub mod worker;
@@ -102,6 +103,7 @@ impl Relay {
         let listeners = Listeners::bind(&config)?;
         let addresses = listeners.addresses();
         let (gone_sender, gone) = mpsc::channel(FAREWELLS);
+        let (notifier, notifications) = mpsc::channel(notify::WAITING);
         let calls = Arc::new(call_config::make(&config)?);
         let mut workers = Vec::new();
         for number in 0..config.workers.max(1) {
@@ -122,6 +124,7 @@ impl Relay {
                 pin: config.pin_workers,
                 calls: Arc::clone(&calls),
                 seed: config.seed,
+                notifier: notifier.clone(),
             };
             workers.push(worker::start(settings, gone_sender.clone())?);
         }
@@ -129,7 +132,7 @@ impl Relay {
         let live = LiveConfig::new(config, (*calls).clone(), Arc::clone(&dispatch));
         let live = Arc::new(live);
         let console = Arc::new(Console::new(Arc::clone(&dispatch), Arc::clone(&live)));
-        let control = listeners.serve(&dispatch, console, gone)?;
+        let control = listeners.serve(&dispatch, console, gone, notifications)?;
         Ok(Self {
             open_files,
             addresses,

@@ -29,6 +29,7 @@ use tokio::sync::mpsc;
 use tracing::{error, warn};
 
 use crate::control::directory::Ticket;
+use crate::notify::Notification;
 use counters::WorkerCounters;
 use deadlines::Deadlines;
 pub use handle::{
@@ -83,6 +84,7 @@ struct Worker {
     backend: PerPort,
     commands: Receiver<WorkerCommand>,
     gone: mpsc::Sender<CallGone>,
+    notifier: mpsc::Sender<Notification>,
     /// Farewells that the control side had no room for yet.
     gone_later: VecDeque<CallGone>,
     calls: Vec<Option<LiveCall>>,
@@ -111,6 +113,11 @@ enum Next {
     Stop,
 }
 
+/// Whether a command about a call that is not known makes one.
+pub(crate) fn makes_a_call(command: Command) -> bool {
+    matches!(command, Command::Offer | Command::Publish)
+}
+
 impl Worker {
     fn new(
         settings: WorkerSettings,
@@ -135,6 +142,7 @@ impl Worker {
             backend,
             commands,
             gone,
+            notifier: settings.notifier,
             gone_later: VecDeque::new(),
             calls: Vec::new(),
             unused: Vec::new(),
@@ -293,6 +301,15 @@ impl Worker {
                     ports.release(socket);
                 }
             }
+            if let CallEvent::Dtmf(report) = &event
+                && let Some(destination) = report.destination
+            {
+                let body = report.to_json(live.call.id());
+                let notification = Notification { destination, body };
+                if self.notifier.try_send(notification).is_err() {
+                    warn!(call = %live.call.id(), "too many keys are pressed at once: a notification is lost");
+                }
+            }
             live.tell(&event, now, &mut self.counters);
         }
         if live.call.is_finished() {
@@ -315,7 +332,7 @@ impl Worker {
         let known = self.by_id.get(call_id).copied();
         let number = match known {
             Some(number) => number,
-            None if request.command == Command::Offer => {
+            None if makes_a_call(request.command) => {
                 let seed = self.seeds.draw();
                 let call = Call::new(call_id.clone(), Arc::clone(&self.config), now, seed);
                 self.insert(call_id.clone(), LiveCall::new(call, ticket))

@@ -10,3 +10,4 @@ mod media;
 mod soak;
 mod tcp;
 mod websocket;
+mod third_party;

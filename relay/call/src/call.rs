@@ -118,11 +118,13 @@ impl Call {
             Command::SubscribeAnswer => self.subscribe_answer(now, request, ports),
             Command::Unsubscribe => self.unsubscribe(now, request, ports),
             Command::Connect => self.connect(now, request),
-            other => {
-                let (response, warning) = unsupported::reply(other);
-                self.events.extend(warning.map(CallEvent::Warning));
-                response
-            }
+            _ => match unsupported::accept(&self.legs, request) {
+                Ok(warning) => {
+                    self.events.push_back(CallEvent::Warning(warning));
+                    Response::ok()
+                }
+                Err(error) => error.into(),
+            },
         }
     }
 

@@ -8,7 +8,7 @@ use crate::leg::LegId;
 /// What is done to a flow.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Restriction {
-    /// Nothing passes.
+    /// Nothing passes but telephone-events.
     pub blocked: bool,
     /// Speech becomes silence.
     pub silenced: bool,

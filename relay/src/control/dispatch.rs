@@ -16,7 +16,7 @@ use crate::live_config::ControlSettings;
 use crate::metrics::{ControlCounters, Snapshot, prometheus_text};
 use crate::worker::counters::WorkerCounters;
 use crate::worker::{
-    CallGone, Handled, Happening, Session, Undelivered, WorkerCommand, WorkerHandle,
+    CallGone, Handled, Happening, Session, Undelivered, WorkerCommand, WorkerHandle, makes_a_call,
 };
 
 /// A proxy gives up after a second, so we answer before, whatever happens.
@@ -104,7 +104,7 @@ impl Dispatch {
         let known = state.directory.find(&call_id);
         let (worker, ticket) = match known {
             Some(owner) => owner,
-            None if request.command == Command::Offer => {
+            None if makes_a_call(request.command) => {
                 let sessions = state.directory.calls();
                 if let Some(text) = load::refusal(&limits, sessions, &state.usage) {
                     // The others are told by their texts; this one has a counter in rtpengine's statistics.
@@ -422,6 +422,7 @@ impl Dispatch {
 fn missing_key(request: &Request) -> Option<&'static str> {
     let (sdp, from_tag, to_tag) = match request.command {
         Command::Offer => (true, true, false),
+        Command::Publish => (true, false, false),
         Command::Answer => (true, true, true),
         _ => (false, false, false),
     };
@@ -457,12 +458,13 @@ pub fn unknown_call(request: &Request) -> Response {
         | Command::PlayMedia
         | Command::StopMedia
         | Command::PlayDtmf
+        | Command::StartForwarding
+        | Command::StopForwarding
+        | Command::Connect
         | Command::SubscribeRequest
         | Command::SubscribeAnswer
         | Command::Unsubscribe => Response::error(reason::UNKNOWN_CALL_ID_MEDIA),
-        Command::Publish | Command::Connect | Command::CreateAnswer => {
-            Response::error(reason::UNSUPPORTED)
-        }
+        Command::CreateAnswer => Response::error(reason::UNSUPPORTED),
         _ => Response::error(reason::UNKNOWN_CALL_ID),
     }
 }

@@ -22,6 +22,7 @@ use super::exchange::Control;
 use super::{http, load, tls, udp};
 use crate::cli::{self, Console};
 use crate::config::Config;
+use crate::notify::{self, Notification};
 use crate::worker::CallGone;
 use crate::{StartError, call_config};
 
@@ -110,6 +111,7 @@ impl Listeners {
         dispatch: &Arc<Dispatch>,
         console: Arc<Console>,
         gone: mpsc::Receiver<CallGone>,
+        notifications: mpsc::Receiver<Notification>,
     ) -> io::Result<Threads> {
         let control = Control::new(Arc::clone(dispatch), Arc::clone(&console));
         let mut threads = Threads(Vec::new());
@@ -136,6 +138,7 @@ impl Listeners {
             tokio::spawn(call_config::keep_fresh(console.live()));
             tokio::spawn(load::watch(Arc::clone(&dispatch)));
             tokio::spawn(farewells(gone, dispatch));
+            tokio::spawn(notify::send(notifications));
         })?;
         Ok(threads)
     }

@@ -9,12 +9,13 @@ use std::time::Duration;
 use ng_protocol::{CallId, Request, Response};
 use relay_call::CallConfig;
 use relay_net::{SocketOptions, Waker};
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
 use tracing::error;
 
 use super::counters::WorkerCounters;
 use super::ports::InterfacePorts;
 use crate::control::directory::Ticket;
+use crate::notify::Notification;
 
 /// What a worker is started with.
 #[derive(Clone, Debug)]
@@ -35,6 +36,8 @@ pub struct WorkerSettings {
     pub pin: bool,
     /// What calls are made with.
     pub calls: Arc<CallConfig>,
+    /// Where notifications for controllers go.
+    pub notifier: mpsc::Sender<Notification>,
     /// Where randomness comes from; the system's when `None`.
     pub seed: Option<u64>,
 }

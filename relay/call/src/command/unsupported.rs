@@ -1,47 +1,50 @@
 //! Commands that a call cannot carry out: what scripts are told, and what the operator is told.
 
-use ng_protocol::{Command, Response, reason};
+use ng_protocol::flags::All;
+use ng_protocol::{Command, Request, reason};
 
+use crate::command::select::{self, FromTag};
 use crate::error::RequestError;
+use crate::leg::Legs;
 
-/// The reply, and a line for the log where the reply is `ok` all the same.
-pub(crate) fn reply(command: Command) -> (Response, Option<String>) {
-    match command {
+/// Accepts a command of which a script must not fail, with a line for the log, or says why it fails.
+pub(crate) fn accept(legs: &Legs, request: &Request) -> Result<String, RequestError> {
+    match request.command {
         // Scripts record on the side; a call must not fail because there is no recording.
-        Command::StartRecording
-        | Command::StopRecording
-        | Command::PauseRecording
-        | Command::StartForwarding
-        | Command::StopForwarding => (
-            Response::ok(),
-            Some(format!(
-                "{} is accepted and nothing is recorded",
-                command.name()
-            )),
-        ),
-        Command::PlayMedia => (Response::error(reason::PLAYBACK_FAILED), None),
-        Command::StopMedia => (Response::error(reason::NOT_PLAYING), None),
-        other => (
-            RequestError::Unsupported(other.name().to_owned()).into(),
-            None,
-        ),
+        Command::StartRecording | Command::StopRecording | Command::PauseRecording => {}
+        Command::StartForwarding | Command::StopForwarding => {
+            select::party(legs, request, FromTag::SelectsIfDirectional)?;
+        }
+        Command::PlayMedia => {
+            participant(legs, request)?;
+            let playback = &request.playback;
+            let named = playback.file.is_some() || playback.blob.is_some();
+            return Err(RequestError::Selection(
+                if named || playback.db_id.is_some() {
+                    reason::PLAYBACK_FAILED
+                } else {
+                    reason::NO_MEDIA_FILE
+                },
+            ));
+        }
+        Command::StopMedia => {
+            participant(legs, request)?;
+            return Err(RequestError::Selection(reason::NOT_PLAYING));
+        }
+        other => return Err(RequestError::Unsupported(other.name().to_owned())),
     }
+    Ok(format!(
+        "{} is accepted and nothing is recorded",
+        request.command.name()
+    ))
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use ng_protocol::Outcome;
-
-    #[test]
-    fn what_is_only_accepted_is_told_to_the_operator() {
-        let (response, warning) = reply(Command::StartRecording);
-        assert_eq!(response.outcome(), Outcome::Ok);
-        assert_eq!(
-            warning.as_deref(),
-            Some("start recording is accepted and nothing is recorded")
-        );
-        let (response, _) = reply(Command::InjectStart);
-        assert_eq!(response.error_reason(), Some("unsupported: inject start"));
+/// Playback is for somebody.
+fn participant(legs: &Legs, request: &Request) -> Result<(), RequestError> {
+    let party = select::party(legs, request, FromTag::Selects)?;
+    let all = request.flags.selection.all == Some(All::All);
+    if party.is_none() && !all {
+        return Err(RequestError::Selection(reason::NO_PARTY));
     }
+    Ok(())
 }

@@ -192,11 +192,11 @@ impl Live {
 
 /// Whether a packet is kept from the listener, and what is heard in its place.
 fn withheld(restriction: Restriction, codec: Codec) -> Option<Events> {
-    if restriction.blocked {
-        return Some(Events::Drop);
+    // Keys are not media: they have a block of their own.
+    if codec == Codec::TelephoneEvent {
+        return (restriction.events != Events::Pass).then_some(restriction.events);
     }
-    let blocked = codec == Codec::TelephoneEvent && restriction.events != Events::Pass;
-    blocked.then_some(restriction.events)
+    restriction.blocked.then_some(Events::Drop)
 }
 
 /// Makes silence of speech. What is no speech passes; speech of which no silence can be made does not: `false`.

@@ -69,7 +69,8 @@ fn translated(
         &Translation {
             sent: &|ssrc| sent(&listener.egress, ssrc),
             reported: &|ssrc| reported(&speaker.egress, ssrc),
-            feedback: listener.feedback,
+            // Feedback is for those who have agreed on it (RFC 4585); between two who have not it is their own affair.
+            feedback: listener.feedback || !speaker.feedback,
             transport_wide: speaker.egress.is_transparent(),
         },
     )

@@ -172,8 +172,9 @@ fn a_whatsapp_leg_that_must_not_hear_the_pbx_hears_silence_without_a_gap() {
         line.meta_says(111, sequence);
         line.run(FRAME);
     }
+    assert_eq!(press(&mut line, 150), [126, 126, 126], "keys are not media");
     let heard = line.heard_by_meta();
-    assert!((90..=101).contains(&heard.len()), "{}", heard.len());
+    assert!((90..=104).contains(&heard.len()), "{}", heard.len());
     assert!(
         heard
             .iter()
@@ -304,4 +305,61 @@ fn a_report_of_a_key_names_party_call_and_destination() {
     assert_eq!(report.tags, ["meta".into(), "pbx".into()]);
     assert_eq!(report.volume, 10);
     assert_eq!(report.destination, None);
+}
+
+#[test]
+fn what_is_not_done_is_named_or_told_to_the_operator() {
+    let mut line = talking();
+    let table: &[(&str, &str, Option<&str>)] = &[
+        ("start recording", "", None),
+        ("stop recording", r#""flags":["pause"]"#, None),
+        ("pause recording", "", None),
+        ("start forwarding", r#""from-tag":"x""#, None),
+        (
+            "stop forwarding",
+            r#""from-tag":"x","flags":["directional"]"#,
+            Some("From-tag given, but no such tag exists"),
+        ),
+        (
+            "play media",
+            r#""file":"x.wav""#,
+            Some("No participant party specified"),
+        ),
+        (
+            "play media",
+            r#""from-tag":"x""#,
+            Some("From-tag given, but no such tag exists"),
+        ),
+        (
+            "play media",
+            r#""from-tag":"pbx""#,
+            Some("No media file specified"),
+        ),
+        (
+            "play media",
+            r#""from-tag":"pbx","file":"x.wav""#,
+            Some("Failed to start media playback from file"),
+        ),
+        (
+            "stop media",
+            r#""from-tag":"pbx""#,
+            Some("Not currently playing media"),
+        ),
+        ("inject start", "", Some("unsupported: inject start")),
+        ("inject stop", "", Some("unsupported: inject stop")),
+        ("create answer", "", Some("unsupported: create answer")),
+    ];
+    for (command, keys, expected) in table {
+        assert_eq!(
+            ask(&mut line, command, keys).as_deref(),
+            *expected,
+            "{command} {keys}"
+        );
+    }
+    let start = about("start recording", "");
+    let (now, ports) = (line.desk.now, &mut line.desk.ports);
+    line.desk.call.handle_request(now, &start, ports);
+    line.collect();
+    let told = CallEvent::Warning("start recording is accepted and nothing is recorded".into());
+    assert!(line.events.contains(&told));
 }
