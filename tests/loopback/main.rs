@@ -9,5 +9,5 @@ mod limits;
 mod media;
 mod soak;
 mod tcp;
-mod websocket;
 mod third_party;
+mod websocket;

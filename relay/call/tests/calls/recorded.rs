@@ -89,7 +89,6 @@ const INTENDED: &[(&str, &str, &str)] = &[
         "-stop_media",
         "files are not played yet, so nothing can be stopped",
     ),
-    ("", "-play_DTMF", "events are not injected yet"),
     (
         "rtpengine-10",
         "-pause_recording",
