@@ -106,7 +106,9 @@ fn offer_opportunistically(receiver: &mut MediaSection, sender: &RemoteMedia, fl
         !sender.protocol.is_secure() && has_keys(sender) && flags.transport_protocol.is_none();
     receiver.opportunistic = match receiver.opportunistic {
         _ if receiver.protocol.is_secure() => Opportunistic::No,
-        Opportunistic::Agreed if flags.transport_protocol.is_none() => Opportunistic::Agreed,
+        Opportunistic::Agreed if flags.transport_protocol.is_none() || flags.osrtp.offer => {
+            Opportunistic::Agreed
+        }
         _ if flags.osrtp.offer || passed_on => Opportunistic::Offered,
         _ => Opportunistic::No,
     };

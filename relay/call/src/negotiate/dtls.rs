@@ -76,7 +76,8 @@ pub fn settle_with_answerer(dtls: &mut DtlsState, remote: &RemoteMedia) {
     });
 }
 
-/// Chooses our role towards an offerer (RFC 5763 §5); one that is settled stays. Who offers `holdconn` is answered so, and has no
+/// Chooses our role towards an offerer (RFC 5763 §5). One that is settled stays if the offerer leaves us the choice; if it does
+/// not, ours is the other one, which an association that is up does not notice (RFC 8842 §5.1). Who offers `holdconn` is answered so, and has no
 /// keys until it offers again (RFC 4145 §4.1).
 pub fn settle_with_offerer(
     dtls: &mut DtlsState,
@@ -84,7 +85,8 @@ pub fn settle_with_offerer(
     passive_by_default: bool,
 ) -> Option<&'static str> {
     dtls.on_hold = remote.setup == Some(Setup::HoldConn);
-    if dtls.role.is_some() || dtls.on_hold {
+    let left_to_us = !matches!(remote.setup, Some(Setup::Active | Setup::Passive));
+    if dtls.on_hold || (dtls.role.is_some() && left_to_us) {
         return None;
     }
     let passive = dtls.passive_wanted || passive_by_default;

@@ -398,6 +398,22 @@ fn every_setup_is_answered_by_its_counterpart() {
 }
 
 #[test]
+fn a_re_offer_with_another_setup_is_answered_by_its_counterpart() {
+    let mut desk = desk();
+    for (theirs, ours) in [
+        ("actpass", "active"),
+        ("active", "passive"),
+        ("actpass", "passive"),
+        ("passive", "active"),
+    ] {
+        let offered = audio("UDP/TLS/RTP/SAVPF", &dtls(theirs, FINGERPRINT));
+        ask(&mut desk, "offer", &offered, ["a", ""], "RTP/AVP");
+        let answered = ask(&mut desk, "answer", &audio("RTP/AVP", ""), ["a", "b"], "");
+        assert_eq!(keys(&answered)[1], format!("a=setup:{ours}"), "{theirs}");
+    }
+}
+
+#[test]
 fn a_connection_on_hold_lets_nothing_pass_in_the_clear() {
     let mut desk = desk();
     let held = audio("UDP/TLS/RTP/SAVPF", &dtls("holdconn", FINGERPRINT));
@@ -455,7 +471,7 @@ fn another_identity_of_the_peer_asks_for_a_new_association() {
                 dtls("active", FINGERPRINT)
             ),
             "no-tls-id",
-            "active",
+            "passive",
             false,
         ),
         (
