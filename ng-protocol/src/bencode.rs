@@ -21,8 +21,16 @@ pub fn decode(bytes: &[u8]) -> Result<Dictionary<'_>, NgError> {
 
 /// Appends a dictionary to `out`, its keys in their order.
 pub fn encode(dictionary: &Dictionary<'_>, out: &mut Vec<u8>) {
+    encode_pairs(dictionary.iter(), out);
+}
+
+/// Appends a dictionary of these pairs to `out`.
+pub fn encode_pairs<'d, 'v: 'd>(
+    pairs: impl Iterator<Item = (&'d [u8], &'d Value<'v>)>,
+    out: &mut Vec<u8>,
+) {
     out.push(b'd');
-    for (key, value) in dictionary.iter() {
+    for (key, value) in pairs {
         encode_string(key, out);
         encode_value(value, out);
     }

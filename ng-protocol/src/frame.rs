@@ -7,7 +7,7 @@
 use crate::bencode;
 use crate::error::{NgError, NoCookie};
 use crate::json;
-use crate::value::Dictionary;
+use crate::value::{Dictionary, Value};
 
 /// The largest payload that fits into one UDP datagram over IPv4.
 pub const MAX_DATAGRAM: usize = 65_507;
@@ -64,9 +64,18 @@ impl Encoding {
 
     /// Appends a dictionary in this encoding.
     pub fn encode(self, dictionary: &Dictionary<'_>, out: &mut Vec<u8>) {
+        self.encode_pairs(dictionary.iter(), out);
+    }
+
+    /// Appends a dictionary of these pairs in this encoding.
+    pub fn encode_pairs<'d, 'v: 'd>(
+        self,
+        pairs: impl Iterator<Item = (&'d [u8], &'d Value<'v>)>,
+        out: &mut Vec<u8>,
+    ) {
         match self {
-            Self::Bencode => bencode::encode(dictionary, out),
-            Self::Json => json::encode(dictionary, out),
+            Self::Bencode => bencode::encode_pairs(pairs, out),
+            Self::Json => json::encode_pairs(pairs, out),
         }
     }
 }

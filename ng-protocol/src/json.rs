@@ -38,8 +38,27 @@ pub fn decode(bytes: &[u8]) -> Result<Dictionary<'_>, NgError> {
 
 /// Appends an object to `out`, its keys in their order.
 pub fn encode(dictionary: &Dictionary<'_>, out: &mut Vec<u8>) {
+    encode_pairs(dictionary.iter(), out);
+}
+
+/// Appends an object of these pairs to `out`.
+pub fn encode_pairs<'d, 'v: 'd>(
+    pairs: impl Iterator<Item = (&'d [u8], &'d Value<'v>)>,
+    out: &mut Vec<u8>,
+) {
     // unwrap: writing to a vector does not fail, and the Serialize implementations below give no errors of their own.
-    serde_json::to_writer(out, dictionary).expect("writing JSON to memory");
+    write_pairs(pairs, &mut serde_json::Serializer::new(out)).expect("writing JSON to memory");
+}
+
+fn write_pairs<'d, 'v: 'd, S: Serializer>(
+    pairs: impl Iterator<Item = (&'d [u8], &'d Value<'v>)>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    let mut map = serializer.serialize_map(None)?;
+    for (key, value) in pairs {
+        map.serialize_entry(&String::from_utf8_lossy(key), value)?;
+    }
+    map.end()
 }
 
 impl Serialize for Value<'_> {
@@ -61,11 +80,7 @@ impl Serialize for Value<'_> {
 
 impl Serialize for Dictionary<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(Some(self.len()))?;
-        for (key, value) in self.iter() {
-            map.serialize_entry(&String::from_utf8_lossy(key), value)?;
-        }
-        map.end()
+        write_pairs(self.iter(), serializer)
     }
 }
 

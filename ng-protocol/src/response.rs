@@ -212,29 +212,34 @@ impl Response {
         self
     }
 
-    /// The whole dictionary as it goes on the wire.
-    fn to_dictionary(&self) -> Dictionary<'static> {
-        let result = self.outcome.as_str();
+    /// Appends the whole dictionary as it goes on the wire. The body of a reply may be large and is not copied for it.
+    fn write(&self, encoding: Encoding, out: &mut Vec<u8>) {
+        let word = Value::from(self.outcome.as_str());
+        let result = std::iter::once((b"result".as_slice(), &word));
         match self.outcome {
-            Outcome::Ok | Outcome::Pong => self.body.clone().with("result", result),
+            Outcome::Ok | Outcome::Pong => {
+                encoding.encode_pairs(self.body.iter().chain(result), out);
+            }
             Outcome::Error | Outcome::LoadLimit => {
-                let mut dictionary = Dictionary::new().with("result", result);
-                dictionary.extend(self.body.clone());
-                dictionary
+                encoding.encode_pairs(result.chain(self.body.iter()), out);
             }
         }
     }
 
     /// The reply as a body without a cookie, as HTTP carries it.
     pub fn encode(&self, encoding: Encoding) -> Vec<u8> {
-        let mut payload = Vec::with_capacity(256);
-        encoding.encode(&self.to_dictionary(), &mut payload);
+        let mut payload = Vec::with_capacity(1024);
+        self.write(encoding, &mut payload);
         payload
     }
 
     /// The reply as a datagram.
     pub fn to_datagram(&self, cookie: &[u8], encoding: Encoding) -> Vec<u8> {
-        frame::encode(cookie, &self.to_dictionary(), encoding)
+        let mut datagram = Vec::with_capacity(cookie.len() + 1024);
+        datagram.extend_from_slice(cookie);
+        datagram.push(b' ');
+        self.write(encoding, &mut datagram);
+        datagram
     }
 
     /// Reads a reply, in either encoding.

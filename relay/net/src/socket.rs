@@ -24,10 +24,9 @@ pub struct SocketOptions {
 pub fn bind(address: SocketAddr, options: &SocketOptions) -> io::Result<OwnedFd> {
     let socket = Socket::new(
         Domain::for_address(address),
-        Type::DGRAM,
+        Type::DGRAM.nonblocking(),
         Some(Protocol::UDP),
     )?;
-    socket.set_nonblocking(true)?;
     if address.is_ipv6() {
         socket.set_only_v6(true)?;
     }

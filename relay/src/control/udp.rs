@@ -34,7 +34,9 @@ pub async fn listen(socket: ControlSocket, control: Control) -> io::Result<()> {
             Err(error) => error!("control port {}: {error}", socket.address()),
         }
         for _ in 1..TURN {
-            let Ok(arrival) = socket.receive(&mut buffer) else {
+            // Told to the runtime when there is nothing more, so that it need not look again before it waits.
+            let next = || socket.receive(&mut buffer);
+            let Ok(arrival) = socket.socket().try_io(Interest::READABLE, next) else {
                 break;
             };
             take_safely(&socket, &control, &buffer[..arrival.len], arrival);
