@@ -39,9 +39,8 @@ pub const FAMILIES: &[Family] = &[
         name: "Call and parties",
         works: "call-id=c from-tag=f to-tag=t via-branch=b from-tags=[a b] to-tag label=a set-label=b from-label=a to-label=b \
             address=192.0.2.1 all all=all all=offer-answer all=except-offer-answer all=flows directional fatal fast \
-            delete-delay=0 metadata=x limit=3 template=x rtpp-flags=x supports=[load-limit] body=x sip-message-type=sip_request \
-            sip-message-type=sip_reply sip-code=200 sip_response_code=200 to-call-id=x",
-        default: "",
+            delete-delay=0 metadata=x limit=3 template=x rtpp-flags=x supports=[load-limit] body=x to-call-id=x",
+        default: "sip-message-type=sip_request sip-message-type=sip_reply sip-code=200 sip_response_code=200",
         ignored: "alias-key=off instance=x new-branch provisional xmlrpc-callback=192.0.2.1 no-redis-update \
             source-tag=x source-call-id=x medias=[[type=audio]] calls=[a b] tags=[[from=a to=[b]]] media=[[id=x]]",
     },
@@ -57,9 +56,9 @@ pub const FAMILIES: &[Family] = &[
         works: "asymmetric strict-source media-handover endpoint-learning=off endpoint-learning-off \
             endpoint-learning-immediate endpoint-learning-delayed endpoint-learning-heuristic NAT-wait pierce-NAT reset \
             drop-traffic=start media-echo=blackhole media-echo=forward media-echo=backwards media-echo=both loop-protect \
-            block-egress fragment",
+            block-egress egress fragment",
         default: "symmetric unidirectional port-latching no-port-latching recrypt early-media no-jitter-buffer no-passthrough",
-        ignored: "passthrough passthrough=on debug generate-RTCP generate-RTCP=on bidirectional mix inactive egress \
+        ignored: "passthrough passthrough=on debug generate-RTCP generate-RTCP=on bidirectional mix \
             unsubscribe RTCP-mirror",
     },
     Family {
@@ -107,23 +106,23 @@ pub const FAMILIES: &[Family] = &[
     Family {
         name: "Codecs",
         works: "codec=[strip=[a] except=[b] set=[c]] codec-strip-X codec-except-X codec-offer-X codec-mask-X codec-consume-X \
-            codec-accept-X codec-ignore-X codec-transcode-X transcode-X codec-set-X ptime=20 ptime-reverse=30 repacketize=20 \
+            codec-ignore-X codec-transcode-X transcode-X ptime=20 ptime-reverse=30 repacketize=20 \
             static-codecs reuse-codecs no-codec-renegotiation single-codec allow-no-codec-media",
         default: "",
-        ignored: "asymmetric-codecs symmetric-codecs reorder-codecs allow-transcoding force-transcoding always-transcode allow-asymmetric-codecs codecs-offer=x T.38=[decode force] \
+        ignored: "codec-accept-X codec-set-X asymmetric-codecs symmetric-codecs reorder-codecs allow-transcoding force-transcoding always-transcode allow-asymmetric-codecs codecs-offer=x T.38=[decode force] \
             T.38-decode T.38-version=0 delay-buffer=10 audio-player=on",
     },
     Family {
         name: "DTMF",
-        works: "block-DTMF inject-DTMF DTMF-security=drop DTMF-log-dest=192.0.2.1:5000 code=5 digit=5 duration=250 volume=-8 \
+        works: "block-DTMF DTMF-security=drop DTMF-log-dest=192.0.2.1:5000 code=5 digit=5 duration=250 volume=-8 \
             pause=100",
-        default: "detect-DTMF",
+        default: "inject-DTMF detect-DTMF",
         ignored: "block-short DTMF-delay=1 frequency=400 frequencies=[400] trigger=1 trigger-end=2 trigger-end-time=3 \
             trigger-end-digits=4 DTMF-security-trigger=1 DTMF-security-trigger-end=2",
     },
     Family {
         name: "Subscriptions",
-        works: "siprec",
+        works: "siprec inactive",
         default: "",
         ignored: "",
     },
@@ -174,8 +173,9 @@ pub(crate) fn is_ignored(name: &str) -> bool {
         let effective = names(|support| support != Support::Ignored);
         &names(|support| support == Support::Ignored) - &effective
     });
-    let family = ["vsc-", "t.38", "t38"];
-    IGNORED.contains(name) || family.iter().any(|prefix| name.starts_with(prefix))
+    /// Names that stand for many.
+    const PREFIXES: [&str; 5] = ["vsc-", "t.38", "t38", "codec-accept-", "codec-set-"];
+    IGNORED.contains(name) || PREFIXES.iter().any(|prefix| name.starts_with(prefix))
 }
 
 /// The table for operators, in Markdown, as it stands in `docs/ng-compatibility.md`.
