@@ -25,6 +25,8 @@ type Datagram = (SocketAddr, SocketAddr, Vec<u8>);
 pub(crate) struct World {
     pub(crate) now: Instant,
     pub(crate) call: Call,
+    /// What its transports share.
+    pub(crate) transport: Arc<TransportConfig>,
     pub(crate) ports: CountingPorts,
     pub(crate) meta: MetaMedia,
     pub(crate) meta_address: SocketAddr,
@@ -101,6 +103,7 @@ impl World {
                 advertised: IpAddr::from(ip),
             }],
         };
+        let transport = Arc::new(TransportConfig::default());
         let config = CallConfig {
             interfaces: vec![
                 interface("pub", [198, 51, 100, 7]),
@@ -125,13 +128,14 @@ impl World {
             identity: Arc::new(
                 DtlsIdentity::generate(std::time::SystemTime::UNIX_EPOCH + UNIX_TIME).unwrap(),
             ),
-            transport: Arc::new(TransportConfig::default()),
+            transport: Arc::clone(&transport),
             transport_by_interface: Vec::new(),
         };
         let meta_address = SocketAddr::V4(meta.ipv4);
         Self {
             now,
             call: Call::new(CallId::from("simulated"), Arc::new(config), now, seed),
+            transport,
             ports: CountingPorts::default(),
             meta: MetaMedia::new(meta, seed).unwrap(),
             meta_address,

@@ -10,7 +10,7 @@ pub use relay_transport::LearningMode as EndpointLearning;
 pub use relay_transport::TransportConfig;
 pub use relay_transport::dtls::{
     CertificateKey, CertificateSettings, DtlsConfig, DtlsError, DtlsIdentity, DtlsSettings,
-    EngineChoice, FingerprintHash,
+    EngineChoice, FingerprintHash, Verdict,
 };
 
 /// Settings that every call shares.

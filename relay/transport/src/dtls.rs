@@ -55,7 +55,7 @@ pub use certificate::{CertificateKey, CertificateSettings, DtlsIdentity};
 pub use choice::new_engine;
 pub use engine::{DtlsEngine, DtlsEvent, DtlsRole};
 pub use fingerprint::{Fingerprint, FingerprintError, FingerprintHash};
-pub use peer_memory::PeerMemory;
+pub use peer_memory::{PeerMemory, Verdict};
 pub use settings::{DtlsConfig, DtlsSettings, DtlsVersions, EngineChoice};
 
 /// Why we have no DTLS to offer.

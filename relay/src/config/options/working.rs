@@ -122,8 +122,8 @@ pub(super) const WORKING: &[Opt] = &[
         "dtls-engine",
         ' ',
         Many("[INTERFACE/]ENGINE"),
-        "Which library speaks DTLS: dimpl, openssl, or auto for openssl towards the peers that dimpl cannot serve; with the name of \
-         an interface for that one alone [default: auto]",
+        "Which library speaks DTLS: dimpl, openssl, or auto for dimpl towards peers that it surely can serve and openssl towards all \
+         others; with the name of an interface for that one alone [default: auto]",
     ),
     works(
         "dtls-mtu",

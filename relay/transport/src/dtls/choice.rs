@@ -3,11 +3,13 @@
 //! With a fixed choice, or with an RSA certificate of ours, it is clear from the start. Otherwise [`ChoosingEngine`] finds out:
 //!
 //! - **As server** the ClientHello decides, before there is any state.
-//! - **As client** the first engine begins. If the peer refuses its hello, or answers with what it cannot use, the second begins at
-//!   once with a hello of its own, which offers more. A refusal in the clear may be forged, so the first engine goes on listening
-//!   for a moment: an answer to *its* hello ends the doubt.
+//! - **As client** the second engine begins, whose hello offers more, unless the peer has shown that the first one will do. Many
+//!   servers do not survive a hello that they have to refuse: rtpengine 10.5 with an RSA certificate neither answers it nor any
+//!   other hello after it. If a peer has changed and refuses the first engine's hello all the same, or answers with what that
+//!   engine cannot use, the second begins at once with a hello of its own. A refusal in the clear may be forged, so the first
+//!   engine goes on listening for a moment: an answer to *its* hello ends the doubt.
 //!
-//! What failed is remembered for the peer's address ([`super::PeerMemory`]), and the next association begins with the second.
+//! What peers have shown is remembered by their addresses ([`super::PeerMemory`]).
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -55,5 +57,6 @@ pub fn new_engine(
 
 #[cfg(feature = "openssl")]
 mod choosing;
-#[cfg(all(test, feature = "openssl"))]
+#[cfg(test)]
+#[cfg(feature = "openssl")]
 mod tests;

@@ -44,7 +44,7 @@ use super::retransmission::{ALERT_GRACE, Flight, GIVE_UP_AFTER, LAST_FLIGHT_REPE
 use super::{DtlsEngine, DtlsEvent, DtlsIdentity, DtlsRole, DtlsVersions};
 
 #[cfg(feature = "openssl")]
-pub(super) use self::objection::objection;
+pub(super) use self::objection::{objection, suits};
 pub(super) use self::settings::DimplSettings;
 
 /// Hellos that the library refused, after which the peer is refused.

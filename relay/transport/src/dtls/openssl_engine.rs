@@ -66,6 +66,8 @@ pub(super) struct OpensslEngine {
     /// Since when a handshake has been under way.
     started_at: Option<Instant>,
     peer_authenticated: bool,
+    /// The server has agreed to nothing that the first engine does not know.
+    suits_first: bool,
     refusal: Option<(u8, Instant)>,
     outgoing: VecDeque<Vec<u8>>,
     events: VecDeque<DtlsEvent>,
@@ -138,6 +140,7 @@ impl OpensslEngine {
             created_at: now,
             started_at: None,
             peer_authenticated: false,
+            suits_first: false,
             refusal: None,
             outgoing: VecDeque::new(),
             events: VecDeque::new(),
@@ -148,6 +151,11 @@ impl OpensslEngine {
         }
         engine.start_over();
         engine
+    }
+
+    /// Whether, as client, the first engine would have done too; known when the handshake is done.
+    pub(super) fn suits_first(&self) -> bool {
+        self.suits_first
     }
 
     /// Begins again with a new association of the library.
@@ -188,6 +196,9 @@ impl OpensslEngine {
                 let event = match connected(library.ssl(), self.role, &self.offer) {
                     Ok(event) => {
                         self.phase = Phase::Connected;
+                        let certificate = library.ssl().peer_certificate();
+                        self.suits_first = certificate
+                            .is_some_and(|certificate| self.offer.suits_first(&certificate));
                         event
                     }
                     Err(reason) => {

@@ -1,4 +1,4 @@
-//! Which peers the first engine cannot serve, so that the next call begins with the second at once.
+//! What handshakes have shown of peers: whom the first engine can serve, and with whom it has failed.
 //!
 //! One memory serves all calls of the process. It is asked once a handshake, never for a packet.
 
@@ -9,41 +9,58 @@ use std::time::{Duration, Instant};
 
 /// Peers that are remembered; the one that was noted first makes room.
 const MAX_PEERS: usize = 4096;
-/// Certificates change: after a day the first engine, which is the cheaper one, gets another chance.
+/// Certificates change, and so do those who stand behind an address.
 const REMEMBERED_FOR: Duration = Duration::from_secs(24 * 3600);
+
+/// What is known of a peer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// It has agreed to nothing that the first engine does not know.
+    Suits,
+    /// The first engine has failed with it. That counts for a day whatever else is seen: several peers may share the address.
+    Fails,
+}
 
 /// A handle to the memory; clones share it.
 #[derive(Clone, Debug, Default)]
-pub struct PeerMemory(Arc<Mutex<HashMap<IpAddr, Instant>>>);
+pub struct PeerMemory(Arc<Mutex<HashMap<IpAddr, (Verdict, Instant)>>>);
 
 impl PeerMemory {
-    /// Whether the first engine has failed with this peer lately.
-    pub fn is_noted(&self, peer: IpAddr, now: Instant) -> bool {
-        let noted_at = self.lock().get(&peer).copied();
-        noted_at.is_some_and(|at| now.saturating_duration_since(at) < REMEMBERED_FOR)
+    /// What this peer has shown in the last day.
+    pub fn verdict(&self, peer: IpAddr, now: Instant) -> Option<Verdict> {
+        let (verdict, at) = self.lock().get(&peer).copied()?;
+        is_fresh(at, now).then_some(verdict)
     }
 
-    /// The first engine has failed with this peer.
-    pub(super) fn note(&self, peer: IpAddr, now: Instant) {
+    /// It has shown this.
+    pub fn note(&self, peer: IpAddr, verdict: Verdict, now: Instant) {
         let mut peers = self.lock();
-        if peers.len() >= MAX_PEERS && !peers.contains_key(&peer) {
-            let oldest = peers.iter().min_by_key(|(_, at)| **at);
-            if let Some(oldest) = oldest.map(|(peer, _)| *peer) {
-                peers.remove(&oldest);
+        match peers.get(&peer) {
+            Some((Verdict::Fails, at)) if verdict == Verdict::Suits && is_fresh(*at, now) => return,
+            None if peers.len() >= MAX_PEERS => {
+                let oldest = peers.iter().min_by_key(|(_, (_, at))| *at);
+                if let Some(oldest) = oldest.map(|(peer, _)| *peer) {
+                    peers.remove(&oldest);
+                }
             }
+            _ => {}
         }
-        peers.insert(peer, now);
+        peers.insert(peer, (verdict, now));
     }
 
-    /// The second engine has failed with it too.
+    /// What it has shown means nothing.
     pub(super) fn forget(&self, peer: IpAddr) {
         self.lock().remove(&peer);
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<IpAddr, Instant>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<IpAddr, (Verdict, Instant)>> {
         // A panic elsewhere leaves the map whole: each change is one call.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn is_fresh(noted_at: Instant, now: Instant) -> bool {
+    now.saturating_duration_since(noted_at) < REMEMBERED_FOR
 }
 
 #[cfg(test)]
@@ -59,13 +76,26 @@ mod tests {
         let start = crate::testing::epoch();
         let memory = PeerMemory::default();
         let shared = memory.clone();
-        memory.note(peer(1), start);
-        memory.note(peer(2), start);
-        assert!(shared.is_noted(peer(1), start));
-        assert!(!shared.is_noted(peer(3), start));
+        memory.note(peer(1), Verdict::Suits, start);
+        memory.note(peer(2), Verdict::Fails, start);
+        assert_eq!(shared.verdict(peer(1), start), Some(Verdict::Suits));
+        assert_eq!(shared.verdict(peer(3), start), None);
         shared.forget(peer(2));
-        assert!(!memory.is_noted(peer(2), start));
-        assert!(!memory.is_noted(peer(1), start + REMEMBERED_FOR));
+        assert_eq!(memory.verdict(peer(2), start), None);
+        assert_eq!(memory.verdict(peer(1), start + REMEMBERED_FOR), None);
+    }
+
+    #[test]
+    fn a_failure_counts_for_a_day_whatever_another_peer_at_the_address_shows() {
+        let start = crate::testing::epoch();
+        let memory = PeerMemory::default();
+        memory.note(peer(1), Verdict::Suits, start);
+        memory.note(peer(1), Verdict::Fails, start);
+        memory.note(peer(1), Verdict::Suits, start);
+        assert_eq!(memory.verdict(peer(1), start), Some(Verdict::Fails));
+        let later = start + REMEMBERED_FOR;
+        memory.note(peer(1), Verdict::Suits, later);
+        assert_eq!(memory.verdict(peer(1), later), Some(Verdict::Suits));
     }
 
     #[test]
@@ -73,14 +103,12 @@ mod tests {
         let start = crate::testing::epoch();
         let memory = PeerMemory::default();
         for number in 0..=MAX_PEERS as u32 {
-            memory.note(
-                peer(number),
-                start + Duration::from_millis(u64::from(number)),
-            );
+            let at = start + Duration::from_millis(u64::from(number));
+            memory.note(peer(number), Verdict::Suits, at);
         }
         assert_eq!(memory.lock().len(), MAX_PEERS);
-        assert!(!memory.is_noted(peer(0), start));
-        assert!(memory.is_noted(peer(1), start));
-        assert!(memory.is_noted(peer(MAX_PEERS as u32), start));
+        assert_eq!(memory.verdict(peer(0), start), None);
+        assert!(memory.verdict(peer(1), start).is_some());
+        assert!(memory.verdict(peer(MAX_PEERS as u32), start).is_some());
     }
 }

@@ -11,7 +11,7 @@ use super::{DtlsError, PeerMemory};
 /// Which engine serves an association.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum EngineChoice {
-    /// The first engine; the second where the first cannot serve the peer.
+    /// The first engine for those whom it surely can serve, the second for everybody else.
     #[default]
     Auto,
     /// `dimpl` alone: ECDSA on P-256 or P-384 with AES-GCM or ChaCha20.

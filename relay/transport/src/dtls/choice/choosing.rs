@@ -13,7 +13,7 @@ use super::super::hello::ClientHello;
 use super::super::openssl_engine::OpensslEngine;
 use super::super::reassembly::Reassembly;
 use super::super::record::{CLIENT_HELLO, HANDSHAKE, fatal_alert, records};
-use super::super::{DtlsConfig, DtlsEngine, DtlsEvent, DtlsIdentity, DtlsRole};
+use super::super::{DtlsConfig, DtlsEngine, DtlsEvent, DtlsIdentity, DtlsRole, Verdict};
 
 /// How long the first engine may still turn out to be the right one after a refusal in the clear.
 const DOUBT: Duration = Duration::from_secs(2);
@@ -34,11 +34,11 @@ enum Stage {
     /// A server that has not seen a whole ClientHello.
     AwaitingHello(Reassembly),
     First(Box<dyn DtlsEngine>),
-    Second(Box<dyn DtlsEngine>),
+    Second(Box<OpensslEngine>),
     /// The second is at work; an alert that may be forged has stopped the first.
     Doubtful {
         first: Box<dyn DtlsEngine>,
-        second: Box<dyn DtlsEngine>,
+        second: Box<OpensslEngine>,
         until: Instant,
     },
 }
@@ -51,7 +51,7 @@ impl ChoosingEngine {
         peer: Option<IpAddr>,
         now: Instant,
     ) -> Self {
-        let is_noted = peer.is_some_and(|peer| config.memory.is_noted(peer, now));
+        let verdict = peer.and_then(|peer| config.memory.verdict(peer, now));
         let mut choosing = Self {
             config: config.clone(),
             identity: Arc::clone(identity),
@@ -61,10 +61,14 @@ impl ChoosingEngine {
             outgoing: VecDeque::new(),
             events: VecDeque::new(),
         };
-        if is_noted {
-            choosing.stage = Stage::Second(choosing.second(now));
-        } else if role == DtlsRole::Client {
-            choosing.stage = Stage::First(choosing.first(now));
+        match (role, verdict) {
+            (DtlsRole::Client, Some(Verdict::Suits)) => {
+                choosing.stage = Stage::First(choosing.first(now));
+            }
+            (DtlsRole::Client, _) | (DtlsRole::Server, Some(Verdict::Fails)) => {
+                choosing.stage = Stage::Second(choosing.second(now));
+            }
+            (DtlsRole::Server, _) => {}
         }
         choosing
     }
@@ -74,14 +78,14 @@ impl ChoosingEngine {
         Box::new(DimplEngine::new(settings, &self.identity, self.role, now))
     }
 
-    fn second(&self, now: Instant) -> Box<dyn DtlsEngine> {
+    fn second(&self, now: Instant) -> Box<OpensslEngine> {
         let settings = &self.config.openssl;
         Box::new(OpensslEngine::new(settings, &self.identity, self.role, now))
     }
 
-    fn note_peer(&self, now: Instant) {
+    fn note_peer(&self, verdict: Verdict, now: Instant) {
         if let Some(peer) = self.peer {
-            self.config.memory.note(peer, now);
+            self.config.memory.note(peer, verdict, now);
         }
     }
 
@@ -104,21 +108,26 @@ impl ChoosingEngine {
         };
         let hello = ClientHello::parse(&message.body);
         let suits_first = hello.is_some_and(|hello| objection(&hello).is_none());
-        let mut engine = if suits_first {
-            self.first(now)
-        } else {
-            self.second(now)
-        };
-        engine.handle_datagram(now, &message.record);
         self.stage = if suits_first {
-            Stage::First(engine)
+            let mut first = self.first(now);
+            first.handle_datagram(now, &message.record);
+            Stage::First(first)
         } else {
-            Stage::Second(engine)
+            let mut second = self.second(now);
+            second.handle_datagram(now, &message.record);
+            Stage::Second(second)
         };
     }
 
-    /// Looks at what has become of the first engine. `heard` when something came in, and not merely time passed.
+    /// Looks at what has become of the engine. `heard` when something came in, and not merely time passed.
     fn settle(&mut self, now: Instant, heard: bool) {
+        if let Stage::Second(second) = &mut self.stage {
+            let event = second.poll_event();
+            if second.suits_first() && event.is_some() {
+                self.note_peer(Verdict::Suits, now);
+            }
+            self.events.extend(event);
+        }
         let Stage::First(first) = &mut self.stage else {
             return;
         };
@@ -129,7 +138,7 @@ impl ChoosingEngine {
                 continue;
             }
             drain(first.as_mut(), &mut self.outgoing);
-            self.note_peer(now);
+            self.note_peer(Verdict::Fails, now);
             if self.role == DtlsRole::Server {
                 // It is the client that begins again, and then with the second engine.
                 self.events.push_back(event);
@@ -144,7 +153,7 @@ impl ChoosingEngine {
             return;
         }
         if self.role == DtlsRole::Client && first.is_refused() {
-            self.note_peer(now);
+            self.note_peer(Verdict::Fails, now);
             let mut second = self.second(now);
             second.handle_timeout(now);
             let refused = std::mem::replace(
@@ -217,7 +226,8 @@ impl ChoosingEngine {
     fn engine(&self) -> Option<&dyn DtlsEngine> {
         match &self.stage {
             Stage::AwaitingHello(_) => None,
-            Stage::First(engine) | Stage::Second(engine) => Some(&**engine),
+            Stage::First(engine) => Some(&**engine),
+            Stage::Second(engine) => Some(&**engine),
             Stage::Doubtful { second, .. } => Some(&**second),
         }
     }
@@ -225,7 +235,8 @@ impl ChoosingEngine {
     fn engine_mut(&mut self) -> Option<&mut (dyn DtlsEngine + 'static)> {
         match &mut self.stage {
             Stage::AwaitingHello(_) => None,
-            Stage::First(engine) | Stage::Second(engine) => Some(&mut **engine),
+            Stage::First(engine) => Some(&mut **engine),
+            Stage::Second(engine) => Some(&mut **engine),
             Stage::Doubtful { second, .. } => Some(&mut **second),
         }
     }
@@ -235,7 +246,8 @@ impl DtlsEngine for ChoosingEngine {
     fn handle_datagram(&mut self, now: Instant, datagram: &[u8]) {
         match &mut self.stage {
             Stage::AwaitingHello(_) => self.choose(now, datagram),
-            Stage::First(engine) | Stage::Second(engine) => engine.handle_datagram(now, datagram),
+            Stage::First(engine) => engine.handle_datagram(now, datagram),
+            Stage::Second(engine) => engine.handle_datagram(now, datagram),
             Stage::Doubtful { .. } => self.handle_doubtful(now, datagram),
         }
         self.settle(now, true);

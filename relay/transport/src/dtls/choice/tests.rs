@@ -11,7 +11,7 @@ use super::super::testing::{
     Dice, Fate, Key, Pair, Peer, PeerSettings, exchange, handshake, identity,
 };
 use super::*;
-use crate::dtls::DtlsEvent;
+use crate::dtls::{DtlsEvent, Verdict};
 use crate::testing::epoch;
 
 const PEER: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 49));
@@ -19,6 +19,13 @@ const BOTH: [DtlsRole; 2] = [DtlsRole::Client, DtlsRole::Server];
 
 fn engine(config: &DtlsConfig, role: DtlsRole, now: Instant) -> Box<dyn DtlsEngine> {
     new_engine(config, &identity(), role, Some(PEER), now)
+}
+
+/// A configuration under which PEER is known to be served by the first engine, as it was until now.
+fn knows_peer(now: Instant) -> DtlsConfig {
+    let config = DtlsConfig::new().unwrap();
+    config.memory().note(PEER, Verdict::Suits, now);
+    config
 }
 
 /// The peers of whom the first engine has to say a sentence.
@@ -44,7 +51,7 @@ fn is_connected(event: Option<&DtlsEvent>) -> bool {
 }
 
 #[test]
-fn the_first_engine_serves_who_offers_what_browsers_offer() {
+fn the_first_engine_serves_clients_that_offer_what_browsers_offer() {
     let start = epoch();
     let config = DtlsConfig::new().unwrap();
     let browser = PeerSettings {
@@ -53,13 +60,24 @@ fn the_first_engine_serves_who_offers_what_browsers_offer() {
         ),
         ..PeerSettings::default()
     };
-    for role in BOTH {
-        let mut peer = Peer::new(role.other(), &browser);
-        let mut engine = engine(&config, role, start);
-        let event = handshake(&mut *engine, &mut peer, start);
+    let mut peer = Peer::new(DtlsRole::Client, &browser);
+    let mut server = engine(&config, DtlsRole::Server, start);
+    let event = handshake(&mut *server, &mut peer, start);
+    assert!(is_connected(event.as_ref()), "{event:?}");
+    assert!(format!("{server:?}").contains("first"), "{server:?}");
+}
+
+#[test]
+fn the_first_engine_serves_servers_that_have_shown_that_it_can() {
+    let start = epoch();
+    let config = DtlsConfig::new().unwrap();
+    for expected in ["second", "first", "first"] {
+        let mut peer = Peer::new(DtlsRole::Server, &PeerSettings::default());
+        let mut client = engine(&config, DtlsRole::Client, start);
+        let event = handshake(&mut *client, &mut peer, start);
         assert!(is_connected(event.as_ref()), "{event:?}");
-        assert!(format!("{engine:?}").contains("first"), "{engine:?}");
-        assert!(!config.memory().is_noted(PEER, start));
+        assert!(format!("{client:?}").contains(expected), "{client:?}");
+        assert_eq!(config.memory().verdict(PEER, start), Some(Verdict::Suits));
     }
 }
 
@@ -77,11 +95,28 @@ fn difficult_clients_get_the_second_engine_before_there_is_state() {
     }
 }
 
+/// Some of them do not survive a hello that they have to refuse, so they must not get one.
 #[test]
-fn difficult_servers_get_the_second_engines_hello_at_once_and_first_the_next_time() {
+fn difficult_servers_that_nobody_knows_refuse_nothing() {
     let start = epoch();
     for settings in difficult() {
         let config = DtlsConfig::new().unwrap();
+        for _ in 0..2 {
+            let mut peer = Peer::new(DtlsRole::Server, &settings);
+            let mut client = engine(&config, DtlsRole::Client, start);
+            let event = handshake(&mut *client, &mut peer, start);
+            assert!(is_connected(event.as_ref()), "{settings:?}: {event:?}");
+            assert!(peer.failures.is_empty(), "{:?}", peer.failures);
+            assert_eq!(config.memory().verdict(PEER, start), None);
+        }
+    }
+}
+
+#[test]
+fn servers_that_have_become_difficult_get_the_second_engines_hello_at_once() {
+    let start = epoch();
+    for settings in difficult() {
+        let config = knows_peer(start);
         for failures in [1, 0] {
             let mut peer = Peer::new(DtlsRole::Server, &settings);
             let mut client = engine(&config, DtlsRole::Client, start);
@@ -93,7 +128,7 @@ fn difficult_servers_get_the_second_engines_hello_at_once_and_first_the_next_tim
             let event = client.poll_event();
             assert!(is_connected(event.as_ref()), "{settings:?}: {event:?}");
             assert_eq!(peer.failures.len(), failures, "{:?}", peer.failures);
-            assert!(config.memory().is_noted(PEER, start));
+            assert_eq!(config.memory().verdict(PEER, start), Some(Verdict::Fails));
         }
     }
 }
@@ -115,7 +150,7 @@ fn a_client_whose_rsa_certificate_shows_too_late_is_served_the_next_time() {
         panic!("{event:?}");
     };
     assert!(reason.contains("RSA"), "{reason}");
-    assert!(config.memory().is_noted(PEER, start));
+    assert_eq!(config.memory().verdict(PEER, start), Some(Verdict::Fails));
     // It hears of it, and tries again.
     exchange(start, &mut *server, &mut peer);
     assert_eq!(peer.failures.len(), 1);
@@ -146,7 +181,7 @@ fn a_fixed_choice_is_not_given_up() {
 #[test]
 fn a_forged_refusal_does_not_keep_the_first_engine_from_its_answer() {
     let start = epoch();
-    let config = DtlsConfig::new().unwrap();
+    let config = knows_peer(start);
     let server = config.with_engine(EngineChoice::Dimpl).unwrap();
     let mut client = engine(&config, DtlsRole::Client, start);
     let mut server = engine(&server, DtlsRole::Server, start);
@@ -169,13 +204,13 @@ fn a_forged_refusal_does_not_keep_the_first_engine_from_its_answer() {
     }
     assert!(is_connected(client.poll_event().as_ref()));
     assert!(is_connected(server.poll_event().as_ref()));
-    assert!(!config.memory().is_noted(PEER, start));
+    assert_ne!(config.memory().verdict(PEER, start), Some(Verdict::Fails));
 }
 
 #[test]
 fn a_peer_that_refuses_both_engines_is_refused_and_forgotten() {
     let start = epoch();
-    let config = DtlsConfig::new().unwrap();
+    let config = knows_peer(start);
     let settings = PeerSettings {
         srtp: None,
         ..PeerSettings::default()
@@ -188,14 +223,14 @@ fn a_peer_that_refuses_both_engines_is_refused_and_forgotten() {
     };
     assert!(reason.contains("no SRTP protection profile"), "{reason}");
     assert!(reason.contains("SRTP_AES128_CM_HMAC_SHA1_32"), "{reason}");
-    assert!(!config.memory().is_noted(PEER, start));
+    assert_ne!(config.memory().verdict(PEER, start), Some(Verdict::Fails));
 }
 
 /// A refusal by a peer that stays silent afterwards ends like any other handshake.
 #[test]
 fn a_refused_handshake_ends() {
     let start = epoch();
-    let mut client = engine(&DtlsConfig::new().unwrap(), DtlsRole::Client, start);
+    let mut client = engine(&knows_peer(start), DtlsRole::Client, start);
     client.handle_timeout(start);
     client.handle_datagram(start, &fatal_alert(40));
     let mut packet = PacketBuf::new();
@@ -220,7 +255,12 @@ fn two_that_choose_agree_over_a_lossy_path() {
     for seed in 0..60 {
         let start = epoch();
         let loss = f64::from(seed as u32 % 7) * 0.05;
-        let engines = BOTH.map(|role| engine(&DtlsConfig::new().unwrap(), role, start));
+        let config = if seed % 2 == 0 {
+            knows_peer(start)
+        } else {
+            DtlsConfig::new().unwrap()
+        };
+        let engines = BOTH.map(|role| engine(&config, role, start));
         let mut pair = Pair::of(engines, start);
         let mut dice = Dice(seed);
         pair.run(Duration::from_secs(20), |_, _| {
@@ -249,5 +289,5 @@ fn without_an_address_nothing_is_remembered() {
     );
     let event = handshake(&mut *client, &mut peer, start);
     assert!(is_connected(event.as_ref()), "{event:?}");
-    assert!(!config.memory().is_noted(PEER, start));
+    assert_ne!(config.memory().verdict(PEER, start), Some(Verdict::Fails));
 }

@@ -1,6 +1,6 @@
-//! Which clients the library cannot serve, or may not be able to serve: seen in the ClientHello, before there is any state.
+//! Which peers the library cannot serve, or may not be able to serve: seen in their hellos.
 
-use super::super::hello::ClientHello;
+use super::super::hello::{ClientHello, ServerHello};
 use super::outcome::PROFILES;
 
 /// The cipher suites, the groups and the signature algorithms that the library can use, as numbers at IANA.
@@ -30,4 +30,12 @@ pub(in crate::dtls) fn objection(hello: &ClientHello) -> Option<&'static str> {
         return Some("no signature algorithm with ECDSA");
     }
     shares(&hello.cipher_suites, &DHE_RSA).then_some("a certificate that may be RSA")
+}
+
+/// Whether the library could have gone on with what this server has agreed to.
+pub(in crate::dtls) fn suits(hello: &ServerHello) -> bool {
+    let profile = hello.srtp_profile;
+    CIPHER_SUITES.contains(&hello.cipher_suite)
+        && hello.extended_master_secret
+        && profile.is_some_and(|profile| PROFILES.contains(&profile))
 }

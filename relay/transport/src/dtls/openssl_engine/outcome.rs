@@ -1,8 +1,11 @@
 //! What a handshake came to: the keys, or a sentence for the operator.
 
+use openssl::nid::Nid;
 use openssl::srtp::SrtpProfileId;
 use openssl::ssl::{Error, SslRef};
+use openssl::x509::X509Ref;
 
+use super::super::dimpl_engine::suits;
 use super::super::hello::{ClientHello, Listed, ServerHello, srtp_profile};
 use super::super::keying::split_material;
 use super::super::record::{CLIENT_HELLO, SERVER_HELLO, alert_name};
@@ -27,6 +30,16 @@ impl Offer {
             SERVER_HELLO => self.server = ServerHello::parse(body),
             _ => {}
         }
+    }
+
+    /// Whether the first engine would have done too, as client of this server.
+    pub(super) fn suits_first(&self, certificate: &X509Ref) -> bool {
+        let group = certificate
+            .public_key()
+            .and_then(|key| key.ec_key())
+            .map(|key| key.group().curve_name());
+        matches!(group, Ok(Some(Nid::X9_62_PRIME256V1 | Nid::SECP384R1)))
+            && self.server.as_ref().is_some_and(suits)
     }
 
     fn version(&self) -> Option<u16> {
