@@ -266,7 +266,6 @@ impl Call {
             clock: self.config.clock,
             created: self.deadlines.created,
             last_signal: self.deadlines.last_signal,
-            closed: false,
         }
     }
 }
@@ -438,11 +437,7 @@ impl Call {
         let response = if request.flags.selection.fast {
             Response::ok()
         } else {
-            let reported = Reported {
-                closed: delay == Duration::ZERO,
-                ..self.reported()
-            };
-            Response::from_body(reported.dictionary(Some(&victims)))
+            Response::from_body(self.reported().dictionary(Some(&victims)))
         };
         delete::schedule(&mut self.legs, &victims, now + delay);
         if delay == Duration::ZERO {

@@ -16,7 +16,9 @@ use rand::{Rng, SeedableRng};
 use relay_media::Codec;
 use relay_packet::{DropReason, Outbox, PacketBuf};
 use relay_transport::MediaTransport;
-use relay_transport::rtp::{RtpHeader, RtpHeaderMut, RtpTimestamp, SequenceNumber, Ssrc};
+use relay_transport::rtp::{
+    ExtendedSequence, RtpHeader, RtpHeaderMut, RtpTimestamp, SequenceNumber, Ssrc,
+};
 
 use crate::path::{Format, Frame};
 
@@ -98,6 +100,10 @@ pub struct EgressStats {
     pub packets: u64,
     /// Octets of RTP payload sent, our own included (RFC 3550 §6.4.1 "sender's octet count").
     pub octets: u64,
+    /// Octets of whole RTP packets sent, before encryption.
+    pub bytes: u64,
+    /// Number and timestamp of the last packet.
+    pub last: Option<(ExtendedSequence, RtpTimestamp)>,
     /// Packets of silence among them.
     pub filled: u64,
     /// Audio that was held and thrown away because the hold was full.
@@ -340,7 +346,7 @@ impl Egress {
             out.recycle(packet);
         } else if sink.send_rtp(packet, out).is_ok() {
             self.continuity.sent(now, &numbers);
-            self.count(now, piece.payload.len());
+            self.count(now, &header, piece.payload.len());
         }
         self.fill_at = self.config.fill.then_some(now + FILL_AFTER);
         true
@@ -445,7 +451,7 @@ impl Egress {
         if sink.send_rtp(packet, out).is_ok() {
             self.continuity.sent(now, &numbers);
             self.stats.filled += 1;
-            self.count(now, self.silence.len());
+            self.count(now, &header, self.silence.len());
         }
     }
 
@@ -458,14 +464,14 @@ impl Egress {
         sink: &mut impl MediaSink,
         out: &mut Outbox,
     ) -> Result<(), DropReason> {
-        let Some(header) = RtpHeader::parse(&packet) else {
+        let Some(mut header) = RtpHeader::parse(&packet) else {
             out.recycle(packet);
             return Err(DropReason::Malformed);
         };
         let payload_len = packet.len() - header.header_len();
         if self.config.stream == Stream::Transparent {
             sink.send_rtp(packet, out)?;
-            self.count(now, payload_len);
+            self.count(now, &header, payload_len);
             return Ok(());
         }
         let numbers = match self.continuity.map(arrived, &header, frame) {
@@ -483,7 +489,9 @@ impl Egress {
         }
         sink.send_rtp(packet, out)?;
         self.continuity.sent(now, &numbers);
-        self.count(now, payload_len);
+        header.sequence = numbers.sequence;
+        header.timestamp = numbers.timestamp;
+        self.count(now, &header, payload_len);
         self.fill_at = self
             .config
             .fill
@@ -491,9 +499,16 @@ impl Egress {
         Ok(())
     }
 
-    fn count(&mut self, now: Instant, octets: usize) {
+    /// A packet has left.
+    fn count(&mut self, now: Instant, header: &RtpHeader, payload_len: usize) {
         self.stats.packets += 1;
-        self.stats.octets += octets as u64;
+        self.stats.bytes += (header.header_len() + payload_len) as u64;
+        self.stats.octets += payload_len as u64;
+        let sequence = match self.stats.last {
+            Some((last, _)) => last.nearest(header.sequence),
+            None => ExtendedSequence::first(header.sequence),
+        };
+        self.stats.last = Some((sequence, header.timestamp));
         self.stats.first_sent_at.get_or_insert(now);
     }
 

@@ -301,7 +301,7 @@ impl LiveSection {
     fn count_sent(&mut self, before: &EgressStats) {
         let after = self.egress.stats();
         self.rtp_out.packets += after.packets - before.packets;
-        self.rtp_out.bytes += after.octets - before.octets;
+        self.rtp_out.bytes += after.bytes - before.bytes;
     }
 
     fn poll_timeout(&self, sink: &MediaTransport) -> Option<Instant> {

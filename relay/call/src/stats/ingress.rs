@@ -19,6 +19,8 @@ pub(crate) struct Ingress {
 #[derive(Debug)]
 pub(crate) struct Source {
     pub(crate) ssrc: Ssrc,
+    /// Octets of whole RTP packets that came from it.
+    pub(crate) bytes: u64,
     /// What came from it.
     pub(crate) stats: ReceptionStats,
     /// How good the call is for it.
@@ -41,6 +43,7 @@ impl Ingress {
                 // It may have reported before it spoke.
                 source.stats.set_clock_rate(clock_hz);
             }
+            source.bytes += (header.header_len() + payload_len) as u64;
             source.stats.receive(now, header, payload_len);
         }
     }
@@ -79,6 +82,7 @@ impl Ingress {
             None if self.sources.len() < MAX_SOURCES => {
                 self.sources.push(Source {
                     ssrc,
+                    bytes: 0,
                     stats: ReceptionStats::new(clock_hz),
                     quality: Quality::default(),
                     judged: Interval::default(),

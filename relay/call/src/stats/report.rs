@@ -24,8 +24,6 @@ pub(crate) struct Reported<'a> {
     pub(crate) clock: WallClock,
     pub(crate) created: Instant,
     pub(crate) last_signal: Instant,
-    /// The ports of those who are listed are closed by the time the reply is read.
-    pub(crate) closed: bool,
 }
 
 impl Reported<'_> {
@@ -33,17 +31,14 @@ impl Reported<'_> {
     pub(crate) fn dictionary(&self, only: Option<&[LegId]>) -> Dictionary<'static> {
         let created = self.clock.unix_at(self.created);
         let mut tags = Dictionary::new();
-        let mut untagged = 0;
-        for leg in self.legs.iter() {
-            if leg.tag.is_none() {
-                untagged += 1;
-            }
+        for (index, leg) in self.legs.iter().enumerate() {
             if only.is_some_and(|only| !only.contains(&leg.id)) {
                 continue;
             }
             let key = match &leg.tag {
                 Some(tag) => tag.as_bytes().to_vec(),
-                None => format!("<untagged {untagged}>").into_bytes(),
+                // Its place among all parties; the offerer has place 0.
+                None => format!("<untagged {index}>").into_bytes(),
             };
             tags.push(key, self.party(leg));
         }
@@ -146,8 +141,16 @@ impl Reported<'_> {
                 let stats = live.egress.stats();
                 Dictionary::new()
                     .with("SSRC", egress_ssrc(live).0)
-                    .with("bytes", stats.octets)
+                    .with("bytes", stats.bytes)
                     .with("packets", stats.packets)
+                    .with_some(
+                        "last RTP timestamp",
+                        stats.last.map(|(_, timestamp)| timestamp.0),
+                    )
+                    .with_some(
+                        "last RTP seq",
+                        stats.last.map(|(sequence, _)| sequence.report()),
+                    )
                     .into()
             })
             .into_iter()
@@ -245,10 +248,8 @@ impl Reported<'_> {
         if status.is_some_and(|s| s.dtls.is_some()) {
             flags.push("DTLS fingerprint verified");
         }
-        let local = local.filter(|_| !self.closed);
-        let port = stream.port.filter(|_| !self.closed);
         Dictionary::new()
-            .with_some("local port", port.map(|p| p.address.port()))
+            .with_some("local port", stream.port.map(|p| p.address.port()))
             .with_some("local address", local.map(|ip| ip.to_string()))
             .with_some("family", local.map(family_name))
             .with("endpoint", endpoint(destination.or(stream.signalled)))

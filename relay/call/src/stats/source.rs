@@ -12,7 +12,7 @@ pub(super) fn source(source: &Source, clock: WallClock) -> Dictionary<'static> {
     let stats = &source.stats;
     let timestamp = stats.last_timestamp().map_or(0, |timestamp| timestamp.0);
     let counters = Dictionary::new()
-        .with("bytes", stats.octets())
+        .with("bytes", source.bytes)
         .with("packets", stats.packets())
         .with("last RTP timestamp", timestamp)
         .with("last RTP seq", u64::from(stats.extended_highest().report()));

@@ -223,11 +223,24 @@ fn a_party_is_judged_by_what_it_reports_and_by_both_legs() {
         ("MOS progression/entries/1/MOS", "30"),
         ("cumulative loss", "7"),
         ("packets", "10"),
+        ("bytes", "1720"),
         ("last RTP seq", "509"),
     ] {
         assert_eq!(at(&after, &callee(path)), value, "{path}");
         let listed = format!("tags/b/medias/0/ingress SSRCs/0/{path}");
         assert_eq!(at(&after, &listed), value, "{listed}");
+    }
+    for (path, value) in [
+        ("egress SSRCs/0/bytes", "1720"),
+        ("egress SSRCs/0/last RTP seq", "9"),
+        ("egress SSRCs/0/last RTP timestamp", "1440"),
+        ("streams/0/stats_out/bytes", "1720"),
+    ] {
+        assert_eq!(
+            at(&after, &format!("tags/b/medias/0/{path}")),
+            value,
+            "{path}"
+        );
     }
     let caller = |path: &str| format!("SSRC/{}/{path}", CALLER.0);
     assert_eq!(at(&after, &caller("average MOS/MOS")), "43");
