@@ -13,7 +13,7 @@ const PCMU_SILENCE: u8 = 0xff;
 /// G.711 A-law: the code of the smallest positive amplitude.
 const PCMA_SILENCE: u8 = 0xd5;
 
-/// G.722: the code that leaves both sub-band predictors where they are, so that a decoder at rest stays at rest.
+/// G.722: the code that rtpengine, too, sends for silence.
 const G722_SILENCE: u8 = 0xfa;
 /// The same Opus silence as one frame of 10 ms.
 const OPUS_SILENCE_10_MS: [u8; 3] = [0xf0, 0xff, 0xfe];
