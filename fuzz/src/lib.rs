@@ -31,6 +31,7 @@ pub const TARGETS: &[Target] = &[
     targets::rtp::TARGET,
     targets::rtcp::TARGET,
     targets::srtp::TARGET,
+    targets::dtls::TARGET,
     targets::media_transport::TARGET,
     targets::call::TARGET,
 ];

@@ -1,6 +1,7 @@
 //! One file a target.
 
 pub mod call;
+pub mod dtls;
 pub mod media_transport;
 pub mod ng_frame;
 pub mod ng_request;
