@@ -26,6 +26,7 @@ pub(super) struct ChoosingEngine {
     role: DtlsRole,
     peer: Option<IpAddr>,
     stage: Stage,
+    is_connected: bool,
     outgoing: VecDeque<Vec<u8>>,
     events: VecDeque<DtlsEvent>,
 }
@@ -58,6 +59,7 @@ impl ChoosingEngine {
             role,
             peer,
             stage: Stage::AwaitingHello(Reassembly::new(DtlsRole::Client)),
+            is_connected: false,
             outgoing: VecDeque::new(),
             events: VecDeque::new(),
         };
@@ -288,6 +290,7 @@ impl DtlsEngine for ChoosingEngine {
     fn poll_event(&mut self) -> Option<DtlsEvent> {
         let event = self.events.pop_front();
         let event = event.or_else(|| self.engine_mut()?.poll_event())?;
+        self.is_connected |= matches!(event, DtlsEvent::Connected { .. });
         if let (Stage::Second(_), DtlsEvent::Failed { .. }, Some(peer)) =
             (&self.stage, &event, self.peer)
         {
@@ -304,6 +307,18 @@ impl DtlsEngine for ChoosingEngine {
     fn peer_authenticated(&mut self) {
         if let Some(engine) = self.engine_mut() {
             engine.peer_authenticated();
+        }
+    }
+}
+
+impl Drop for ChoosingEngine {
+    /// A server may have met the first engine's hello with silence, because it has changed and cannot use it any more. The next
+    /// association should not try that again.
+    fn drop(&mut self) {
+        if let (DtlsRole::Client, Stage::First(_), false, Some(peer)) =
+            (self.role, &self.stage, self.is_connected, self.peer)
+        {
+            self.config.memory.forget(peer);
         }
     }
 }

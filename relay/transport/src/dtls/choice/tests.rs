@@ -250,6 +250,26 @@ fn a_refused_handshake_ends() {
     assert!(last - start <= Duration::from_secs(3), "{:?}", last - start);
 }
 
+/// rtpengine 10.5 with an RSA certificate is such a peer.
+#[test]
+fn a_server_that_meets_a_known_hello_with_silence_gets_another_the_next_time() {
+    let start = epoch();
+    let config = knows_peer(start);
+    let mut client = engine(&config, DtlsRole::Client, start);
+    client.handle_timeout(start);
+    drop(client);
+    assert_eq!(config.memory().verdict(PEER, start), None);
+    // Once connected nothing is forgotten.
+    for _ in 0..3 {
+        let mut peer = Peer::new(DtlsRole::Server, &PeerSettings::default());
+        let mut client = engine(&config, DtlsRole::Client, start);
+        let event = handshake(&mut *client, &mut peer, start);
+        assert!(is_connected(event.as_ref()), "{event:?}");
+        drop(client);
+        assert_eq!(config.memory().verdict(PEER, start), Some(Verdict::Suits));
+    }
+}
+
 #[test]
 fn two_that_choose_agree_over_a_lossy_path() {
     for seed in 0..60 {
