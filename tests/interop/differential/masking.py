@@ -51,14 +51,14 @@ class Mask:
 
     def sdp(self, text, sent, party):
         """The lines of a description for `party`. `sent` is the text that the relay was given."""
-        if "\r\n" not in text and text:
-            return ["(no CRLF)"] + self.sdp(text.replace("\n", "\r\n"), sent, party)
+        bare = ["(bare line feeds)"] if re.search(r"(?<!\r)\n", text) else []
+        text = re.sub(r"\r?\n", "\r\n", text)
         head, *sections = re.split(r"^(?=m=)", text, flags=re.M)
         lines = [self.line(line, "", sent, party) for line in split_lines(head)]
         for index, section in enumerate(sections):
             whole = section + "".join(line + "\r\n" for line in split_lines(head) if line.startswith("c="))
             lines += [self.line(line, whole, sent, f"{party} {index}") for line in split_lines(section)]
-        return lines
+        return bare + lines
 
     def line(self, line, section, sent, place):
         line = self.addresses(line)
