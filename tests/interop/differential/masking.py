@@ -166,7 +166,7 @@ def split_lines(text):
 # The order in which attributes of a section are written (docs/ng-compatibility.md). Version 10.5 has another one, so its
 # lines are brought into this one first, those of one row in the order they had; tandem's stay as they are.
 SECTION_ORDER = [
-    r"m=", r"i=", r"c=", r"b=", r"a=mid:", r"a=label:", r"a=bundle-only$", r"a=(rtpmap|fmtp|rtcp-fb):", r"a=extmap",
+    r"m=", r"i=", r"c=", r"b=", r"a=mid:", r"a=label:", r"a=bundle-only$", r"a=(rtpmap|fmtp|rtcp-fb):\d", r"a=rtcp-fb:\*", r"a=extmap",
     r"OTHER", r"a=(sendrecv|sendonly|recvonly|inactive)$", r"a=rtcp:", r"a=rtcp-mux$", r"a=crypto:", r"a=setup:",
     r"a=fingerprint:", r"a=tls-id:", r"a=ptime:", r"a=maxptime:", r"a=ice-ufrag:", r"a=ice-pwd:", r"a=ice-options:",
     r"a=candidate:", r"a=remote-candidates:", r"a=end-of-candidates$",
