@@ -24,8 +24,10 @@ pub struct Circumstances {
     pub no_tls_id: bool,
 }
 
+/// Whether keys for SRTP are offered. The fingerprint of another protocol, such as that of a data channel, is not for us.
 fn has_keys(remote: &RemoteMedia) -> bool {
-    dtls::fingerprint(remote).is_some() || !sdes::usable_lines(remote).is_empty()
+    remote.protocol.rtp().is_some()
+        && (dtls::fingerprint(remote).is_some() || !sdes::usable_lines(remote).is_empty())
 }
 
 /// Refuses an encrypted offer that leaves no way to agree on keys.
@@ -105,7 +107,9 @@ fn offer_opportunistically(receiver: &mut MediaSection, sender: &RemoteMedia, fl
     let passed_on =
         !sender.protocol.is_secure() && has_keys(sender) && flags.transport_protocol.is_none();
     receiver.opportunistic = match receiver.opportunistic {
-        _ if receiver.protocol.is_secure() => Opportunistic::No,
+        _ if receiver.protocol.is_secure() || receiver.protocol.rtp().is_none() => {
+            Opportunistic::No
+        }
         Opportunistic::Agreed if flags.transport_protocol.is_none() || flags.osrtp.offer => {
             Opportunistic::Agreed
         }
