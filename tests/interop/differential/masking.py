@@ -71,7 +71,7 @@ class Mask:
                     f" {self.candidate_port(match, section, place)} {match[7]}")
         if match := re.match(r"a=crypto:(\d+) (\S+) inline:([^| ]+)(.*)", line):
             key = self.key(match[3], f"{place} {match[2]}")
-            tag = "*" if key.startswith("KEY") and self.command == "offer" else match[1]
+            tag = "*" if key.startswith("KEY") and self.command in ("offer", "subscribe request") else match[1]
             return f"a=crypto:{tag} {match[2]} inline:{key}{match[4]}" + self.misnumbered(match[1], section)
         if match := re.match(r"a=fingerprint:(\S+) (\S+)", line):
             return f"a=fingerprint:{match[1]} " + (match[2] if match[2] in PEER_FINGERPRINTS else
