@@ -2,7 +2,7 @@
 //!
 //! A listener hands over what arrived; here the cookie is looked up, the request is carried out once, and the reply is kept for
 //! whoever asks again.
-//! UDP sends the reply itself, as often as copies of the request came ([`super::udp`]); the streams wait for an [`Exchange`].
+//! UDP sends the reply itself, as often as copies of the request came ([`super::udp`]); the streams wait for an `Exchange`.
 
 use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
