@@ -267,7 +267,7 @@ def main():
     parser.add_argument("--run", default=os.path.abspath(os.path.join(HERE, "..", "..", ".run", "interop")), help="logs")
     options = parser.parse_args()
     rtpengine = os.environ.get("RTPENGINE") or shutil.which("rtpengine")
-    tandem = os.path.join(options.target, "debug", "tandem")
+    tandem = os.path.abspath(os.path.join(options.target, "debug", "tandem"))
     if not rtpengine:
         print("quality: skipped: rtpengine is not installed (apt install rtpengine-daemon)")
         return 0
