@@ -9,6 +9,10 @@ use relay::{Relay, ctl, logging, service_manager, signals};
 use relay_net::background::{Detached, detach};
 use tracing::{error, info, warn};
 
+/// Setting up a call is a fifth allocation with the allocator of the C library; docs/dependencies.md has the figures.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Ending takes at most this long, whatever hangs.
 const LONGEST_END: Duration = Duration::from_secs(4);
 
