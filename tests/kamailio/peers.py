@@ -114,6 +114,7 @@ class TlsPeer:
     def __init__(self, sock):
         self.sock = sock
         self.buffer = b""
+        self.last_ack = None
 
     @classmethod
     def connect(cls, port, authority, server_name):
@@ -124,6 +125,14 @@ class TlsPeer:
         self.sock.sendall(message.to_bytes())
 
     def receive(self, seconds=5):
+        """The next message. An ACK may come again, byte for byte (RFC 3261 section 17.1.1.3); OpenSIPS does it."""
+        while (message := self.next_message(seconds)) and message.method == "ACK":
+            if message.to_bytes() != self.last_ack:
+                self.last_ack = message.to_bytes()
+                break
+        return message
+
+    def next_message(self, seconds):
         self.sock.settimeout(seconds)
         while True:
             head, found, rest = self.buffer.partition(b"\r\n\r\n")
