@@ -5,6 +5,8 @@
 #   make test                  everything that can be tested, the demo's calls included
 #   make test-interop          calls with a browser, aiortc and libopus; also with SUBJECT=rtpengine;
 #                              and every request of the tables to rtpengine and to tandem, compared
+#   make test-sip              every case of the SIP scripts: Kamailio, and OpenSIPS where it is (OPENSIPS= names it),
+#                              with DTLS and SDES; WRITE=docs/sip-matrix.md writes it down, ARGUMENTS=--help tells more
 #   make lint                  formatting, clippy, documentation, and the house rules
 #   make fuzz                  what the network can reach, fed with damaged input, a minute each
 #   make bench                 side by side with rtpengine, as ratios
@@ -14,7 +16,7 @@ export SUBJECT ?= tandem
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 PACKAGES := $(if $(filter tandem,$(RELAY)),-p relay) -p simulator
 
-.PHONY: help demo test test-interop lint fuzz bench
+.PHONY: help demo test test-sip test-interop lint fuzz bench
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -27,6 +29,11 @@ demo:
 
 test:
 	@.ci/test
+
+test-sip:
+	@tests/demo/install.sh test
+	@cargo build -p relay -p simulator
+	@python3 tests/kamailio/matrix.py --binaries $(TARGET)/debug $(if $(WRITE),--write $(WRITE)) $(ARGUMENTS)
 
 test-interop:
 	@tests/demo/install.sh test || echo "going on: calls whose peer is missing are skipped"

@@ -107,8 +107,9 @@ def tcp_answers(port):
     return check
 
 
-def free_base_port(offsets, first=20000, last=30000, step=500):
-    """The first base at which every offset is free for UDP and TCP."""
+def free_base_port(offsets, step=500):
+    """The first base at which every offset is free for UDP and TCP. TEST_PORTS=FIRST-LAST keeps runs at the same time apart."""
+    first, last = map(int, os.environ.get("TEST_PORTS", "20000-30000").split("-"))
     for base in range(first, last, step):
         if all(port_is_free(base + offset) for offset in offsets):
             return base

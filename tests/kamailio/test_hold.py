@@ -2,7 +2,8 @@
 """An agent puts a WhatsApp user on hold and takes the call back, with real media on both ends.
 
 The phone is baresip, the WhatsApp side is the simulator (SIMULATOR names it, target/debug by
-default). The relay is rtpengine, or the program that TANDEM names.
+default). The relay is rtpengine, or the program that TANDEM names. KEYS leaves out the number with
+other keys.
 """
 
 import os
@@ -13,32 +14,35 @@ import unittest
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.join(HERE, "..", "..")
-sys.path.insert(0, os.path.join(HERE, "..", "demo"))
+sys.path[:0] = [HERE, os.path.join(HERE, "..", "demo")]
 
+import case  # noqa: E402
+import demo  # noqa: E402
 import tone  # noqa: E402
-from demo import NUMBERS, WHATSAPP_USER, choose_ports, fresh_folder  # noqa: E402
+from demo import WHATSAPP_USER, choose_ports, fresh_folder  # noqa: E402
 import opensips  # noqa: E402
 from kamailio import Kamailio  # noqa: E402
 from phone import Phone  # noqa: E402
-from processes import stop_all, stop_all_at_exit  # noqa: E402
+from processes import stop_all  # noqa: E402
 from relay import Relay  # noqa: E402
 from simulator import Simulator  # noqa: E402
 
 BEFORE, HELD, AFTER = 2, 3, 3
 TANDEM = os.environ.get("TANDEM")
+NUMBERS = {number: settings for number, settings in demo.NUMBERS.items() if settings[1] in os.environ.get("KEYS", settings[1])}
 
 
 class Hold(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        run = fresh_folder(os.path.join(ROOT, ".run", "hold"))
+        run = fresh_folder(os.path.join(ROOT, ".run", f"{case.PROXY}-{case.KEYS}-hold"))
         ports = choose_ports()
         binary = os.environ.get("SIMULATOR", os.path.join(ROOT, "target", "debug", "simulator"))
         cls.simulator = Simulator(run, os.path.abspath(binary), ports, NUMBERS)
         certificates = cls.simulator.make_certificates()
         cls.relay = Relay(run, "tandem" if TANDEM else "rtpengine",
                           os.path.abspath(TANDEM or shutil.which("rtpengine")), ports)
-        proxy = opensips.OpenSips if os.environ.get("PROXY") == "opensips" else Kamailio
+        proxy = opensips.OpenSips if case.PROXY == "opensips" else Kamailio
         proxy(run, ports, NUMBERS, certificates)
         cls.phone = Phone(run, ports, NUMBERS)
 
@@ -84,5 +88,4 @@ class Hold(unittest.TestCase):
 
 
 if __name__ == "__main__":
-    stop_all_at_exit()
-    unittest.main(verbosity=2)
+    case.main()
