@@ -96,6 +96,10 @@ def fill_settings(text, ports, numbers, certificates):
         r'\[to_meta\]/etc/ssl/certs/ca-certificates\.crt': f"[to_meta]{certificates.authority}",
         r'"udp:127\.0\.0\.1:2223"': f'"udp:127.0.0.1:{ports.relay_ng}"',
     } | {rf'"{name}=s:[^"]*"': f'"{name}=s:{value}"' for name, value in values.items()}
+    if version().startswith("opensips 3"):
+        # As settings.cfg tells the operator.
+        replacements[r"^tcp_threads=1\n.*\n"] = ""
+        replacements[r"^#modparam(?=.*dialog_flags)"] = "modparam"
     lines = []
     for number, (password, keys, *more) in numbers.items():
         for name, value in [("secret", password), ("keys", keys), *more]:
