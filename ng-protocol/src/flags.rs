@@ -74,10 +74,6 @@ impl Flags {
 
     /// Applies a flag word; false if no family of options knows it.
     pub(crate) fn apply_word(&mut self, word: &Spelled<'_>, report: &mut Report) -> bool {
-        if word.canonical == "webrtc" {
-            self.apply_webrtc();
-            return true;
-        }
         let ignored = vocabulary::is_ignored(&word.canonical);
         if ignored {
             report.inert("flags", word.original);
@@ -94,13 +90,20 @@ impl Flags {
     }
 
     /// The word `WebRTC`: what a browser needs to be offered, in one word (RFC 8827, RFC 8829).
-    fn apply_webrtc(&mut self) {
-        self.crypto.transport_protocol = Some(TransportProtocol::UdpTlsRtpSavpf);
-        self.crypto.sdes.off = true;
+    ///
+    /// In an answer (`offers` is false) it cannot choose the transport and the keys: the offer has settled them, and a script
+    /// that writes the word into every answer has callers without WebRTC too.
+    pub(crate) fn apply_webrtc(&mut self, offers: bool) {
+        if offers {
+            self.crypto.transport_protocol = Some(TransportProtocol::UdpTlsRtpSavpf);
+            self.crypto.sdes.off = true;
+            self.rtcp_mux.offer = true;
+            self.rtcp_mux.require = true;
+        } else {
+            self.rtcp_mux.accept = true;
+        }
         self.ice.mode = Some(Ice::Force);
         self.ice.trickle = true;
-        self.rtcp_mux.offer = true;
-        self.rtcp_mux.require = true;
         self.sdp.no_rtcp_attribute = true;
         self.sdp.generate_mid = true;
         self.sdp.bundle.offer = true;
@@ -111,6 +114,7 @@ impl Flags {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::request::Request;
     use crate::testing::{offer, offer_of_string};
 
     #[test]
@@ -120,6 +124,18 @@ mod tests {
              generate-mid bundle=[offer require]",
         );
         assert_eq!(offer(r#""flags":["WebRTC"]"#), spelt_out);
+    }
+
+    #[test]
+    fn webrtc_in_an_answer_leaves_transport_and_keys_to_the_offer() {
+        let parse = |payload: &str| Request::parse(payload.as_bytes()).unwrap().flags;
+        let flags = parse(r#"{"command":"answer","flags":["WebRTC","SDES-pad"]}"#);
+        assert_eq!(flags.crypto.transport_protocol, None);
+        assert!(!flags.crypto.sdes.off && flags.crypto.sdes.pad);
+        assert!(flags.rtcp_mux.accept && flags.sdp.no_rtcp_attribute);
+        let named = parse(r#"{"command":"answer","rtpp-flags":"WebRTC RTP/SAVP"}"#);
+        let transport = named.crypto.transport_protocol;
+        assert_eq!(transport, Some(TransportProtocol::RtpSavp));
     }
 
     #[test]

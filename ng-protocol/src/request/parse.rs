@@ -127,8 +127,7 @@ impl Request {
 
     /// A flag word; `key=value` among the words counts as in a flags string.
     fn apply_word(&mut self, word: &str, report: &mut Report) -> Result<(), NgError> {
-        let spelled = Spelled::new(word.trim());
-        if self.flags.apply_word(&spelled, report) {
+        if self.apply_known_word(word, report) {
             return Ok(());
         }
         match word.split_once('=') {
@@ -144,9 +143,19 @@ impl Request {
     }
 
     fn apply_plain_word(&mut self, word: &str, report: &mut Report) {
-        if !self.flags.apply_word(&Spelled::new(word.trim()), report) {
+        if !self.apply_known_word(word, report) {
             report.unknown("flags", word);
         }
+    }
+
+    /// A word of the language; false if it is none.
+    fn apply_known_word(&mut self, word: &str, report: &mut Report) -> bool {
+        let spelled = Spelled::new(word.trim());
+        if spelled.canonical == "webrtc" {
+            self.flags.apply_webrtc(self.command != Command::Answer);
+            return true;
+        }
+        self.flags.apply_word(&spelled, report)
     }
 
     /// A key, as written and in canonical spelling, and its value.

@@ -675,3 +675,39 @@ fn keys_of_the_session_count_for_sections_without_their_own() {
     let answered = ask(&mut desk, "answer", &audio("RTP/AVP", ""), ["a", "b"], "");
     assert_eq!(keys(&answered)[1], "a=setup:passive");
 }
+
+#[test]
+fn a_caller_of_any_kind_gets_an_answer_of_its_kind_when_the_script_writes_webrtc() {
+    for (offered, transport, key) in [
+        (audio("RTP/AVP", ""), "RTP/AVP", ""),
+        (
+            audio("RTP/SAVP", &crypto(1, CM_80, "")),
+            "RTP/SAVP",
+            "a=crypto:1",
+        ),
+        (
+            audio(
+                "UDP/TLS/RTP/SAVPF",
+                &format!("{} rtcp-mux", dtls("actpass", FINGERPRINT)),
+            ),
+            "UDP/TLS/RTP/SAVPF",
+            "a=fingerprint",
+        ),
+    ] {
+        let mut desk = desk();
+        ask(&mut desk, "offer", &offered, ["a", ""], "RTP/AVP");
+        let plain = audio("RTP/AVP", "");
+        let answered = ask(&mut desk, "answer", &plain, ["a", "b"], "WebRTC");
+        assert!(
+            answered.contains(&format!(" {transport} 0\n")),
+            "{answered}"
+        );
+        assert!(answered.contains(key), "{answered}");
+        assert_eq!(
+            answered.contains("a=crypto") || answered.contains("a=setup"),
+            !key.is_empty(),
+            "{answered}"
+        );
+        assert_eq!(answered.contains("a=rtcp-mux"), key == "a=fingerprint");
+    }
+}
