@@ -18,4 +18,5 @@ mod tls;
 pub mod udp;
 mod websocket;
 
+pub(crate) use tls::HttpsCertificate;
 pub use tls::TlsError;

@@ -102,6 +102,7 @@ impl Relay {
         try_media_addresses(&config)?;
         let listeners = Listeners::bind(&config)?;
         let addresses = listeners.addresses();
+        let certificate = listeners.certificate();
         let (gone_sender, gone) = mpsc::channel(FAREWELLS);
         let (notifier, notifications) = mpsc::channel(notify::WAITING);
         let calls = Arc::new(call_config::make(&config)?);
@@ -129,7 +130,7 @@ impl Relay {
             workers.push(worker::start(settings, gone_sender.clone())?);
         }
         let dispatch = Arc::new(Dispatch::new(workers, ControlSettings::of(&config)));
-        let live = LiveConfig::new(config, (*calls).clone(), Arc::clone(&dispatch));
+        let live = LiveConfig::new(config, (*calls).clone(), certificate, Arc::clone(&dispatch));
         let live = Arc::new(live);
         let console = Arc::new(Console::new(Arc::clone(&dispatch), Arc::clone(&live)));
         let control = listeners.serve(&dispatch, console, gone, notifications)?;

@@ -12,6 +12,7 @@ use relay_call::CallConfig;
 use tracing::{info, warn};
 
 use crate::config::{self, Config, Interface, Limits, Wish};
+use crate::control::HttpsCertificate;
 use crate::control::dispatch::Dispatch;
 use crate::{call_config, logging, try_media_addresses};
 use parameters::differences;
@@ -43,6 +44,8 @@ impl ControlSettings {
 pub struct LiveConfig {
     started: Config,
     state: Mutex<State>,
+    /// Of the HTTPS port, if there is one.
+    certificate: Option<Arc<HttpsCertificate>>,
     dispatch: Arc<Dispatch>,
 }
 
@@ -54,8 +57,14 @@ struct State {
 
 impl LiveConfig {
     /// The configuration that everybody was started with.
-    pub(crate) fn new(started: Config, calls: CallConfig, dispatch: Arc<Dispatch>) -> Self {
+    pub(crate) fn new(
+        started: Config,
+        calls: CallConfig,
+        certificate: Option<Arc<HttpsCertificate>>,
+        dispatch: Arc<Dispatch>,
+    ) -> Self {
         Self {
+            certificate,
             state: Mutex::new(State {
                 now: started.clone(),
                 calls,
@@ -115,19 +124,33 @@ impl LiveConfig {
     pub fn follow(&self, new: &Config) -> Vec<String> {
         let mut sentences = Vec::new();
         let mut takes = Vec::new();
-        let media = try_media_addresses(new);
+        let media = try_media_addresses(new).map_err(|error| error.to_string());
+        let certificate = self.renew_certificate(new);
+        match &certificate {
+            Ok(true) => sentences.push("the certificate for HTTPS is another one".to_owned()),
+            Ok(false) => {}
+            Err(problem) => {
+                sentences.push(format!(
+                    "the certificate for HTTPS stays as it is: {problem}"
+                ));
+            }
+        }
         for difference in differences(&self.now(), new) {
             let change = format!(
                 "{}: {} => {}",
                 difference.name, difference.before, difference.after
             );
-            let is_interface = difference.name.starts_with("interface");
-            match (difference.take, &media) {
-                (Some(_), Err(problem)) if is_interface => {
+            let obstacle = match difference.name.as_str() {
+                name if name.starts_with("interface") => media.as_ref().err(),
+                "https-cert" | "https-key" => certificate.as_ref().err(),
+                _ => None,
+            };
+            match (difference.take, obstacle) {
+                (Some(_), Some(problem)) => {
                     warn!("{change} is not possible: {problem}");
                     sentences.push(format!("{change} is not possible: {problem}"));
                 }
-                (Some(take), _) => {
+                (Some(take), None) => {
                     info!("{change}");
                     sentences.push(change);
                     takes.push(take);
@@ -148,6 +171,29 @@ impl LiveConfig {
             }
         });
         sentences
+    }
+
+    /// Reads the certificate of the HTTPS port again: whoever renews it does so in the same file. `false` if it is the same.
+    fn renew_certificate(&self, new: &Config) -> Result<bool, String> {
+        let Some((certificate, file)) = self.certificate.as_ref().zip(new.https_cert.as_ref())
+        else {
+            return Ok(false);
+        };
+        match certificate.renew(file, new.https_key.as_deref()) {
+            Ok(renewed) => {
+                if renewed {
+                    info!(
+                        "the certificate for HTTPS is another one: {}",
+                        file.display()
+                    );
+                }
+                Ok(renewed)
+            }
+            Err(problem) => {
+                warn!("the certificate for HTTPS stays as it is: {problem}");
+                Err(problem.to_string())
+            }
+        }
     }
 
     /// Renews what goes stale by itself.

@@ -2,6 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -281,31 +282,44 @@ fn a_client_that_says_nothing_is_disconnected() {
     }
 }
 
-#[test]
-fn https_is_the_same_behind_a_certificate() {
-    let folder = std::env::temp_dir().join(format!("tandem-https-{}", std::process::id()));
+/// Certificates of an authority of their own for `relay.example`, in a folder of this test.
+fn certificates(name: &str) -> PathBuf {
+    let folder = std::env::temp_dir().join(format!("tandem-{name}-{}", std::process::id()));
     let hosts = ["relay.example".to_owned()];
-    simulator::certificates::make_authority(&folder, &hosts).unwrap();
-    let file = |name: &str| folder.join(name);
-    let relay = TestRelay::start_with("127.15.0.8", |config| {
+    simulator::certificates::make_authority(&folder, &hosts).expect("an authority");
+    folder
+}
+
+fn https_relay(address: &str, folder: &Path) -> TestRelay {
+    TestRelay::start_with(address, |config| {
         config.listen_https = vec![(config.interfaces[0].addresses[0].bound, 0).into()];
-        config.https_cert = Some(file("relay.example.pem"));
-        config.https_key = Some(file("relay.example.key"));
-    });
+        config.https_cert = Some(folder.join("relay.example.pem"));
+        config.https_key = Some(folder.join("relay.example.key"));
+    })
+}
+
+/// A connection of somebody who trusts the authority in `folder`, before its handshake.
+fn https(relay: &TestRelay, folder: &Path) -> StreamOwned<ClientConnection, TcpStream> {
     let mut roots = RootCertStore::empty();
-    roots
-        .add(CertificateDer::from_pem_file(file("ca.pem")).unwrap())
-        .unwrap();
+    let authority = CertificateDer::from_pem_file(folder.join("ca.pem")).expect("its certificate");
+    roots.add(authority).expect("an authority");
     let provider = Arc::new(aws_lc_rs::default_provider());
     let client = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
-        .unwrap()
+        .expect("versions of TLS")
         .with_root_certificates(roots)
         .with_no_client_auth();
-    let name = ServerName::try_from("relay.example").unwrap();
-    let connection = ClientConnection::new(Arc::new(client), name).unwrap();
+    let name = ServerName::try_from("relay.example").expect("a name");
+    let connection = ClientConnection::new(Arc::new(client), name).expect("a client");
+    StreamOwned::new(connection, connect(relay.relay().addresses().https[0]))
+}
+
+#[test]
+fn https_is_the_same_behind_a_certificate() {
+    let folder = certificates("https");
+    let relay = https_relay("127.15.0.8", &folder);
     let address = relay.relay().addresses().https[0];
-    let mut stream = StreamOwned::new(connection, connect(address));
+    let mut stream = https(&relay, &folder);
     let answer = ask(&mut stream, "GET /ping HTTP/1.1", "");
     assert_eq!((answer.status, answer.body.as_str()), (200, "pong\n"));
 
@@ -316,6 +330,43 @@ fn https_is_the_same_behind_a_certificate() {
     let _ = plain.read_to_end(&mut bytes);
     assert!(!String::from_utf8_lossy(&bytes).contains("pong"));
     std::fs::remove_dir_all(folder).unwrap();
+}
+
+#[test]
+fn a_renewed_certificate_is_taken_over_by_a_reload_and_a_broken_one_is_not() {
+    let (folder, other) = (certificates("https-old"), certificates("https-new"));
+    let relay = https_relay("127.15.0.10", &folder);
+    let reload = || {
+        let live = relay.relay().live();
+        live.follow(&live.now()).join("; ")
+    };
+    let is_trusted = |authority: &Path| https(&relay, authority).write_all(b"GET").is_ok();
+    let mut before = https(&relay, &folder);
+    before.conn.complete_io(&mut before.sock).unwrap();
+    assert!(!is_trusted(&other));
+    assert_eq!(reload(), "nothing is different");
+
+    std::fs::write(folder.join("relay.example.key"), "no key").unwrap();
+    let told = reload();
+    assert!(
+        told.contains("stays as it is") && told.contains("relay.example.key"),
+        "{told}"
+    );
+    assert!(is_trusted(&folder));
+
+    for file in ["relay.example.pem", "relay.example.key"] {
+        std::fs::copy(other.join(file), folder.join(file)).unwrap();
+    }
+    assert_eq!(reload(), "the certificate for HTTPS is another one");
+    assert!(is_trusted(&other) && !is_trusted(&folder));
+    assert_eq!(
+        ask(&mut before, "GET /ping HTTP/1.1", "").status,
+        200,
+        "who is connected stays so"
+    );
+    for folder in [folder, other] {
+        std::fs::remove_dir_all(folder).unwrap();
+    }
 }
 
 #[test]

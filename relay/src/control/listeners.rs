@@ -13,13 +13,13 @@ use std::time::Duration;
 
 use relay_net::{ControlSocket, tcp};
 use tokio::sync::{Semaphore, mpsc, oneshot};
-use tokio_rustls::TlsAcceptor;
 use tracing::{error, info};
 
 use super::connections::{self, MOST_CONNECTIONS, PATIENCE, Peer, Place};
 use super::dispatch::Dispatch;
 use super::exchange::Control;
-use super::{http, load, tls, udp};
+use super::tls::HttpsCertificate;
+use super::{http, load, udp};
 use crate::cli::{self, Console};
 use crate::config::Config;
 use crate::notify::{self, Notification};
@@ -33,7 +33,7 @@ pub(crate) struct Listeners {
     tcp_ng: Vec<TcpListener>,
     http: Vec<TcpListener>,
     https: Vec<TcpListener>,
-    tls: Option<TlsAcceptor>,
+    certificate: Option<Arc<HttpsCertificate>>,
 }
 
 /// Where the control side listens, with real ports.
@@ -71,11 +71,12 @@ impl Addresses {
 impl Listeners {
     /// Binds what the configuration names.
     pub(crate) fn bind(config: &Config) -> Result<Self, StartError> {
-        let tls = match (&config.https_cert, &config.listen_https[..]) {
+        let certificate = match (&config.https_cert, &config.listen_https[..]) {
             (_, []) => None,
             (None, _) => return Err(StartError::NoCertificate),
-            (Some(certificate), _) => {
-                Some(tls::acceptor(certificate, config.https_key.as_deref())?)
+            (Some(file), _) => {
+                let certificate = HttpsCertificate::read(file, config.https_key.as_deref())?;
+                Some(Arc::new(certificate))
             }
         };
         let tos = config.control_tos;
@@ -87,8 +88,13 @@ impl Listeners {
             tcp_ng: bind("listen-tcp-ng", &config.listen_tcp_ng, tcp::listen)?,
             http: bind("listen-http", &config.listen_http, tcp::listen)?,
             https: bind("listen-https", &config.listen_https, tcp::listen)?,
-            tls,
+            certificate,
         })
+    }
+
+    /// What HTTPS is served with, if it is.
+    pub(crate) fn certificate(&self) -> Option<Arc<HttpsCertificate>> {
+        self.certificate.clone()
     }
 
     pub(crate) fn addresses(&self) -> Addresses {
@@ -119,7 +125,7 @@ impl Listeners {
             tcp_ng: self.tcp_ng,
             http: self.http,
             https: self.https,
-            tls: self.tls,
+            certificate: self.certificate,
         };
         if !connections.are_none() {
             let control = control.clone();
@@ -196,7 +202,7 @@ struct Connections {
     tcp_ng: Vec<TcpListener>,
     http: Vec<TcpListener>,
     https: Vec<TcpListener>,
-    tls: Option<TlsAcceptor>,
+    certificate: Option<Arc<HttpsCertificate>>,
 }
 
 impl Connections {
@@ -226,13 +232,13 @@ impl Connections {
             );
         }
         for listener in self.https {
-            let Some(tls) = self.tls.clone() else {
+            let Some(certificate) = self.certificate.clone() else {
                 // `Listeners::bind` has seen to it.
                 continue;
             };
             let (listener, room, control, address) = accept(listener);
             let serve = move |stream, peer, control, place| {
-                serve_tls(tls.clone(), stream, peer, control, place)
+                serve_tls(certificate.acceptor(), stream, peer, control, place)
             };
             spawn(connections::accept(listener, room, control, serve), address);
         }
@@ -240,7 +246,7 @@ impl Connections {
 }
 
 async fn serve_tls(
-    tls: TlsAcceptor,
+    tls: tokio_rustls::TlsAcceptor,
     stream: connections::Stream,
     peer: Peer,
     control: Control,

@@ -1,7 +1,7 @@
-//! The certificate of the HTTPS port.
+//! The certificate of the HTTPS port, which a reload exchanges while the port stays open.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use thiserror::Error;
 use tokio_rustls::TlsAcceptor;
@@ -31,8 +31,41 @@ pub enum TlsError {
     },
 }
 
-/// Reads a chain and its key, both PEM; without a file for the key it stands behind the chain.
-pub(crate) fn acceptor(certificate: &Path, key: Option<&Path>) -> Result<TlsAcceptor, TlsError> {
+/// What new connections are accepted with. Those that are there keep what they began with.
+#[derive(Debug)]
+pub(crate) struct HttpsCertificate(RwLock<Held>);
+
+#[derive(Debug)]
+struct Held {
+    chain: Vec<CertificateDer<'static>>,
+    config: Arc<ServerConfig>,
+}
+
+impl HttpsCertificate {
+    /// Reads a chain and its key, both PEM; without a file for the key it stands behind the chain.
+    pub(crate) fn read(certificate: &Path, key: Option<&Path>) -> Result<Self, TlsError> {
+        read(certificate, key).map(|held| Self(RwLock::new(held)))
+    }
+
+    /// Reads the files again; `false` if the certificate is the one in use. On an error that one stays.
+    pub(crate) fn renew(&self, certificate: &Path, key: Option<&Path>) -> Result<bool, TlsError> {
+        let new = read(certificate, key)?;
+        let mut held = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let differs = held.chain != new.chain;
+        if differs {
+            *held = new;
+        }
+        Ok(differs)
+    }
+
+    /// For a connection that begins now.
+    pub(crate) fn acceptor(&self) -> TlsAcceptor {
+        let held = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        TlsAcceptor::from(Arc::clone(&held.config))
+    }
+}
+
+fn read(certificate: &Path, key: Option<&Path>) -> Result<Held, TlsError> {
     let unreadable = |path: &Path, error| TlsError::File {
         path: path.to_owned(),
         error,
@@ -49,8 +82,15 @@ pub(crate) fn acceptor(certificate: &Path, key: Option<&Path>) -> Result<TlsAcce
     let provider = Arc::new(aws_lc_rs::default_provider());
     let mut config = ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
-        .and_then(|builder| builder.with_no_client_auth().with_single_cert(chain, key))
+        .and_then(|builder| {
+            builder
+                .with_no_client_auth()
+                .with_single_cert(chain.clone(), key)
+        })
         .map_err(unusable)?;
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    Ok(TlsAcceptor::from(Arc::new(config)))
+    Ok(Held {
+        chain,
+        config: Arc::new(config),
+    })
 }

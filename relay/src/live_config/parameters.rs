@@ -4,6 +4,7 @@
 
 use std::fmt::Display;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::config::{Config, MediaAddress};
@@ -155,6 +156,20 @@ fn listeners(list: &mut List, config: &Config) {
         let addresses: Vec<String> = addresses.iter().map(SocketAddr::to_string).collect();
         list.fixed(name, addresses.join(";"));
     }
+    // Without the port the files are nobody's business.
+    if !config.listen_https.is_empty() {
+        list.live("https-cert", path(&config.https_cert), |to, from| {
+            to.https_cert.clone_from(&from.https_cert);
+        });
+        list.live("https-key", path(&config.https_key), |to, from| {
+            to.https_key.clone_from(&from.https_key);
+        });
+    }
+}
+
+fn path(file: &Option<PathBuf>) -> String {
+    let file = file.as_ref().map(|file| file.display().to_string());
+    file.unwrap_or_default()
 }
 
 struct List(Vec<Parameter>);
