@@ -255,6 +255,53 @@ fn an_rsa_certificate_of_metas_costs_no_word() {
 }
 
 #[test]
+fn query_and_the_story_of_a_call_say_who_speaks_dtls_and_what_was_agreed() {
+    let (user, business) = (
+        CallDirection::UserInitiated,
+        CallDirection::BusinessInitiated,
+    );
+    for (direction, key, engine, role, side) in [
+        (user, CertificateKey::Rsa, "openssl", "active", "client"),
+        (user, CertificateKey::Ecdsa, "dimpl", "active", "client"),
+        (
+            business,
+            CertificateKey::Rsa,
+            "openssl",
+            "passive",
+            "server",
+        ),
+    ] {
+        let mut config = meta(direction, KeyExchange::Dtls, 50 * MS);
+        config.dtls.key = key;
+        let mut world = World::new(config, Impairment::delay(40 * MS), 1);
+        if key == CertificateKey::Ecdsa {
+            let memory = world.transport.dtls.memory();
+            memory.note(world.meta_address.ip(), Verdict::Suits, world.now);
+        }
+        connect(&mut world, direction, KeyExchange::Dtls);
+        world.run(2 * SECOND);
+        let reply = world.request(&json!({ "command": "query", "call-id": "simulated" }));
+        let stream = &reply["tags"]["meta"]["medias"][0]["streams"][0];
+        let dtls = &stream["DTLS"];
+        assert_eq!(dtls["engine"], engine, "{stream}");
+        assert_eq!(dtls["role"], role);
+        assert_eq!(dtls["version"], "DTLS 1.2");
+        let cipher = dtls["cipher"].as_str().unwrap();
+        assert!(cipher.starts_with("TLS_ECDHE_"), "{cipher}");
+        let suite = stream["crypto suite"].as_str().unwrap();
+        let plain = &reply["tags"]["pbx"]["medias"][0]["streams"][0];
+        assert!(plain["DTLS"].is_null() && plain["crypto suite"].is_null());
+        let (begin, end) = (
+            format!("DTLS 1.2 {cipher}, SRTP {suite} after"),
+            format!("as {side} by {engine}"),
+        );
+        let told = |line: &String| line.contains(&begin) && line.contains(&end);
+        assert!(world.log.iter().any(told), "{end}: {:#?}", world.log);
+        hang_up(&mut world);
+    }
+}
+
+#[test]
 fn a_silent_pbx_keeps_the_call_alive() {
     for (direction, keys) in KINDS {
         let mut world = World::new(

@@ -53,6 +53,10 @@ pub enum CallEvent {
     DtlsConnected {
         /// Whose side.
         leg: String,
+        /// The library: `dimpl` or `openssl`.
+        engine: &'static str,
+        /// Whether we began the handshake.
+        as_client: bool,
         /// `DTLS 1.2`.
         version: String,
         /// The cipher suite.
@@ -225,14 +229,17 @@ impl fmt::Display for CallEvent {
             ),
             Self::DtlsConnected {
                 leg,
+                engine,
+                as_client,
                 version,
                 cipher,
                 profile,
                 after,
             } => write!(
                 f,
-                "{leg}: {version} {cipher}, SRTP {profile} after {} ms",
-                ms(after)
+                "{leg}: {version} {cipher}, SRTP {profile} after {} ms, as {} by {engine}",
+                ms(after),
+                if *as_client { "client" } else { "server" }
             ),
             Self::FirstPacketIn { leg, source } => write!(f, "{leg}: first media from {source}"),
             Self::FirstPacketOut {

@@ -418,10 +418,7 @@ impl MediaTransport {
                 }
                 let started_at = self.started_at.unwrap_or(now);
                 self.tell(TransportEvent::DtlsConnected {
-                    role: status.role,
-                    version: status.version,
-                    cipher: status.cipher,
-                    profile: status.profile,
+                    status,
                     after: now.saturating_duration_since(started_at),
                     handshake,
                 });

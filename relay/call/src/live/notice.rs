@@ -181,17 +181,13 @@ fn told(event: TransportEvent, name: impl Fn() -> String) -> Option<CallEvent> {
         TransportEvent::ConsentRestored => {
             Some(CallEvent::Warning(format!("{}: ICE checks are answered again", name())))
         }
-        TransportEvent::DtlsConnected {
-            version,
-            cipher,
-            profile,
-            after,
-            ..
-        } => Some(CallEvent::DtlsConnected {
+        TransportEvent::DtlsConnected { status, after, .. } => Some(CallEvent::DtlsConnected {
             leg: name(),
-            version,
-            cipher,
-            profile: profile.to_string(),
+            engine: status.engine,
+            as_client: status.role == DtlsRole::Client,
+            version: status.version,
+            cipher: status.cipher,
+            profile: status.profile.to_string(),
             after,
         }),
         TransportEvent::DtlsStalled { role, heard, after } => {

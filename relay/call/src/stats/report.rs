@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use ng_protocol::{Dictionary, Value};
 use relay_transport::dtls::DtlsRole;
-use relay_transport::{LocalSocket, MediaTransport};
+use relay_transport::{DtlsStatus, LocalSocket, MediaTransport};
 
 use super::Counter;
 use super::source::source;
@@ -238,6 +238,8 @@ impl Reported<'_> {
         let destination = status.as_ref().and_then(|s| s.destination);
         let last = self.seconds(stream.last.unwrap_or(leg.created));
         let (input, output) = stream.counters.unwrap_or_default();
+        let dtls = status.as_ref().and_then(|s| s.dtls.as_ref());
+        let agreed = dtls.map(|dtls| dtls.profile.sdes_name());
         let mut flags = stream.flags.to_vec();
         if stream.signalled.is_some() {
             flags.push("filled");
@@ -245,7 +247,7 @@ impl Reported<'_> {
         if section.ice.in_use {
             flags.push("ICE");
         }
-        if status.is_some_and(|s| s.dtls.is_some()) {
+        if dtls.is_some() {
             flags.push("DTLS fingerprint verified");
         }
         Dictionary::new()
@@ -254,7 +256,8 @@ impl Reported<'_> {
             .with_some("family", local.map(family_name))
             .with("endpoint", endpoint(destination.or(stream.signalled)))
             .with("advertised endpoint", endpoint(stream.signalled))
-            .with_some("crypto suite", suite)
+            .with_some("crypto suite", agreed.or(suite))
+            .with_some("DTLS", dtls.map(association))
             .with("last packet", last)
             .with("last kernel packet", 0_i64)
             .with("last user packet", last)
@@ -301,6 +304,19 @@ fn family_name(ip: IpAddr) -> &'static str {
         IpAddr::V4(_) => "IPv4",
         IpAddr::V6(_) => "IPv6",
     }
+}
+
+/// What was agreed with the far end of a DTLS association, and which library holds it; rtpengine has no such key.
+fn association(dtls: &DtlsStatus) -> Dictionary<'static> {
+    let role = match dtls.role {
+        DtlsRole::Client => "active",
+        DtlsRole::Server => "passive",
+    };
+    Dictionary::new()
+        .with("role", role)
+        .with("version", dtls.version.clone())
+        .with("cipher", dtls.cipher.clone())
+        .with("engine", dtls.engine)
 }
 
 fn endpoint(address: Option<SocketAddr>) -> Dictionary<'static> {

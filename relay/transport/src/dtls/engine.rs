@@ -29,6 +29,8 @@ impl DtlsRole {
 pub enum DtlsEvent {
     /// Keys are there. Whether the peer is who its SDP said, `peer_certificate_der` tells.
     Connected {
+        /// The library, by its name as `dtls-engine` has it.
+        engine: &'static str,
         /// `DTLS 1.2` or `DTLS 1.3`.
         version: String,
         /// The cipher suite's name at IANA.

@@ -215,6 +215,7 @@ impl Association {
         {
             match event {
                 DtlsEvent::Connected {
+                    engine,
                     version,
                     cipher,
                     profile,
@@ -225,6 +226,7 @@ impl Association {
                     let Some(running) = &self.running else { break };
                     self.unverified = Some(Unverified {
                         status: DtlsStatus {
+                            engine,
                             role: running.role,
                             version,
                             cipher,

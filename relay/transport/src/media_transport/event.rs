@@ -26,10 +26,7 @@ pub enum TransportEvent {
     ConsentRestored,
     /// The handshake is done and the peer's certificate is the announced one.
     DtlsConnected {
-        role: DtlsRole,
-        version: String,
-        cipher: String,
-        profile: SrtpProfile,
+        status: DtlsStatus,
         after: Duration,
         /// From the first datagram of the handshake.
         handshake: Duration,
@@ -57,6 +54,8 @@ pub enum TransportEvent {
 /// What a handshake came to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DtlsStatus {
+    /// The library that holds it.
+    pub engine: &'static str,
     pub role: DtlsRole,
     pub version: String,
     pub cipher: String,

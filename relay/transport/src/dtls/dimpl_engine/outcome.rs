@@ -54,6 +54,7 @@ impl Negotiated {
             _ => "DTLS 1.2",
         };
         Ok(DtlsEvent::Connected {
+            engine: "dimpl",
             version: version.into(),
             cipher: cipher_name(self.cipher),
             profile,

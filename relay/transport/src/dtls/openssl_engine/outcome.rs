@@ -86,6 +86,7 @@ pub(super) fn connected(ssl: &SslRef, role: DtlsRole, offer: &Offer) -> Result<D
         .ok_or("the DTLS library gave keys of a wrong length")?;
     let cipher = ssl.current_cipher();
     Ok(DtlsEvent::Connected {
+        engine: "openssl",
         version: "DTLS 1.2".into(),
         cipher: cipher.map_or_else(
             || "unknown".into(),
