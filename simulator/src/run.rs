@@ -26,6 +26,9 @@ use settings::{business_calls, call_settings, seconds, user_call};
 
 /// Reports kept by `serve`; it may run for days.
 const REPORT_LIMIT: usize = 10_000;
+/// Meta's gateway outlives a call. When this process ended with its last response still on the way,
+/// the business' server might see the end of the connection first and wait for that response in vain.
+const LINGER: Duration = Duration::from_millis(250);
 
 /// Why the simulator could not run.
 #[derive(Debug, Error)]
@@ -83,6 +86,7 @@ async fn uic(arguments: &UicArguments) -> Result<bool, RunError> {
         );
         reports.push(user_initiated::place(&gateway, &call).await);
     }
+    tokio::time::sleep(LINGER).await;
     conclude(
         RunReport::new(reports, gateway.findings()),
         arguments.report.json.as_deref(),
@@ -132,6 +136,7 @@ async fn bic(arguments: &BicArguments) -> Result<bool, RunError> {
     while let Some(Ok(report)) = running.join_next().await {
         reports.push(report);
     }
+    tokio::time::sleep(LINGER).await;
     let is_complete = reports.len() == arguments.calls as usize;
     let mut run = RunReport::new(reports, gateway.findings());
     run.pass &= is_complete;

@@ -102,13 +102,14 @@ def make_calls(options, run):
     return results
 
 
-def one_call(name, direction, number, meta_hangs_up, simulator, phone, relay):
+def one_call(name, direction, number, meta_hangs_up, simulator, phone, relay, more=()):
+    """`more` are further options of the simulator."""
     result = CallResult(name)
     phone.forget_events()
     if direction == "user-initiated":
-        call = simulator.place_call(number, WHATSAPP_USER, TALK_SECONDS, meta_hangs_up)
+        call = simulator.place_call(number, WHATSAPP_USER, TALK_SECONDS, meta_hangs_up, more)
     else:
-        call = simulator.await_call(number, TALK_SECONDS, meta_hangs_up)
+        call = simulator.await_call(number, TALK_SECONDS, meta_hangs_up, more)
         phone.dial(number, WHATSAPP_USER)
 
     if wait_for_phone(phone, call, 15) != "CALL_ESTABLISHED":

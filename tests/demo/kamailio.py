@@ -38,7 +38,7 @@ def fill_settings(text, ports, numbers):
         "PBX_SIDE_ADDRESS": f"127.0.0.1:{ports.kamailio_udp}",
         "PBX_NEXT_HOPS": f'"127.0.0.1:{ports.phone_sip}"',
         "PBX_SOURCES": '"127.0.0.1/32"',
-        "RELAYS": f'"udp:127.0.0.1:{ports.relay_ng}"',
+        "RELAYS": '"' + " ".join(f"udp:127.0.0.1:{port}" for port in getattr(ports, "relays", [ports.relay_ng])) + '"',
         "DEFAULT_NUMBER": f'"{next(iter(numbers))}"',
     }
     for name, value in values.items():

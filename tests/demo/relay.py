@@ -20,7 +20,7 @@ KNOWN_OF_RTPENGINE = {
 
 
 class Relay:
-    def __init__(self, run, kind, binary, ports):
+    def __init__(self, run, kind, binary, ports, options=()):
         self.kind = kind
         self.known = KNOWN_OF_RTPENGINE if kind == "rtpengine" else {}
         self.ng = ("127.0.0.1", ports.relay_ng)
@@ -31,7 +31,7 @@ class Relay:
              "--delete-delay=0",
              "--interface=pub/127.0.0.1", "--interface=priv/127.0.0.1",
              f"--listen-ng=127.0.0.1:{ports.relay_ng}",
-             f"--port-min={first}", f"--port-max={first + PORTS_PER_RELAY - 1}"],
+             f"--port-min={first}", f"--port-max={first + PORTS_PER_RELAY - 1}", *options],
             run,
         )
         self.part.wait_until(lambda: (self.ask({"command": "ping"}) or {}).get("result") == "pong")

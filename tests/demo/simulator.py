@@ -35,13 +35,13 @@ class Simulator:
     def certificate(self, name):
         return os.path.join(self.certificates, name)
 
-    def place_call(self, number, user, talk_seconds, meta_hangs_up):
+    def place_call(self, number, user, talk_seconds, meta_hangs_up, more=()):
         """A WhatsApp user calls the business."""
-        return self.start("uic", number, talk_seconds, meta_hangs_up, ["--user", f"+{user}"])
+        return self.start("uic", number, talk_seconds, meta_hangs_up, ["--user", f"+{user}", *more])
 
-    def await_call(self, number, talk_seconds, meta_hangs_up):
+    def await_call(self, number, talk_seconds, meta_hangs_up, more=()):
         """A WhatsApp user is about to be called; returns when the gateway listens."""
-        call = self.start("bic", number, talk_seconds, meta_hangs_up, ["--ring", "--wait", "15"])
+        call = self.start("bic", number, talk_seconds, meta_hangs_up, ["--ring", "--wait", "15", *more])
         call.part.wait_until(lambda: "waiting on" in call.part.last_lines())
         return call
 

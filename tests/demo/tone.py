@@ -13,13 +13,17 @@ def write_tone(path, frequency, seconds):
     """A steady sine, mono, 16 bit. The frequency must divide the sample rate."""
     period = SAMPLE_RATE // frequency
     assert period * frequency == SAMPLE_RATE
-    samples = [int(8000 * math.sin(2 * math.pi * n / period)) for n in range(period)]
-    wave_bytes = struct.pack(f"<{period}h", *samples)
+    wave_bytes = struct.pack(f"<{period}h", *samples(frequency, 0, period))
     with wave.open(path, "wb") as file:
         file.setnchannels(1)
         file.setsampwidth(2)
         file.setframerate(SAMPLE_RATE)
         file.writeframes(wave_bytes * (frequency * seconds))
+
+
+def samples(frequency, first, count, rate=SAMPLE_RATE):
+    """So many samples of the sine, from the given one on."""
+    return [int(8000 * math.sin(2 * math.pi * frequency * n / rate)) for n in range(first, first + count)]
 
 
 def share_of_time(path, frequency, window_ms=100):
@@ -28,17 +32,17 @@ def share_of_time(path, frequency, window_ms=100):
     The recording is cut into windows; in each one Goertzel's algorithm gives the power at the
     frequency, and a window counts when that is most of its power.
     """
-    samples, rate = read_mono(path)
+    heard, rate = read_mono(path)
     size = rate * window_ms // 1000
-    windows = [samples[at:at + size] for at in range(0, len(samples) - size + 1, size)]
+    windows = [heard[at:at + size] for at in range(0, len(heard) - size + 1, size)]
     if not windows:
         return 0.0
     return sum(window_is_tone(window, frequency, rate) for window in windows) / len(windows)
 
 
 def seconds_of(path):
-    samples, rate = read_mono(path)
-    return len(samples) / rate
+    heard, rate = read_mono(path)
+    return len(heard) / rate
 
 
 def window_is_tone(window, frequency, rate):

@@ -104,7 +104,7 @@ class Case(unittest.TestCase):
         shutil.rmtree(cls.run_folder, ignore_errors=True)
         os.makedirs(cls.run_folder)
         offsets = SimpleNamespace(kamailio_udp=60, kamailio_tls=61, meta_tls=62, phone_sip=70, second_pbx=71, silent_pbx=72, relay_ng=22,
-                                  relay_media=200)
+                                  relay_media=200, second_relay_ng=23, second_relay_cli=24, second_relay_media=400)
         base = free_base_port(vars(offsets).values())
         cls.ports = SimpleNamespace(**{name: base + offset for name, offset in vars(offsets).items()})
         cls.authority = Authority(os.path.join(cls.run_folder, "certificates"))
@@ -113,12 +113,17 @@ class Case(unittest.TestCase):
         tandem = os.environ.get("TANDEM")
         cls.relay = Relay(cls.run_folder, "tandem" if tandem else "rtpengine",
                           os.path.abspath(tandem or shutil.which("rtpengine")), cls.ports)
+        cls.start_more()
         targets = ",".join(f"127.0.0.1:{port}" for port in (cls.ports.silent_pbx, cls.ports.phone_sip,
                                                             cls.ports.second_pbx))
         numbers = NUMBERS | {LIMITED_NUMBER: (*LIMITED, ("pbx", targets), ("calls", 1))}
         proxy = opensips.OpenSips if PROXY == "opensips" else Kamailio
         cls.proxy = proxy(cls.run_folder, cls.ports, numbers, SimpleNamespace(
             kamailio_chain=chain, kamailio_key=key, authority=cls.authority.certificate))
+
+    @classmethod
+    def start_more(cls):
+        """For cases with several relays: `ports.relays` then holds the NG ports of all."""
 
     @classmethod
     def tearDownClass(cls):
@@ -209,7 +214,7 @@ class Case(unittest.TestCase):
 
     # A call from the PBX, step by step.
 
-    def pbx_invites(self, number=NUMBER, to=f"+{USER}", headers=()):
+    def pbx_invites(self, number=NUMBER, to=f"+{USER}", headers=(), body=PBX_SDP):
         self.new_call(token())
         self.invite = Message(f"INVITE sip:{to}@127.0.0.1:{self.ports.kamailio_udp} SIP/2.0", [
             ("Via", f"SIP/2.0/UDP 127.0.0.1:{self.pbx.port};branch=z9hG4bK{token()}"),
@@ -219,7 +224,7 @@ class Case(unittest.TestCase):
             ("CSeq", "10 INVITE"),
             ("Max-Forwards", "70"),
             ("Contact", f"<sip:agent@127.0.0.1:{self.pbx.port}>"),
-        ] + list(headers) + [("Content-Type", "application/sdp")], PBX_SDP)
+        ] + list(headers) + [("Content-Type", "application/sdp")], body)
         self.pbx.send(self.invite)
 
     def meta_challenges(self, invite, *algorithms):

@@ -99,6 +99,14 @@ class UdpPeer:
                 return message
         return None
 
+    def receive_any(self, seconds=10):
+        """The next INVITE of any call, such as one of the simulator's."""
+        self.sock.settimeout(seconds)
+        while True:
+            message = Message.parse(self.sock.recv(65535).decode())
+            if message.method == "INVITE":
+                return message
+
     def final(self):
         while (message := self.receive(10)) and message.status and message.status < 200:
             pass
@@ -115,6 +123,7 @@ class TlsPeer:
         self.sock = sock
         self.buffer = b""
         self.last_ack = None
+        self.ended = False
 
     @classmethod
     def connect(cls, port, authority, server_name):
@@ -145,7 +154,10 @@ class TlsPeer:
                 data = self.sock.recv(65535)
             except TimeoutError:
                 return None
+            except ConnectionError:
+                data = b""
             if not data:
+                self.ended = True
                 return None
             self.buffer += data
 
