@@ -1,4 +1,4 @@
-//! An NG client over UDP that speaks JSON, and bencode where the cost of a request is measured.
+//! An NG client over UDP that speaks JSON, and bencode for those who measure the cost of a request.
 
 use std::error::Error;
 use std::net::{SocketAddr, UdpSocket};
@@ -52,29 +52,6 @@ impl NgClient {
         Err(format!("the relay does not answer {}", request["command"]).into())
     }
 
-    /// Sends a request as the proxies do, in bencode, and waits until it is carried out.
-    pub(crate) fn request_bencoded(&mut self, request: &Value) -> Result<(), Box<dyn Error>> {
-        self.sent += 1;
-        let cookie = format!("{}_{} ", self.socket.local_addr()?.port(), self.sent);
-        let mut datagram = cookie.clone().into_bytes();
-        bencode(request, &mut datagram);
-        let mut buffer = vec![0; 65_536];
-        for _attempt in 0..10 {
-            self.socket.send(&datagram)?;
-            while let Ok(length) = self.socket.recv(&mut buffer) {
-                let Some(reply) = buffer[..length].strip_prefix(cookie.as_bytes()) else {
-                    continue;
-                };
-                if reply.windows(11).any(|bytes| bytes == b"6:result2:o") {
-                    return Ok(());
-                }
-                let reply = String::from_utf8_lossy(reply);
-                return Err(format!("the relay refused {request}: {reply}").into());
-            }
-        }
-        Err(format!("the relay does not answer {}", request["command"]).into())
-    }
-
     /// `offer` or `answer`; gives the rewritten SDP.
     pub(crate) fn exchange(
         &mut self,
@@ -98,8 +75,8 @@ impl NgClient {
     }
 }
 
-/// Appends what NG has: numbers, strings, lists and dictionaries.
-fn bencode(value: &Value, out: &mut Vec<u8>) {
+/// Appends, as the proxies write it, what NG has: numbers, strings, lists and dictionaries.
+pub(crate) fn bencode(value: &Value, out: &mut Vec<u8>) {
     match value {
         Value::Object(entries) => {
             out.push(b'd');

@@ -41,7 +41,10 @@ fn encode_value(value: &Value<'_>, out: &mut Vec<u8>) {
     match value {
         Value::Integer(number) => {
             out.push(b'i');
-            out.extend_from_slice(number.to_string().as_bytes());
+            if *number < 0 {
+                out.push(b'-');
+            }
+            encode_digits(number.unsigned_abs(), out);
             out.push(b'e');
         }
         Value::String(bytes) => encode_string(bytes, out),
@@ -57,9 +60,24 @@ fn encode_value(value: &Value<'_>, out: &mut Vec<u8>) {
 }
 
 fn encode_string(bytes: &[u8], out: &mut Vec<u8>) {
-    out.extend_from_slice(bytes.len().to_string().as_bytes());
+    encode_digits(bytes.len() as u64, out);
     out.push(b':');
     out.extend_from_slice(bytes);
+}
+
+/// A reply has a length before every key and every value: not worth a string each.
+fn encode_digits(mut number: u64, out: &mut Vec<u8>) {
+    let mut digits = [0; 20];
+    let mut first = digits.len();
+    loop {
+        first -= 1;
+        digits[first] = b'0' + (number % 10) as u8;
+        number /= 10;
+        if number == 0 {
+            break;
+        }
+    }
+    out.extend_from_slice(&digits[first..]);
 }
 
 struct Decoder<'a> {

@@ -2,7 +2,7 @@
 //!
 //! A message arrives over UDP, TCP, HTTP or a WebSocket and goes through `exchange` (cookie, retransmission) and `dispatch` (which
 //! worker, limits, the commands that need no call); the reply comes back the same way.
-//! `listeners` says which threads that happens on: a request is microseconds of work here, and the media workers are other threads.
+//! `listeners` says which threads that happens on; requests over UDP are read by the media workers themselves.
 
 mod connections;
 pub mod directory;

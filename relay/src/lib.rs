@@ -6,8 +6,8 @@
 //!
 //! ```text
 //!  control threads (tokio)                      worker threads, one per processor
-//!  udp tcp http -> exchange -> dispatch --queue-> Worker: calls, sockets, deadlines
-//!        retransmission    directory  <-queue--
+//!  tcp http ----> exchange -> dispatch --queue-> Worker: calls, sockets, deadlines
+//!        retransmission    directory  <-queue--  udp (requests), media
 //! ```
 
 mod call_config;

@@ -16,6 +16,7 @@ pub mod sockets;
 
 use std::collections::{HashMap, VecDeque};
 use std::io;
+use std::os::fd::AsFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Receiver, TryRecvError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -23,17 +24,19 @@ use std::time::{Duration, Instant};
 
 use ng_protocol::{CallId, Command, Request, Response};
 use relay_call::{Call, CallConfig, CallEvent, EndReason, PortLeaser};
-use relay_net::{Backend, PerPort, affinity};
+use relay_net::{Backend, PerPort, Woken, affinity};
 use relay_packet::{DropReason, Outbox, Received};
 use tokio::sync::mpsc;
 use tracing::{error, warn};
 
 use crate::control::directory::Ticket;
+use crate::control::udp::{self, Listener, Taken};
 use crate::notify::Notification;
 use counters::WorkerCounters;
 use deadlines::Deadlines;
 pub use handle::{
-    CallGone, Handled, Happening, Session, Undelivered, WorkerCommand, WorkerHandle, WorkerSettings,
+    CallGone, Handled, Happening, ReplyTo, Session, Undelivered, WorkerCommand, WorkerHandle,
+    WorkerSettings,
 };
 use live_call::LiveCall;
 use ports::WorkerPorts;
@@ -44,6 +47,8 @@ use sockets::Sockets;
 const DATAGRAMS: usize = 256;
 /// Commands taken in one round.
 const COMMANDS: usize = 32;
+/// Requests taken in one round from each control socket; the other workers may take the rest.
+const REQUESTS: usize = 8;
 /// Deadlines served in one round.
 const DEADLINES: usize = 256;
 /// Unused packet buffers kept, 2 KiB each.
@@ -81,7 +86,12 @@ pub fn start(settings: WorkerSettings, gone: mpsc::Sender<CallGone>) -> io::Resu
 }
 
 struct Worker {
+    number: usize,
     backend: PerPort,
+    /// Where requests come from over UDP, once the control side is there.
+    listener: Option<Arc<Listener>>,
+    /// A datagram with a request.
+    request: Box<[u8]>,
     commands: Receiver<WorkerCommand>,
     gone: mpsc::Sender<CallGone>,
     notifier: mpsc::Sender<Notification>,
@@ -139,7 +149,10 @@ impl Worker {
             ports.add_interface(interface, seeds.draw());
         }
         Ok(Self {
+            number: settings.number,
             backend,
+            listener: None,
+            request: vec![0; udp::LONGEST].into_boxed_slice(),
             commands,
             gone,
             notifier: settings.notifier,
@@ -174,18 +187,21 @@ impl Worker {
                 Next::Again => Some(Duration::ZERO),
                 _ => self.time_to_wait(idle_from),
             };
-            let called = match self.backend.wait(timeout) {
-                Ok(woken) => woken.called || next == Next::Again,
-                Err(error) => {
-                    // Nothing that this loop can mend; it must not spin either.
-                    error!("waiting for datagrams failed: {error}");
-                    std::thread::sleep(Duration::from_millis(100));
-                    true
+            let woken = self.backend.wait(timeout).unwrap_or_else(|error| {
+                // Nothing that this loop can mend; it must not spin either.
+                error!("waiting for datagrams failed: {error}");
+                std::thread::sleep(Duration::from_millis(100));
+                Woken {
+                    called: true,
+                    ..Woken::default()
                 }
-            };
+            });
             now = Instant::now();
             self.take_datagrams(now);
-            next = if called {
+            if woken.asked {
+                self.take_requests(now);
+            }
+            next = if woken.called || next == Next::Again {
                 self.take_commands(now)
             } else {
                 Next::Wait
@@ -230,6 +246,35 @@ impl Worker {
         self.batch = batch;
     }
 
+    fn take_requests(&mut self, now: Instant) {
+        let Some(listener) = self.listener.clone() else {
+            return;
+        };
+        self.active = true;
+        for socket in 0..listener.sockets().len() {
+            for _ in 0..REQUESTS {
+                match listener.take(socket, self.number, &mut self.request) {
+                    Some(Taken::Yours(yours)) => {
+                        let handled = self.carry_out(now, &yours.request, yours.exchange.ticket());
+                        yours.exchange.give(handled);
+                    }
+                    Some(Taken::Served) => {}
+                    None => break,
+                }
+            }
+        }
+    }
+
+    fn listen(&mut self, listener: Arc<Listener>) {
+        for socket in listener.sockets() {
+            if let Err(error) = self.backend.listen(socket.socket().as_fd()) {
+                let (address, number) = (socket.address(), self.number);
+                error!("worker {number} cannot listen on control port {address}: {error}");
+            }
+        }
+        self.listener = Some(listener);
+    }
+
     fn take_commands(&mut self, now: Instant) -> Next {
         for _ in 0..COMMANDS {
             match self.commands.try_recv() {
@@ -240,9 +285,9 @@ impl Worker {
                 }) => {
                     self.active = true;
                     let handled = self.carry_out(now, &request, ticket);
-                    // Whoever asked may have given up.
-                    let _ = reply.send(handled);
+                    reply.give(handled);
                 }
+                Ok(WorkerCommand::Listen(listener)) => self.listen(listener),
                 Ok(WorkerCommand::Terminate { call_id, reply }) => {
                     self.active = true;
                     let _ = reply.send(self.terminate(now, call_id.as_ref()));
@@ -524,5 +569,10 @@ impl Worker {
         }
         self.backend.flush(&mut self.out);
         self.publish(now);
+        for command in self.commands.try_iter() {
+            if let WorkerCommand::Request { reply, .. } = command {
+                reply.give(Handled::by_nobody());
+            }
+        }
     }
 }

@@ -47,7 +47,8 @@ use quality::LegQuality;
 /// Everything that moves packets in a call.
 #[derive(Debug, Default)]
 pub(crate) struct Live {
-    pub(crate) sections: Vec<LiveSection>,
+    /// Boxed: they are several kilobytes each, and move whenever something is agreed.
+    pub(crate) sections: Vec<Box<LiveSection>>,
     sockets: HashMap<SocketId, (usize, Component)>,
     /// Media goes nowhere for the time being (`drop-traffic`).
     pub(crate) drop_traffic: bool,
@@ -333,7 +334,7 @@ impl Live {
     /// A path that is in use is compiled anew only once the exchange is `settled`: an offer that is refused, or never answered,
     /// must not change what is heard.
     pub(crate) fn follow(&mut self, legs: &Legs, config: &CallConfig, seed: u64, settled: bool) {
-        let mut before: Vec<LiveSection> = std::mem::take(&mut self.sections);
+        let mut before = std::mem::take(&mut self.sections);
         for leg in legs.iter() {
             for (index, section) in leg.sections.iter().enumerate() {
                 let has_port = !section.ports.rtp.is_empty() || section.carrier.is_some();
@@ -349,7 +350,7 @@ impl Live {
                     Some(at) => before.swap_remove(at),
                     None => {
                         let shared = config.transport_on(&leg.interface);
-                        LiveSection::new(id, section, config, shared, seed)
+                        Box::new(LiveSection::new(id, section, config, shared, seed))
                     }
                 };
                 live.follow(section, config, seed);
@@ -455,7 +456,8 @@ impl Live {
 
     /// When the first section wants to be called.
     pub(crate) fn poll_timeout(&self) -> Option<Instant> {
-        let due = |live: &LiveSection| live.poll_timeout(self.transport(live).unwrap_or(&live.rtp));
+        let due =
+            |live: &Box<LiveSection>| live.poll_timeout(self.transport(live).unwrap_or(&live.rtp));
         self.sections.iter().filter_map(due).min()
     }
 
@@ -515,7 +517,10 @@ impl Live {
 
     /// The packet side of a section.
     pub(crate) fn section(&self, id: SectionId) -> Option<&LiveSection> {
-        self.sections.iter().find(|live| live.id == id)
+        self.sections
+            .iter()
+            .find(|live| live.id == id)
+            .map(Box::as_ref)
     }
 }
 

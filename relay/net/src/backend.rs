@@ -6,6 +6,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::os::fd::BorrowedFd;
 use std::time::{Duration, Instant};
 
 use relay_packet::{Outbox, Received, SocketId};
@@ -20,6 +21,11 @@ pub trait Backend {
 
     /// Marks what leaves a media port with a type-of-service octet; `None` stands for that of every new port.
     fn set_tos(&mut self, socket: SocketId, tos: Option<u8>);
+
+    /// Wakes up for a control socket as well, which other back-ends listen on too: of those that sleep, one is woken.
+    ///
+    /// The caller keeps the socket open and takes the datagrams itself; [`Woken::asked`] is set for as long as there are some.
+    fn listen(&mut self, socket: BorrowedFd<'_>) -> io::Result<()>;
 
     /// How many media ports are bound.
     fn bound(&self) -> usize;
@@ -44,6 +50,8 @@ pub struct Woken {
     pub media: bool,
     /// Somebody called the waker.
     pub called: bool,
+    /// A control socket has datagrams, unless another worker was faster.
+    pub asked: bool,
 }
 
 /// Datagrams and bytes that passed the sockets since the start. Plain integers: one worker writes them.

@@ -8,7 +8,7 @@
 use std::io;
 use std::mem;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
-use std::os::fd::{AsFd, AsRawFd};
+use std::os::fd::AsRawFd;
 
 use socket2::{Domain, Protocol, SockAddr, SockAddrStorage, Socket, Type};
 
@@ -20,12 +20,9 @@ const RECEIVE_BUFFER: usize = 1 << 20;
 struct Control([u8; 64]);
 
 /// A non-blocking UDP socket that knows at which of our addresses a datagram arrived.
-///
-/// `S` is whoever waits for it to become readable: the standard library's socket after [`Self::bind`], an event loop's own after
-/// [`Self::wrap`].
 #[derive(Debug)]
-pub struct ControlSocket<S = UdpSocket> {
-    socket: S,
+pub struct ControlSocket {
+    socket: UdpSocket,
     address: SocketAddr,
 }
 
@@ -74,21 +71,8 @@ impl ControlSocket {
         })
     }
 
-    /// Hands the socket to an event loop.
-    pub fn wrap<T>(
-        self,
-        wrap: impl FnOnce(UdpSocket) -> io::Result<T>,
-    ) -> io::Result<ControlSocket<T>> {
-        Ok(ControlSocket {
-            socket: wrap(self.socket)?,
-            address: self.address,
-        })
-    }
-}
-
-impl<S: AsFd> ControlSocket<S> {
     /// The socket, to wait for it.
-    pub fn socket(&self) -> &S {
+    pub fn socket(&self) -> &UdpSocket {
         &self.socket
     }
 
@@ -115,7 +99,7 @@ impl<S: AsFd> ControlSocket<S> {
         header.msg_control = control.0.as_mut_ptr().cast();
         header.msg_controllen = control.0.len();
         // SAFETY: every pointer in `header` leads to memory that lives until the end of this function, with its true length.
-        let len = unsafe { libc::recvmsg(self.socket.as_fd().as_raw_fd(), &raw mut header, 0) };
+        let len = unsafe { libc::recvmsg(self.socket.as_raw_fd(), &raw mut header, 0) };
         let Ok(len) = usize::try_from(len) else {
             return Err(io::Error::last_os_error());
         };
@@ -151,7 +135,7 @@ impl<S: AsFd> ControlSocket<S> {
         }
         // SAFETY: every pointer in `header` leads to memory that lives until the end of this function, with its true length;
         // the kernel only reads.
-        let sent = unsafe { libc::sendmsg(self.socket.as_fd().as_raw_fd(), &raw const header, 0) };
+        let sent = unsafe { libc::sendmsg(self.socket.as_raw_fd(), &raw const header, 0) };
         if sent < 0 {
             return Err(io::Error::last_os_error());
         }

@@ -10,7 +10,7 @@ use std::fmt;
 use std::io;
 use std::mem::MaybeUninit;
 use std::net::SocketAddr;
-use std::os::fd::OwnedFd;
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 use relay_packet::{Outbox, Received, SocketId};
@@ -33,6 +33,8 @@ const PLACE_BITS: u32 = 20;
 const PLACE_MASK: u32 = (1 << PLACE_BITS) - 1;
 /// What epoll says when the waker was called; no place has this number.
 const CALLED: u64 = u64::MAX;
+/// What epoll says when a control socket has datagrams; no place has this number either.
+const ASKED: u64 = u64::MAX - 1;
 
 /// The sockets of one worker.
 pub struct PerPort {
@@ -117,6 +119,10 @@ impl PerPort {
                 woken.called = true;
                 continue;
             }
+            if data == ASKED {
+                woken.asked = true;
+                continue;
+            }
             let index = data as u32;
             let Some(place) = self.places.get_mut(index as usize) else {
                 continue;
@@ -150,7 +156,10 @@ impl Place {
 impl Backend for PerPort {
     fn bind(&mut self, address: SocketAddr) -> io::Result<(SocketId, SocketAddr)> {
         let socket = socket::bind(address, &self.options)?;
-        let address = socket::local_address(&socket)?;
+        let address = match address.port() {
+            0 => socket::local_address(&socket)?,
+            _ => address,
+        };
         // The place that has been empty longest comes first, so that an id stays unused for as long as possible.
         let index = match self.unused.pop_front() {
             Some(index) => index,
@@ -203,6 +212,14 @@ impl Backend for PerPort {
         }
     }
 
+    fn listen(&mut self, socket: BorrowedFd<'_>) -> io::Result<()> {
+        // Level-triggered, so that nothing is lost when one worker takes a part and the others sleep; exclusive, so that a
+        // datagram wakes one of them and not all.
+        let flags = epoll::EventFlags::IN | epoll::EventFlags::EXCLUSIVE;
+        epoll::add(&self.epoll, socket, epoll::EventData::new_u64(ASKED), flags)?;
+        Ok(())
+    }
+
     fn bound(&self) -> usize {
         self.bound
     }
@@ -217,7 +234,9 @@ impl Backend for PerPort {
         if woken.media && !self.full && !nap.is_zero() {
             self.counters.naps += 1;
             std::thread::sleep(nap);
-            woken.called |= self.poll(Some(Duration::ZERO))?.called;
+            let meanwhile = self.poll(Some(Duration::ZERO))?;
+            woken.called |= meanwhile.called;
+            woken.asked |= meanwhile.asked;
         }
         Ok(woken)
     }
@@ -340,6 +359,7 @@ impl Backend for PerPort {
 #[cfg(test)]
 mod tests {
     use std::net::UdpSocket;
+    use std::os::fd::AsFd;
 
     use super::*;
 
@@ -483,6 +503,54 @@ mod tests {
         thread.join().unwrap();
         let again = backend.wait(Some(Duration::ZERO)).unwrap();
         assert!(!again.called, "one call wakes once");
+    }
+
+    #[test]
+    fn a_control_socket_wakes_as_long_as_it_has_datagrams() {
+        let (mut backend, _) = backend();
+        let control = crate::ControlSocket::bind(LOOPBACK, None).unwrap();
+        backend.listen(control.socket().as_fd()).unwrap();
+        let (peer, _) = peer();
+        peer.send_to(b"1 ping", control.address()).unwrap();
+        for _ in 0..2 {
+            let woken = backend.wait(PATIENCE).unwrap();
+            assert_eq!((woken.asked, woken.media), (true, false));
+        }
+        control.receive(&mut [0; 16]).unwrap();
+        let woken = backend.wait(Some(Duration::ZERO)).unwrap();
+        assert_eq!(woken, Woken::default());
+    }
+
+    #[test]
+    fn a_datagram_on_a_shared_control_socket_wakes_one_sleeper() {
+        let control = std::sync::Arc::new(crate::ControlSocket::bind(LOOPBACK, None).unwrap());
+        let (woken, told) = std::sync::mpsc::channel();
+        let sleepers: Vec<_> = (0..2)
+            .map(|_| {
+                let (mut backend, _) = backend();
+                backend.listen(control.socket().as_fd()).unwrap();
+                let waker = backend.waker();
+                let (control, woken) = (std::sync::Arc::clone(&control), woken.clone());
+                let thread = std::thread::spawn(move || {
+                    while !backend.wait(PATIENCE).unwrap().called {
+                        // One of two sleepers may find that the other has been faster.
+                        if control.receive(&mut [0; 16]).is_ok() {
+                            woken.send(()).unwrap();
+                        }
+                    }
+                });
+                (waker, thread)
+            })
+            .collect();
+        let (peer, _) = peer();
+        for _ in 0..20 {
+            peer.send_to(b"1 ping", control.address()).unwrap();
+            told.recv_timeout(Duration::from_secs(5)).unwrap();
+        }
+        for (waker, thread) in sleepers {
+            waker.wake();
+            thread.join().unwrap();
+        }
     }
 
     #[test]

@@ -14,6 +14,9 @@ use ng_protocol::CallId;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Ticket(pub u64);
 
+/// Calls that a worker may have beyond a sixteenth more than the least loaded one, and still keep the next that it is asked for.
+const HEAD_START: usize = 4;
+
 /// Calls and their workers.
 #[derive(Debug)]
 pub struct Directory {
@@ -49,18 +52,21 @@ impl Directory {
         Some((entry.worker, entry.newest))
     }
 
-    /// The owner of a new call: the least loaded worker.
-    pub fn assign(&mut self, call_id: &CallId) -> (usize, Ticket) {
+    /// The owner of a new call: the worker that `asks`, which saves it a way, unless it has clearly more calls than another; else
+    /// the least loaded one.
+    pub fn assign(&mut self, call_id: &CallId, asks: Option<usize>) -> (usize, Ticket) {
         if let Some(known) = self.find(call_id) {
             return known;
         }
         self.last_ticket.0 += 1;
-        let least = self
-            .load
-            .iter()
-            .enumerate()
-            .min_by_key(|(_, calls)| **calls);
-        let worker = least.map_or(0, |(worker, _)| worker);
+        let workers = self.load.iter().enumerate();
+        let (least, calls) = workers
+            .min_by_key(|(_, calls)| **calls)
+            .map_or((0, 0), |(worker, calls)| (worker, *calls));
+        let fair = calls + calls / 16 + HEAD_START;
+        let worker = asks
+            .filter(|&asks| self.load.get(asks).is_some_and(|load| *load < fair))
+            .unwrap_or(least);
         self.load[worker] += 1;
         let entry = Entry {
             worker,
@@ -126,26 +132,40 @@ mod tests {
     #[test]
     fn new_calls_go_to_the_least_loaded_worker_and_stay_there() {
         let mut directory = Directory::new(3);
-        let owners: Vec<usize> = (0..9).map(|n| directory.assign(&call(n)).0).collect();
+        let owners: Vec<usize> = (0..9).map(|n| directory.assign(&call(n), None).0).collect();
         assert_eq!(owners, [0, 1, 2, 0, 1, 2, 0, 1, 2]);
         for number in [0, 3, 6] {
             let (_, ticket) = directory.find(&call(number)).unwrap();
             directory.gone(&call(number), ticket);
         }
         assert_eq!(directory.calls(), 6);
-        assert_eq!(directory.assign(&call(10)).0, 0);
+        assert_eq!(directory.assign(&call(10), None).0, 0);
         assert_eq!(
-            directory.assign(&call(1)).0,
+            directory.assign(&call(1), None).0,
             1,
             "a known call keeps its worker"
         );
     }
 
     #[test]
+    fn a_worker_keeps_what_it_is_asked_for_until_it_has_clearly_more() {
+        let mut directory = Directory::new(2);
+        let owners: Vec<usize> = (0..10)
+            .map(|n| directory.assign(&call(n), Some(1)).0)
+            .collect();
+        assert_eq!(owners, [1, 1, 1, 1, 0, 1, 0, 1, 0, 1]);
+        (10..2000).for_each(|n| _ = directory.assign(&call(n), Some(0)));
+        let [first, second] = directory.load[..] else {
+            panic!("there are two workers");
+        };
+        assert!(first > second && first <= second + second / 16 + HEAD_START);
+    }
+
+    #[test]
     fn a_late_farewell_does_not_remove_a_call_that_was_made_again() {
         let mut directory = Directory::new(1);
-        let (_, first) = directory.assign(&call(1));
-        let (_, second) = directory.assign(&call(1));
+        let (_, first) = directory.assign(&call(1), None);
+        let (_, second) = directory.assign(&call(1), None);
         directory.gone(&call(1), first);
         assert!(directory.contains(&call(1)));
         directory.gone(&call(1), second);
@@ -157,7 +177,7 @@ mod tests {
     #[test]
     fn the_list_is_limited() {
         let mut directory = Directory::new(1);
-        (0..40).for_each(|n| _ = directory.assign(&call(n)));
+        (0..40).for_each(|n| _ = directory.assign(&call(n), None));
         assert_eq!(directory.call_ids(32).len(), 32);
         assert!(directory.call_ids(0).is_empty());
     }

@@ -12,11 +12,13 @@ use tracing::{debug, warn};
 
 use super::directory::{Directory, Ticket};
 use super::load::{self, Usage};
+use super::udp::Listener;
 use crate::live_config::ControlSettings;
 use crate::metrics::{ControlCounters, Snapshot, prometheus_text};
 use crate::worker::counters::WorkerCounters;
 use crate::worker::{
-    CallGone, Handled, Happening, Session, Undelivered, WorkerCommand, WorkerHandle, makes_a_call,
+    CallGone, Handled, Happening, ReplyTo, Session, Undelivered, WorkerCommand, WorkerHandle,
+    makes_a_call,
 };
 
 /// A proxy gives up after a second, so we answer before, whatever happens.
@@ -52,6 +54,25 @@ pub enum Answer {
     Pending(Pending),
 }
 
+/// Who carries a request out.
+#[derive(Debug)]
+pub(crate) enum Route {
+    /// We have.
+    Answered(Response),
+    /// The worker that owns the call.
+    Worker(Owner),
+}
+
+/// Where a request about a call belongs.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Owner {
+    pub(crate) worker: usize,
+    /// The request's number in the directory.
+    pub(crate) ticket: Ticket,
+    /// The call is made by this request.
+    is_new: bool,
+}
+
 /// A request that a worker has.
 #[derive(Debug)]
 pub struct Pending {
@@ -79,29 +100,53 @@ impl Dispatch {
 
     /// Answers at once, or hands the request to a worker. Requests reach a worker in the order of these calls.
     pub fn begin(&self, request: Request) -> Answer {
-        self.complain_about_words(&request);
-        match request.command {
-            Command::Ping => Answer::Ready(Response::pong()),
-            Command::List => Answer::Ready(self.list(request.limit)),
-            Command::Statistics => Answer::Ready(self.statistics()),
-            // These need no call, or make one without an offer, and are not provided.
-            Command::Cli | Command::Transform | Command::Create | Command::Mesh => {
-                Answer::Ready(Response::error(reason::UNSUPPORTED))
+        let owner = match self.route(&request, None) {
+            Route::Answered(response) => return Answer::Ready(response),
+            Route::Worker(owner) => owner,
+        };
+        let Some(call_id) = request.call_id.clone() else {
+            // `route` asks for it.
+            return Answer::Ready(Response::error(reason::NO_CALL_ID));
+        };
+        let (reply, handled) = oneshot::channel();
+        match self.deliver(owner, Box::new(request), ReplyTo::Task(reply)) {
+            Ok(()) => Answer::Pending(Pending {
+                call_id,
+                ticket: owner.ticket,
+                handled,
+            }),
+            Err((_, handled)) => {
+                self.settle(&call_id, owner.ticket, &handled);
+                Answer::Ready(handled.response)
             }
-            _ => self.to_worker(request),
         }
     }
 
-    fn to_worker(&self, request: Request) -> Answer {
-        if let Some(missing) = missing_key(&request) {
-            return Answer::Ready(Response::error(missing));
+    /// Answers at once, or says which worker carries the request out. The one that asks, if a worker does, may keep a new call.
+    pub(crate) fn route(&self, request: &Request, asking: Option<usize>) -> Route {
+        self.complain_about_words(request);
+        match request.command {
+            Command::Ping => Route::Answered(Response::pong()),
+            Command::List => Route::Answered(self.list(request.limit)),
+            Command::Statistics => Route::Answered(self.statistics()),
+            // These need no call, or make one without an offer, and are not provided.
+            Command::Cli | Command::Transform | Command::Create | Command::Mesh => {
+                Route::Answered(Response::error(reason::UNSUPPORTED))
+            }
+            _ => self.find_worker(request, asking),
         }
-        let Some(call_id) = request.call_id.clone() else {
-            return Answer::Ready(Response::error(reason::NO_CALL_ID));
+    }
+
+    fn find_worker(&self, request: &Request, asking: Option<usize>) -> Route {
+        if let Some(missing) = missing_key(request) {
+            return Route::Answered(Response::error(missing));
+        }
+        let Some(call_id) = &request.call_id else {
+            return Route::Answered(Response::error(reason::NO_CALL_ID));
         };
         let limits = self.settings().limits;
         let mut state = self.state();
-        let known = state.directory.find(&call_id);
+        let known = state.directory.find(call_id);
         let (worker, ticket) = match known {
             Some(owner) => owner,
             None if makes_a_call(request.command) => {
@@ -111,64 +156,72 @@ impl Dispatch {
                     state.counters.rejected += u64::from(text == reason::PARALLEL_SESSION_LIMIT);
                     drop(state);
                     warn!(call = %call_id, "{text}: a new call is refused");
-                    return Answer::Ready(Response::overloaded(text, request.supports_load_limit));
+                    let response = Response::overloaded(text, request.supports_load_limit);
+                    return Route::Answered(response);
                 }
-                state.directory.assign(&call_id)
+                state.directory.assign(call_id, asking)
             }
-            None => return Answer::Ready(unknown_call(&request)),
+            None => return Route::Answered(unknown_call(request)),
         };
-        let (reply, handled) = oneshot::channel();
-        let sent = self.workers[worker].send(WorkerCommand::Request {
-            request: Box::new(request),
+        Route::Worker(Owner {
+            worker,
             ticket,
-            reply,
-        });
-        if let Err(problem) = sent {
-            if known.is_none() {
-                state.directory.gone(&call_id, ticket);
-            }
-            state.counters.undelivered += 1;
-            return Answer::Ready(Response::error(match problem {
-                Undelivered::QueueFull => "the media worker of this call is overloaded",
-                Undelivered::Stopped => "the relay is shutting down",
-            }));
-        }
-        Answer::Pending(Pending {
-            call_id,
-            ticket,
-            handled,
+            is_new: known.is_none(),
         })
+    }
+
+    /// Puts a request into its worker's queue. If there is no room, gives back who asked, and what to say.
+    pub(crate) fn deliver(
+        &self,
+        owner: Owner,
+        request: Box<Request>,
+        reply: ReplyTo,
+    ) -> Result<(), (ReplyTo, Handled)> {
+        let (problem, reply) =
+            match self.workers[owner.worker].request(request, owner.ticket, reply) {
+                Ok(()) => return Ok(()),
+                Err(undelivered) => undelivered,
+            };
+        self.state().counters.undelivered += 1;
+        let response = Response::error(match problem {
+            Undelivered::QueueFull => "the media worker of this call is overloaded",
+            Undelivered::Stopped => "the relay is shutting down",
+        });
+        let exists = !owner.is_new;
+        Err((reply, Handled { response, exists }))
     }
 
     /// Waits for a worker, but never so long that the proxy gives up.
     pub async fn finish(self: &Arc<Self>, mut pending: Pending) -> Response {
         match tokio::time::timeout(PATIENCE, &mut pending.handled).await {
-            Ok(handled) => self.settle(&pending, handled.ok()),
+            Ok(handled) => self.hear(&pending, handled),
             Err(_) => {
-                self.state().counters.late += 1;
                 // The worker will still say whether there is a call now, and the directory must hear it.
                 let dispatch = Arc::clone(self);
                 tokio::spawn(async move {
                     let handled = (&mut pending.handled).await;
-                    dispatch.settle(&pending, handled.ok());
+                    dispatch.hear(&pending, handled);
                 });
                 Response::error("the media worker did not answer in time")
             }
         }
     }
 
-    fn settle(&self, pending: &Pending, handled: Option<Handled>) -> Response {
-        let (response, exists) = match handled {
-            Some(Handled { response, exists }) => (response, exists),
-            None => (Response::error("the relay is shutting down"), false),
-        };
-        if !exists {
-            self.call_gone(&CallGone {
-                call_id: pending.call_id.clone(),
-                ticket: pending.ticket,
-            });
+    fn hear(
+        &self,
+        pending: &Pending,
+        handled: Result<Handled, oneshot::error::RecvError>,
+    ) -> Response {
+        let handled = handled.unwrap_or_else(|_| Handled::by_nobody());
+        self.settle(&pending.call_id, pending.ticket, &handled);
+        handled.response
+    }
+
+    /// A worker has carried out a request: the directory hears whether there is a call now.
+    pub(crate) fn settle(&self, call_id: &CallId, ticket: Ticket, handled: &Handled) {
+        if !handled.exists {
+            self.state().directory.gone(call_id, ticket);
         }
-        response
     }
 
     /// A worker says that a call is over.
@@ -189,6 +242,7 @@ impl Dispatch {
             let mut state = self.state();
             let is_error = response.error_reason().is_some();
             state.counters.note(client, command, took, is_error);
+            state.counters.late += u64::from(took > PATIENCE);
             if let Some(call_id) = call_id {
                 state.directory.note_proxy(call_id, client);
             }
@@ -349,6 +403,14 @@ impl Dispatch {
         }
     }
 
+    /// Has all workers listen for requests over UDP.
+    pub(crate) fn listen(&self, listener: &Arc<Listener>) {
+        for worker in &self.workers {
+            // Its queue is empty: nobody has been listening.
+            let _ = worker.send(WorkerCommand::Listen(Arc::clone(listener)));
+        }
+    }
+
     /// Ends all workers and waits for them.
     pub fn stop_workers(&self) {
         for worker in &self.workers {
@@ -381,17 +443,24 @@ impl Dispatch {
         let workers: Vec<WorkerCounters> =
             self.workers.iter().map(WorkerHandle::counters).collect();
         let settings = self.settings();
-        let state = self.state();
+        let (sessions, control) = {
+            // Copied, because a page takes long to write and the workers need the directory for every request.
+            let state = self.state();
+            (state.directory.calls(), state.counters.clone())
+        };
         tell(&Snapshot {
             uptime: self.started.elapsed(),
-            sessions: state.directory.calls(),
-            control: &state.counters,
+            sessions,
+            control: &control,
             workers: &workers,
             interfaces: &settings.interfaces,
         })
     }
 
     fn complain_about_words(&self, request: &Request) {
+        if request.unknown.is_empty() && request.inert.is_empty() {
+            return;
+        }
         let mut state = self.state();
         for (words, problem) in [
             (&request.unknown, "is unknown and ignored"),

@@ -2,7 +2,8 @@
 //!
 //! A listener hands over what arrived; here the cookie is looked up, the request is carried out once, and the reply is kept for
 //! whoever asks again.
-//! UDP sends the reply itself, as often as copies of the request came ([`super::udp`]); the streams wait for an `Exchange`.
+//! The streams wait for an `Exchange`; over UDP whoever has the reply sends it, as often as copies of the request came
+//! ([`super::udp`]).
 
 use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
@@ -10,7 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use ng_protocol::error::NoCookie;
-use ng_protocol::{CallId, Command, Encoding, Frame, Response};
+use ng_protocol::{CallId, Command, Encoding, Frame, Request, Response};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::task::JoinHandle;
 use tracing::error;
@@ -60,21 +61,28 @@ impl Control {
         self.cache.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Begins to carry out what a payload asks for. Requests of one call are carried out in the order of these calls.
-    pub(super) fn begin(&self, client: IpAddr, payload: &[u8], at: Instant) -> Begun {
-        let mut request = match self.dispatch.parse(payload) {
-            Ok(request) => request,
-            Err(error) => {
-                self.dispatch.note_undecodable(client, &error);
-                return Begun::Done(Response::from(&error));
-            }
-        };
+    /// Reads what a payload asks for, or says what is wrong with it.
+    pub(super) fn read(
+        &self,
+        client: IpAddr,
+        payload: &[u8],
+        at: Instant,
+    ) -> Result<(Request, Asked), Response> {
+        let request = self.dispatch.parse(payload).map_err(|error| {
+            self.dispatch.note_undecodable(client, &error);
+            Response::from(&error)
+        })?;
         let asked = Asked {
             command: request.command,
             call_id: request.call_id.clone(),
             client,
             at,
         };
+        Ok((request, asked))
+    }
+
+    /// Begins to carry a request out. Requests of one call are carried out in the order of these calls.
+    pub(super) fn begin(&self, mut request: Request, asked: Asked) -> Begun {
         let place = Arc::clone(&self.pending).try_acquire_owned();
         let work = match place {
             Err(_) => Err(Response::error("too many requests at once")),
@@ -101,7 +109,15 @@ impl Control {
         }
     }
 
-    fn note(&self, asked: &Asked, response: &Response) {
+    /// [`Self::read`] and [`Self::begin`].
+    fn read_and_begin(&self, client: IpAddr, payload: &[u8], at: Instant) -> Begun {
+        match self.read(client, payload, at) {
+            Ok((request, asked)) => self.begin(request, asked),
+            Err(response) => Begun::Done(response),
+        }
+    }
+
+    pub(super) fn note(&self, asked: &Asked, response: &Response) {
         self.dispatch.note(
             asked.command,
             asked.call_id.as_ref(),
@@ -135,17 +151,19 @@ impl Control {
             return Ok(Exchange(reply));
         }
         let encoding = frame.encoding();
-        Ok(Exchange(match self.begin(ends.client, frame.payload, at) {
-            Begun::Done(response) => Reply::There(self.keep(&id, encoding, &response)),
-            Begun::Underway(underway) => {
-                let control = self.clone();
-                // In a task of its own: a client that hangs up must not stop a request half-way.
-                Reply::Soon(tokio::spawn(async move {
-                    let response = underway.finish().await;
-                    control.keep(&id, encoding, &response)
-                }))
-            }
-        }))
+        Ok(Exchange(
+            match self.read_and_begin(ends.client, frame.payload, at) {
+                Begun::Done(response) => Reply::There(self.keep(&id, encoding, &response)),
+                Begun::Underway(underway) => {
+                    let control = self.clone();
+                    // In a task of its own: a client that hangs up must not stop a request half-way.
+                    Reply::Soon(tokio::spawn(async move {
+                        let response = underway.finish().await;
+                        control.keep(&id, encoding, &response)
+                    }))
+                }
+            },
+        ))
     }
 
     /// The reply to a message that never became whole, if it has a cookie. It is kept for nobody: the client will ask again under
@@ -164,7 +182,7 @@ impl Control {
     /// Takes a message without a cookie: it is carried out each time it comes.
     pub(crate) fn take_plain(&self, client: IpAddr, payload: &[u8]) -> Exchange {
         let encoding = Encoding::of_reply_to(payload);
-        Exchange(match self.begin(client, payload, Instant::now()) {
+        Exchange(match self.read_and_begin(client, payload, Instant::now()) {
             Begun::Done(response) => Reply::There(response.encode(encoding).into()),
             Begun::Underway(underway) => Reply::Soon(tokio::spawn(async move {
                 underway.finish().await.encode(encoding).into()
@@ -191,9 +209,9 @@ impl Control {
 
 /// What is known about a request after its answer, for the counters and the log.
 #[derive(Debug)]
-struct Asked {
+pub(super) struct Asked {
     command: Command,
-    call_id: Option<CallId>,
+    pub(super) call_id: Option<CallId>,
     client: IpAddr,
     at: Instant,
 }

@@ -1,8 +1,8 @@
 //! Every address the control side listens on, and the threads that serve them.
 //!
-//! NG over UDP has a thread of its own together with what the calls need from the control side: no slow scrape and no handshake
-//! of TLS must keep an offer waiting.
-//! Everything that comes over connections shares a second one, which exists only if it is asked for.
+//! NG over UDP is taken by the media workers themselves ([`super::udp`]).
+//! What the calls need from the control side besides has a thread, and everything that comes over connections a second one, which
+//! exists only if it is asked for: no slow scrape and no handshake of TLS must keep an offer waiting.
 
 use std::future::Future;
 use std::io;
@@ -12,6 +12,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use relay_net::{ControlSocket, tcp};
+use tokio::runtime;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tracing::{error, info};
 
@@ -19,7 +20,8 @@ use super::connections::{self, MOST_CONNECTIONS, PATIENCE, Peer, Place};
 use super::dispatch::Dispatch;
 use super::exchange::Control;
 use super::tls::HttpsCertificate;
-use super::{http, load, udp};
+use super::udp::Listener;
+use super::{http, load};
 use crate::cli::{self, Console};
 use crate::config::Config;
 use crate::notify::{self, Notification};
@@ -131,21 +133,20 @@ impl Listeners {
             let control = control.clone();
             threads.start("connections", async move { connections.serve(&control) })?;
         }
-        let dispatch = Arc::clone(dispatch);
-        let (ng, cli) = (self.ng, self.cli);
-        threads.start("control", async move {
-            for socket in ng {
-                let address = socket.address();
-                spawn(udp::listen(socket, control.clone()), address);
-            }
+        let cli = self.cli;
+        let farewells = farewells(gone, Arc::clone(dispatch));
+        let watch = load::watch(Arc::clone(dispatch));
+        let tasks = threads.start("control", async move {
             for listener in cli {
                 tokio::spawn(cli::listen::listen(listener, Arc::clone(&console)));
             }
             tokio::spawn(call_config::keep_fresh(console.live()));
-            tokio::spawn(load::watch(Arc::clone(&dispatch)));
-            tokio::spawn(farewells(gone, dispatch));
+            tokio::spawn(watch);
+            tokio::spawn(farewells);
             tokio::spawn(notify::send(notifications));
         })?;
+        // Last, when nothing can fail any more: the workers keep the listener, and with it the dispatcher, until they are stopped.
+        dispatch.listen(&Arc::new(Listener::new(self.ng, control, tasks)));
         Ok(threads)
     }
 }
@@ -272,15 +273,16 @@ async fn serve_tls(
 pub(crate) struct Threads(Vec<(oneshot::Sender<()>, JoinHandle<()>)>);
 
 impl Threads {
-    /// Runs tasks on a thread: those that `begin` spawns.
+    /// Runs tasks on a thread: those that `begin` spawns, and those for the handle.
     fn start(
         &mut self,
         name: &str,
         begin: impl Future<Output = ()> + Send + 'static,
-    ) -> io::Result<()> {
+    ) -> io::Result<runtime::Handle> {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()?;
+        let tasks = runtime.handle().clone();
         let (stop, stopped) = oneshot::channel();
         let thread = std::thread::Builder::new().name(name.to_owned());
         let thread = thread.spawn(move || {
@@ -293,7 +295,7 @@ impl Threads {
             runtime.shutdown_timeout(Duration::ZERO);
         })?;
         self.0.push((stop, thread));
-        Ok(())
+        Ok(tasks)
     }
 }
 

@@ -1,4 +1,8 @@
 //! NG over UDP: one datagram in, one datagram back, from the address that was asked.
+//!
+//! Nearly every request comes this way, so it takes no way round: each worker listens beside its media ports, the one that the
+//! kernel wakes reads the request, and if the call is its own, or a new one, it carries the request out and answers at once.
+//! Otherwise the request goes into the queue of the call's worker, which answers itself.
 
 use std::io;
 use std::net::SocketAddr;
@@ -7,111 +11,210 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use ng_protocol::frame::MAX_DATAGRAM;
-use ng_protocol::{Encoding, Frame, Response};
+use ng_protocol::{CallId, Command, Encoding, Frame, Request, Response};
 use relay_net::{Arrival, ControlSocket};
-use tokio::io::Interest;
-use tokio::net::UdpSocket;
+use tokio::runtime;
 use tracing::error;
 
-use super::exchange::{Begun, Control};
+use super::directory::Ticket;
+use super::dispatch::Route;
+use super::exchange::{Asked, Begun, Control};
 use super::retransmission::{RequestId, Seen};
+use crate::worker::{Handled, ReplyTo};
 
-/// Datagrams taken from the socket before the other tasks of this thread have their turn.
-const TURN: usize = 64;
+/// Room for the longest datagram that there is.
+pub(crate) const LONGEST: usize = u16::MAX as usize;
 
-/// Listens on `socket` until the task is dropped.
-pub async fn listen(socket: ControlSocket, control: Control) -> io::Result<()> {
-    let socket = Arc::new(socket.wrap(UdpSocket::from_std)?);
-    let mut buffer = vec![0; usize::from(u16::MAX)];
-    loop {
-        let arrived = socket
-            .socket()
-            .async_io(Interest::READABLE, || socket.receive(&mut buffer))
-            .await;
-        match arrived {
-            Ok(arrival) => take_safely(&socket, &control, &buffer[..arrival.len], arrival),
-            // An error that the network reported for an earlier reply; the next datagram is not affected.
-            Err(error) => error!("control port {}: {error}", socket.address()),
+/// The control sockets of UDP, which all workers share.
+#[derive(Debug)]
+pub struct Listener {
+    sockets: Vec<ControlSocket>,
+    control: Control,
+    /// For commands that a worker cannot wait for.
+    tasks: runtime::Handle,
+}
+
+/// What a worker has to do with a datagram that it took.
+pub(crate) enum Taken {
+    /// Nothing any more.
+    Served,
+    /// Carry it out, and then [`UdpExchange::give`].
+    Yours(Box<Yours>),
+}
+
+/// A request for the worker that took it.
+pub(crate) struct Yours {
+    pub(crate) request: Request,
+    pub(crate) exchange: UdpExchange,
+}
+
+impl Listener {
+    /// Answers on `sockets`. Long commands run on `tasks`.
+    pub(crate) fn new(
+        sockets: Vec<ControlSocket>,
+        control: Control,
+        tasks: runtime::Handle,
+    ) -> Self {
+        Self {
+            sockets,
+            control,
+            tasks,
         }
-        for _ in 1..TURN {
-            // Told to the runtime when there is nothing more, so that it need not look again before it waits.
-            let next = || socket.receive(&mut buffer);
-            let Ok(arrival) = socket.socket().try_io(Interest::READABLE, next) else {
-                break;
-            };
-            take_safely(&socket, &control, &buffer[..arrival.len], arrival);
+    }
+
+    /// The sockets, to wait for them.
+    pub(crate) fn sockets(&self) -> &[ControlSocket] {
+        &self.sockets
+    }
+
+    /// Takes the next datagram of a socket for `worker`; `None` if there is none.
+    pub(crate) fn take(
+        self: &Arc<Self>,
+        socket: usize,
+        worker: usize,
+        buffer: &mut [u8],
+    ) -> Option<Taken> {
+        let arrival = match self.sockets[socket].receive(buffer) {
+            Ok(arrival) => arrival,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return None,
+            Err(error) => {
+                // An error that the network reported for an earlier reply; the next datagram is not affected.
+                error!("control port {}: {error}", self.sockets[socket].address());
+                return Some(Taken::Served);
+            }
+        };
+        let datagram = &buffer[..arrival.len];
+        let taken = catch_unwind(AssertUnwindSafe(|| {
+            self.begin(socket, worker, datagram, arrival)
+        }));
+        // A defect that a datagram touches costs this datagram, and not everybody the control port.
+        Some(taken.unwrap_or_else(|_| {
+            error!(
+                "a request from {} met a defect of the relay; please report the lines above",
+                arrival.source
+            );
+            Taken::Served
+        }))
+    }
+
+    fn begin(
+        self: &Arc<Self>,
+        socket: usize,
+        worker: usize,
+        datagram: &[u8],
+        arrival: Arrival,
+    ) -> Taken {
+        let at = Instant::now();
+        let client = arrival.source;
+        let Ok(frame) = Frame::split(datagram) else {
+            self.control.dispatch().note_no_cookie(client.ip());
+            return Taken::Served;
+        };
+        let port = self.sockets[socket].address().port();
+        let way = Way {
+            listener: Arc::clone(self),
+            socket,
+            arrival,
+            id: RequestId {
+                client,
+                local: SocketAddr::new(arrival.local, port),
+                cookie: frame.cookie.into(),
+            },
+            encoding: frame.encoding(),
+        };
+        let seen = self.control.cache().look_up(at, &way.id);
+        match seen {
+            Seen::New => {}
+            Seen::InProgress => return Taken::Served,
+            Seen::Answered(reply) => {
+                way.send(&reply, 1);
+                return Taken::Served;
+            }
         }
-        tokio::task::yield_now().await;
+        match self.control.read(client.ip(), frame.payload, at) {
+            Ok((request, asked)) => self.distribute(worker, request, asked, way),
+            Err(response) => {
+                way.answer(&response);
+                Taken::Served
+            }
+        }
+    }
+
+    fn distribute(&self, worker: usize, request: Request, asked: Asked, way: Way) -> Taken {
+        if request.command == Command::Cli {
+            match self.control.begin(request, asked) {
+                Begun::Done(response) => way.answer(&response),
+                Begun::Underway(underway) => {
+                    self.tasks
+                        .spawn(async move { way.answer(&underway.finish().await) });
+                }
+            }
+            return Taken::Served;
+        }
+        let dispatch = self.control.dispatch();
+        let owner = match dispatch.route(&request, Some(worker)) {
+            Route::Worker(owner) => owner,
+            Route::Answered(response) => {
+                self.control.note(&asked, &response);
+                way.answer(&response);
+                return Taken::Served;
+            }
+        };
+        let exchange = UdpExchange {
+            way,
+            asked,
+            ticket: owner.ticket,
+        };
+        if owner.worker == worker {
+            return Taken::Yours(Box::new(Yours { request, exchange }));
+        }
+        let reply = ReplyTo::Proxy(Box::new(exchange));
+        if let Err((reply, handled)) = dispatch.deliver(owner, Box::new(request), reply) {
+            reply.give(handled);
+        }
+        Taken::Served
     }
 }
 
-/// One exchange, from the datagram to its reply.
-struct Exchange {
-    socket: Arc<ControlSocket<UdpSocket>>,
-    control: Control,
+/// A request about a call that came over UDP, for whoever has the reply.
+#[derive(Debug)]
+pub struct UdpExchange {
+    way: Way,
+    asked: Asked,
+    ticket: Ticket,
+}
+
+impl UdpExchange {
+    /// Its number in the directory.
+    pub(crate) fn ticket(&self) -> Ticket {
+        self.ticket
+    }
+
+    /// Sends the reply, after the directory has heard what became of the call.
+    pub(crate) fn give(self, handled: Handled) {
+        let control = &self.way.listener.control;
+        let call_id: Option<&CallId> = self.asked.call_id.as_ref();
+        if let Some(call_id) = call_id {
+            control.dispatch().settle(call_id, self.ticket, &handled);
+        }
+        control.note(&self.asked, &handled.response);
+        self.way.answer(&handled.response);
+    }
+}
+
+/// Back to whoever asked.
+#[derive(Debug)]
+struct Way {
+    listener: Arc<Listener>,
+    socket: usize,
     arrival: Arrival,
     id: RequestId,
     encoding: Encoding,
 }
 
-/// Takes a datagram. A defect that it touches costs this datagram, and not everybody the control port.
-fn take_safely(
-    socket: &Arc<ControlSocket<UdpSocket>>,
-    control: &Control,
-    datagram: &[u8],
-    arrival: Arrival,
-) {
-    let taken = catch_unwind(AssertUnwindSafe(|| {
-        take(socket, control, datagram, arrival);
-    }));
-    if taken.is_err() {
-        error!(
-            "a request from {} met a defect of the relay; please report the lines above",
-            arrival.source
-        );
-    }
-}
-
-fn take(
-    socket: &Arc<ControlSocket<UdpSocket>>,
-    control: &Control,
-    datagram: &[u8],
-    arrival: Arrival,
-) {
-    let at = Instant::now();
-    let client = arrival.source;
-    let Ok(frame) = Frame::split(datagram) else {
-        control.dispatch().note_no_cookie(client.ip());
-        return;
-    };
-    let id = RequestId {
-        client,
-        local: SocketAddr::new(arrival.local, socket.address().port()),
-        cookie: frame.cookie.into(),
-    };
-    let exchange = Exchange {
-        socket: Arc::clone(socket),
-        control: control.clone(),
-        arrival,
-        id,
-        encoding: frame.encoding(),
-    };
-    let seen = control.cache().look_up(at, &exchange.id);
-    match seen {
-        Seen::New => match control.begin(client.ip(), frame.payload, at) {
-            Begun::Done(response) => exchange.answer(&response),
-            Begun::Underway(underway) => {
-                tokio::spawn(async move { exchange.answer(&underway.finish().await) });
-            }
-        },
-        Seen::InProgress => {}
-        Seen::Answered(reply) => exchange.send(&reply, 1),
-    }
-}
-
-impl Exchange {
+impl Way {
     /// Encodes the reply, keeps it for copies of the request, and sends it.
-    fn answer(self, response: &Response) {
+    fn answer(&self, response: &Response) {
         let mut reply = response.to_datagram(&self.id.cookie, self.encoding);
         if reply.len() > MAX_DATAGRAM {
             let size = reply.len();
@@ -121,15 +224,14 @@ impl Exchange {
             reply = error.to_datagram(&self.id.cookie, self.encoding);
         }
         let reply: Arc<[u8]> = reply.into();
-        let copies = self.control.cache().answered(&self.id, &reply);
+        let copies = self.listener.control.cache().answered(&self.id, &reply);
         self.send(&reply, copies);
     }
 
-    fn send(self, reply: &Arc<[u8]>, copies: u32) {
+    fn send(&self, reply: &[u8], copies: u32) {
+        let socket = &self.listener.sockets[self.socket];
         for _ in 0..copies {
-            let sent = self
-                .socket
-                .send(reply, self.arrival.source, self.arrival.local);
+            let sent = socket.send(reply, self.arrival.source, self.arrival.local);
             // A full socket buffer loses the reply as the network might; the proxy asks again and gets it from the cache.
             if let Err(error) = sent
                 && error.kind() != io::ErrorKind::WouldBlock

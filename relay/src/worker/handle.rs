@@ -15,6 +15,7 @@ use tracing::error;
 use super::counters::WorkerCounters;
 use super::ports::InterfacePorts;
 use crate::control::directory::Ticket;
+use crate::control::udp::{Listener, UdpExchange};
 use crate::notify::Notification;
 
 /// What a worker is started with.
@@ -52,8 +53,10 @@ pub enum WorkerCommand {
         /// Its number, for the directory.
         ticket: Ticket,
         /// Who waits for the reply.
-        reply: oneshot::Sender<Handled>,
+        reply: ReplyTo,
     },
+    /// Take requests over UDP, too, together with the other workers.
+    Listen(Arc<Listener>),
     /// End this call at once, or all of them.
     Terminate {
         /// Which; all if `None`.
@@ -74,6 +77,28 @@ pub enum WorkerCommand {
     Configure(Arc<CallConfig>),
     /// End all calls and the thread.
     Stop,
+}
+
+/// Who waits for a worker.
+#[derive(Debug)]
+pub enum ReplyTo {
+    /// A task of the control side.
+    Task(oneshot::Sender<Handled>),
+    /// A proxy that asked over UDP: the worker itself answers.
+    Proxy(Box<UdpExchange>),
+}
+
+impl ReplyTo {
+    /// Tells whoever waits.
+    pub(crate) fn give(self, handled: Handled) {
+        match self {
+            Self::Task(reply) => {
+                // Whoever asked may have given up.
+                let _ = reply.send(handled);
+            }
+            Self::Proxy(exchange) => exchange.give(handled),
+        }
+    }
 }
 
 /// A call as an operator lists it.
@@ -105,6 +130,16 @@ pub struct Handled {
     pub exists: bool,
 }
 
+impl Handled {
+    /// The worker has ended, and its calls with it.
+    pub(crate) fn by_nobody() -> Self {
+        Self {
+            response: Response::error("the relay is shutting down"),
+            exists: false,
+        }
+    }
+}
+
 /// A call is gone without a request having said so.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CallGone {
@@ -123,6 +158,15 @@ pub enum Undelivered {
     Stopped,
 }
 
+impl<T> From<&TrySendError<T>> for Undelivered {
+    fn from(error: &TrySendError<T>) -> Self {
+        match error {
+            TrySendError::Full(_) => Self::QueueFull,
+            TrySendError::Disconnected(_) => Self::Stopped,
+        }
+    }
+}
+
 /// The control side's end of a worker.
 #[derive(Debug)]
 pub struct WorkerHandle {
@@ -137,12 +181,37 @@ impl WorkerHandle {
     pub fn send(&self, command: WorkerCommand) -> Result<(), Undelivered> {
         self.commands
             .try_send(command)
-            .map_err(|error| match error {
-                TrySendError::Full(_) => Undelivered::QueueFull,
-                TrySendError::Disconnected(_) => Undelivered::Stopped,
-            })?;
+            .map_err(|error| Undelivered::from(&error))?;
         self.waker.wake();
         Ok(())
+    }
+
+    /// Hands a request over, or gives back who waits for the reply.
+    pub(crate) fn request(
+        &self,
+        request: Box<Request>,
+        ticket: Ticket,
+        reply: ReplyTo,
+    ) -> Result<(), (Undelivered, ReplyTo)> {
+        let command = WorkerCommand::Request {
+            request,
+            ticket,
+            reply,
+        };
+        match self.commands.try_send(command) {
+            Ok(()) => {
+                self.waker.wake();
+                Ok(())
+            }
+            Err(error) => {
+                let problem = Undelivered::from(&error);
+                let (TrySendError::Full(command) | TrySendError::Disconnected(command)) = error;
+                match command {
+                    WorkerCommand::Request { reply, .. } => Err((problem, reply)),
+                    _ => unreachable!("what comes back is what was sent"),
+                }
+            }
+        }
     }
 
     /// Ends one call or all of them, and waits until it is done. Gives how many there were.

@@ -110,7 +110,7 @@ impl Live {
         self.sections
             .iter()
             .filter(|live| live.paths.iter().any(|path| path.to == position))
-            .find_map(LiveSection::round_trip)
+            .find_map(|live| live.round_trip())
     }
 
     /// Remembers on which address each section is: one in a bundle has it from another, which may close first.
