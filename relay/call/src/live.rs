@@ -456,9 +456,8 @@ impl Live {
 
     /// When the first section wants to be called.
     pub(crate) fn poll_timeout(&self) -> Option<Instant> {
-        let due =
-            |live: &Box<LiveSection>| live.poll_timeout(self.transport(live).unwrap_or(&live.rtp));
-        self.sections.iter().filter_map(due).min()
+        let due = |live: &LiveSection| live.poll_timeout(self.transport(live).unwrap_or(&live.rtp));
+        self.sections.iter().filter_map(|live| due(live)).min()
     }
 
     /// The `at`th section that hears the one with this position.
