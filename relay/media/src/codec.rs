@@ -31,6 +31,8 @@ pub enum Codec {
     Pcma,
     /// RFC 3551 §4.5.2. Sampled at 16 kHz, clocked at 8 kHz.
     G722,
+    /// RFC 3551 §4.5.11: linear samples of 16 bits, at the rate of its clock.
+    L16,
     /// RFC 4733.
     TelephoneEvent,
     /// RFC 3389.
@@ -42,11 +44,12 @@ pub enum Codec {
 impl Codec {
     /// The codec with this encoding name of `a=rtpmap`, compared without regard to case (RFC 8866 §6.6).
     pub fn from_encoding_name(name: &str) -> Self {
-        const NAMES: [(&str, Codec); 6] = [
+        const NAMES: [(&str, Codec); 7] = [
             ("opus", Codec::Opus),
             ("PCMU", Codec::Pcmu),
             ("PCMA", Codec::Pcma),
             ("G722", Codec::G722),
+            ("L16", Codec::L16),
             ("telephone-event", Codec::TelephoneEvent),
             ("CN", Codec::ComfortNoise),
         ];
@@ -78,7 +81,9 @@ impl Codec {
             Codec::Pcmu => payload.resize(payload.len() + octets, PCMU_SILENCE),
             Codec::Pcma => payload.resize(payload.len() + octets, PCMA_SILENCE),
             Codec::G722 => payload.resize(payload.len() + octets, G722_SILENCE),
-            Codec::TelephoneEvent | Codec::ComfortNoise | Codec::Other => return false,
+            Codec::L16 | Codec::TelephoneEvent | Codec::ComfortNoise | Codec::Other => {
+                return false;
+            }
         }
         true
     }
@@ -91,7 +96,7 @@ impl Codec {
             Codec::Pcmu => payload.fill(PCMU_SILENCE),
             Codec::Pcma => payload.fill(PCMA_SILENCE),
             Codec::G722 => payload.fill(G722_SILENCE),
-            Codec::TelephoneEvent | Codec::ComfortNoise | Codec::Other => return None,
+            Codec::L16 | Codec::TelephoneEvent | Codec::ComfortNoise | Codec::Other => return None,
         }
         Some(payload.len())
     }
@@ -106,7 +111,7 @@ impl Codec {
             Codec::Pcmu => payload.iter().all(|&code| code & 0x7f >= 0x7d),
             Codec::Pcma => payload.iter().all(|&code| (code ^ 0x55) & 0x7f <= 1),
             Codec::G722 => payload.iter().all(|&code| code == G722_SILENCE),
-            Codec::TelephoneEvent | Codec::ComfortNoise | Codec::Other => false,
+            Codec::L16 | Codec::TelephoneEvent | Codec::ComfortNoise | Codec::Other => false,
         }
     }
 
@@ -120,7 +125,7 @@ impl Codec {
             Codec::Pcmu | Codec::Pcma | Codec::G722 => {
                 Some(Duration::from_micros(125 * payload.len() as u64))
             }
-            Codec::TelephoneEvent | Codec::ComfortNoise | Codec::Other => None,
+            Codec::L16 | Codec::TelephoneEvent | Codec::ComfortNoise | Codec::Other => None,
         }
     }
 }

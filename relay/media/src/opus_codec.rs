@@ -1,0 +1,134 @@
+//! Opus through libopus, mono, at the sample rate of the other side of a call.
+//!
+//! Stereo packets are mixed down by the decoder. Nothing here allocates once the codec is made.
+
+use opus::{Application, Bitrate, Channels};
+
+use crate::encoder::EncoderSettings;
+
+/// RFC 6716 §3.2.1: the longest frame; also enough for every packet that we make.
+const MAX_PACKET: usize = 1_275;
+/// RFC 6716 §3.2: the longest packet.
+const MAX_PACKET_MS: u32 = 120;
+/// Bits per second when nobody says otherwise: narrow band, wide band, more. Meta plans 40 kbit/s for its own.
+const NARROW_BITRATE: u32 = 20_000;
+const WIDE_BITRATE: u32 = 28_000;
+const FULL_BITRATE: u32 = 40_000;
+
+/// libopus would not do it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Refused;
+
+#[derive(Debug)]
+pub(crate) struct OpusDecoder {
+    decoder: opus::Decoder,
+    rate_hz: u32,
+}
+
+impl OpusDecoder {
+    pub(crate) fn new(rate_hz: u32) -> Result<Self, Refused> {
+        let decoder = opus::Decoder::new(rate_hz, Channels::Mono).map_err(|_| Refused)?;
+        Ok(Self { decoder, rate_hz })
+    }
+
+    pub(crate) fn decode(&mut self, packet: &[u8], samples: &mut Vec<i16>) -> Result<(), Refused> {
+        let count = opus::packet::get_nb_samples(packet, self.rate_hz).map_err(|_| Refused)?;
+        self.run(packet, count, false, samples)
+    }
+
+    /// Fills in for `count` lost samples. The packet after the gap may carry a coarse copy of its predecessor (in-band FEC);
+    /// libopus makes up whatever that does not cover.
+    pub(crate) fn conceal(&mut self, count: usize, next: Option<&[u8]>, samples: &mut Vec<i16>) {
+        let wanted = samples.len() + count;
+        // libopus conceals in steps of 2.5 ms, at most as long as a packet at a time.
+        let step = (self.rate_hz / 400) as usize;
+        let longest = (self.rate_hz * MAX_PACKET_MS / 1_000) as usize;
+        let mut left = count - count % step;
+        while left > longest && self.run(&[], longest, false, samples).is_ok() {
+            left -= longest;
+        }
+        let redundant = next.is_some_and(|packet| self.run(packet, left, true, samples).is_ok());
+        if !redundant {
+            let _silence_will_do = self.run(&[], left, false, samples);
+        }
+        samples.resize(wanted, 0);
+    }
+
+    fn run(
+        &mut self,
+        packet: &[u8],
+        room: usize,
+        fec: bool,
+        samples: &mut Vec<i16>,
+    ) -> Result<(), Refused> {
+        let start = samples.len();
+        samples.resize(start + room, 0);
+        match self.decoder.decode(packet, &mut samples[start..], fec) {
+            Ok(count) => {
+                samples.truncate(start + count);
+                Ok(())
+            }
+            Err(_) => {
+                samples.truncate(start);
+                Err(Refused)
+            }
+        }
+    }
+}
+
+#[derive(Debug)]
+pub(crate) struct OpusEncoder {
+    encoder: opus::Encoder,
+    fec: bool,
+}
+
+impl OpusEncoder {
+    pub(crate) fn new(rate_hz: u32, settings: &EncoderSettings) -> Result<Self, Refused> {
+        let made = opus::Encoder::new(rate_hz, Channels::Mono, Application::Voip);
+        let mut encoder = made.map_err(|_| Refused)?;
+        let usual = match rate_hz {
+            0..=8_000 => NARROW_BITRATE,
+            8_001..=16_000 => WIDE_BITRATE,
+            _ => FULL_BITRATE,
+        };
+        // RFC 6716 §2.1.1 begins at 6 kbit/s; more than 128 kbit/s is of no use to one voice.
+        let wanted = settings.bitrate.unwrap_or(usual);
+        let bitrate = wanted
+            .min(settings.max_bitrate.unwrap_or(u32::MAX))
+            .clamp(6_000, 128_000);
+        let configured = encoder
+            .set_bitrate(Bitrate::Bits(bitrate as i32))
+            .and_then(|()| encoder.set_complexity(settings.complexity.min(10).into()))
+            .and_then(|()| encoder.set_inband_fec(settings.fec))
+            .and_then(|()| encoder.set_dtx(settings.dtx))
+            .and_then(|()| encoder.set_signal(opus::Signal::Voice));
+        configured.map_err(|_| Refused)?;
+        Ok(Self {
+            encoder,
+            fec: settings.fec,
+        })
+    }
+
+    pub(crate) fn encode(&mut self, samples: &[i16], packet: &mut Vec<u8>) -> Result<(), Refused> {
+        let start = packet.len();
+        packet.resize(start + MAX_PACKET, 0);
+        match self.encoder.encode(samples, &mut packet[start..]) {
+            Ok(count) => {
+                packet.truncate(start + count);
+                Ok(())
+            }
+            Err(_) => {
+                packet.truncate(start);
+                Err(Refused)
+            }
+        }
+    }
+
+    /// How much of what we send is lost on the way, in per cent: from 1 on, redundancy is spent on it.
+    pub(crate) fn expect_loss(&mut self, percent: u8) {
+        if self.fec {
+            // A value in range cannot be refused.
+            let _ = self.encoder.set_packet_loss_perc(percent.min(100).into());
+        }
+    }
+}
