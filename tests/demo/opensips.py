@@ -34,6 +34,12 @@ def version():
     return text.split("(")[0].replace("version:", "").strip() or "unknown version"
 
 
+def has_module(name):
+    """True also when only the program knows where its modules are."""
+    folder = os.environ.get("OPENSIPS_MODULES")
+    return folder is None or os.path.exists(os.path.join(folder, name + ".so"))
+
+
 class Proxy:
     """One OpenSIPS with the configuration file `config`, in its own folder."""
 
@@ -42,16 +48,23 @@ class Proxy:
             with open(config) as file:
                 text = file.read()
             write(folder, os.path.basename(config), f'mpath="{modules}/"\n{text}')
-        # OpenSIPS resolves the names of its sockets at start, and a test's name is in no DNS.
+        # OpenSIPS resolves the names of its sockets at start, and that of Meta where it ends a call: no DNS here has them.
         hosts = os.path.join(folder, "hosts")
-        write(folder, "hosts", f"127.0.0.1 localhost {SIP_HOST}\n")
+        write(folder, "hosts", f"127.0.0.1 localhost {SIP_HOST} wa.meta.vc\n")
         enter = ["unshare", "--mount", "sh", "-c", 'mount --bind "$0" /etc/hosts && exec "$@"', hosts]
         check = subprocess.run([*enter, program(), "-C", "-f", config], capture_output=True, text=True, check=False)
         if check.returncode != 0:
             raise AssertionError(f"OpenSIPS refuses {config}:\n{check.stdout}{check.stderr}")
-        self.part = Part("opensips", [*enter, program(), "-F", "-f", config, "-w", folder, "-m", "64", "-M", "8"],
-                         folder)
+        self.start = lambda: Part(
+            "opensips", [*enter, program(), "-F", "-f", config, "-w", folder, "-m", "64", "-M", "8"], folder)
+        self.ready = ready
+        self.part = self.start()
         self.part.wait_until(ready)
+
+    def restart(self):
+        self.part.stop()
+        self.part = self.start()
+        self.part.wait_until(self.ready)
 
     def lines(self, word):
         """What the script logged with `WORD|`, oldest first."""
@@ -72,11 +85,14 @@ class OpenSips(Proxy):
         script = script.replace('loadmodule "mi_fifo.so"', 'loadmodule "mi_fifo.so"\n'
                                 f'modparam("mi_fifo", "fifo_name", "{os.path.join(folder, "fifo")}")')
         write(folder, "opensips.cfg", script)
-        write(folder, "settings.cfg", fill_settings(read("settings.cfg"), ports, numbers, certificates))
+        calls = os.path.join(folder, "calls")
+        shutil.copytree(os.path.join(SCRIPTS, "calls"), calls)
+        write(folder, "settings.cfg", fill_settings(read("settings.cfg"), ports, numbers, certificates,
+                                                    calls))
         super().__init__(folder, os.path.join(folder, "opensips.cfg"), tcp_answers(ports.kamailio_tls))
 
 
-def fill_settings(text, ports, numbers, certificates):
+def fill_settings(text, ports, numbers, certificates, calls):
     tls, udp = f"tls:127.0.0.1:{ports.kamailio_tls}", f"udp:127.0.0.1:{ports.kamailio_udp}"
     values = {
         "meta_socket": tls,
@@ -94,12 +110,18 @@ def fill_settings(text, ports, numbers, certificates):
         r'\[from_meta\]/etc/opensips/fullchain\.pem': f"[from_meta]{certificates.kamailio_chain}",
         r'\[from_meta\]/etc/opensips/privkey\.pem': f"[from_meta]{certificates.kamailio_key}",
         r'\[to_meta\]/etc/ssl/certs/ca-certificates\.crt': f"[to_meta]{certificates.authority}",
-        r'"udp:127\.0\.0\.1:2223"': f'"udp:127.0.0.1:{ports.relay_ng}"',
+        r'"udp:127\.0\.0\.1:2223"': '"' + " ".join(f"udp:127.0.0.1:{port}" for port in
+                                                    getattr(ports, "relays", [ports.relay_ng])) + '"',
+        r"text:///var/lib/opensips/calls": f"text://{calls}",
     } | {rf'"{name}=s:[^"]*"': f'"{name}=s:{value}"' for name, value in values.items()}
     if version().startswith("opensips 3"):
         # As settings.cfg tells the operator.
         replacements[r"^tcp_threads=1\n.*\n"] = ""
         replacements[r"^#modparam(?=.*dialog_flags)"] = "modparam"
+    metrics = getattr(ports, "proxy_metrics", None)
+    if metrics and has_module("prometheus"):
+        replacements[r'^#(?=loadmodule "(httpd|prometheus)|modparam\("(httpd|prometheus)")'] = ""
+        replacements["8888(?=[)])"] = str(metrics)
     lines = []
     for number, (password, keys, *more) in numbers.items():
         for name, value in [("secret", password), ("keys", keys), *more]:
@@ -107,7 +129,7 @@ def fill_settings(text, ports, numbers, certificates):
     replacements[r'(?s)^    cache_store\("local", "secret_.*?"keys_[^\n]*$'] = "\n".join(lines)
     for pattern, replacement in replacements.items():
         text, found = re.subn(pattern, lambda _, new=replacement: new, text, flags=re.MULTILINE)
-        assert found == 1, f"settings.cfg has {found} places for {pattern}"
+        assert found == (6 if "prometheus" in pattern else 1), f"settings.cfg has {found} places for {pattern}"
     return text
 
 

@@ -104,7 +104,7 @@ class Case(unittest.TestCase):
         shutil.rmtree(cls.run_folder, ignore_errors=True)
         os.makedirs(cls.run_folder)
         offsets = SimpleNamespace(kamailio_udp=60, kamailio_tls=61, meta_tls=62, phone_sip=70, second_pbx=71, silent_pbx=72, relay_ng=22,
-                                  relay_media=200, second_relay_ng=23, second_relay_cli=24, second_relay_media=400)
+                                  relay_media=200, second_relay_ng=23, second_relay_cli=24, second_relay_media=400, proxy_metrics=80)
         base = free_base_port(vars(offsets).values())
         cls.ports = SimpleNamespace(**{name: base + offset for name, offset in vars(offsets).items()})
         cls.authority = Authority(os.path.join(cls.run_folder, "certificates"))

@@ -1,0 +1,99 @@
+#!/usr/bin/env python3
+"""What an operator does with a running OpenSIPS of our scripts: restart it, count with it, see it end a call.
+
+The calls of the routes themselves are in tests/kamailio, for both proxies.
+"""
+
+import os
+import re
+import sys
+import urllib.request
+
+os.environ["PROXY"] = "opensips"
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path[:0] = [os.path.join(HERE, "..", "kamailio"), os.path.join(HERE, "..", "demo")]
+
+import opensips  # noqa: E402
+from case import NUMBER, PBX_SDP, SIP_HOST, Case, main  # noqa: E402
+from peers import TlsPeer  # noqa: E402
+
+
+class Restart(Case):
+    def test_a_call_outlives_it_and_a_renewed_certificate_is_shown(self):
+        invite, answer = self.establish_user_initiated()
+        before = TlsPeer.connect(self.ports.kamailio_tls, self.authority.certificate, SIP_HOST)
+        before.serial_number = before.sock.getpeercert()["serialNumber"]
+        before.close()
+        self.authority.issue(SIP_HOST)
+        self.proxy.restart()
+        self.connect_as_meta()
+        self.assertNotEqual(self.meta.sock.getpeercert()["serialNumber"], before.serial_number)
+
+        hold = self.in_dialog_of_pbx("INVITE", 21, invite.contact_uri(), [], invite.get("To") + ";tag=pbx", invite.get("From"),
+                                     body=PBX_SDP.replace("sendrecv", "sendonly"))
+        self.pbx.send(hold)
+        held = self.pbx.final()
+        self.assertEqual((held.status, "a=recvonly" in held.body), (200, True))
+        self.meta.send(self.in_dialog_of_meta("BYE", 3, answer))
+        self.pbx.send(self.pbx.receive().reply(200, "OK"))
+        self.assertEqual(self.meta.final().status, 200)
+        self.assert_relay_is_empty()
+
+
+class Counters(Case):
+    def test_prometheus_reads_what_was_refused_and_why(self):
+        if not opensips.has_module("prometheus"):
+            self.skipTest("this OpenSIPS was built without its module prometheus")
+        invite, answer = self.establish_user_initiated()
+        self.send_in_call(invite, "REFER", 21)
+        self.assertIn("transfer", self.pbx.final().get("Reason"))
+        self.meta.send(self.in_dialog_of_meta("BYE", 3, answer))
+        self.pbx.send(self.pbx.receive().reply(200, "OK"))
+        self.new_call("without-audio")
+        self.meta_invites(sdp="v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\n")
+        self.assertEqual(self.meta.final().status, 488)
+        self.new_call("guessed")
+        self.meta_invites(credentials=(NUMBER, "guessed"))
+        self.assertEqual(self.meta.final().status, 403)
+        self.listen_as_meta()
+        self.meta = None
+        self.pbx_invites()
+        _, second = self.meta_gets_authorised_invite()
+        self.meta.send(second.reply(403, "No approved call permission", "meta", [("Warning", '399 wa.meta.vc "ask the user"')]))
+        refused = self.pbx.final()
+        self.assertEqual((refused.status, refused.get("Warning")), (403, '399 wa.meta.vc "ask the user"'))
+        self.assertEqual(self.counted(
+            "calls_user_initiated", "answered_user_initiated", "transfer_refused", "refused_no_audio", "refused_password",
+            "calls_business_initiated", "answered_business_initiated", "meta_refused_403", "meta_refused_permission",
+            "meta_refused_limit", "meta_refused_5xx"), [1, 1, 1, 1, 1, 1, 0, 1, 1, 0, 0])
+
+    def counted(self, *names):
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.ports.proxy_metrics}/metrics", timeout=5) as reply:
+            text = reply.read().decode()
+        found = dict(re.findall(r"^tandem_(\w+) (\d+)", text, re.MULTILINE))
+        # A counter appears with its first event.
+        return [int(found.get(name, 0)) for name in names]
+
+    def send_in_call(self, invite, method, cseq):
+        self.pbx.send(self.in_dialog_of_pbx(method, cseq, invite.contact_uri(), [], invite.get("To") + ";tag=pbx", invite.get("From")))
+
+
+class EndedByOpenSips(Case):
+    def test_meta_gets_the_bye_by_the_usual_way_and_the_relay_is_freed(self):
+        self.listen_as_meta()
+        self.meta = None
+        self.meta_invites()
+        invite = self.pbx.receive()
+        # An answer that no relay can take.
+        self.pbx_answers(invite, body="no SDP")
+        answer = self.meta.final()
+        self.meta_acknowledges(answer)
+        self.assertEqual(self.pbx.receive(5).method, "BYE")
+        meta = self.listener.accept()
+        self.addCleanup(meta.close)
+        self.assertEqual(meta.receive().method, "BYE")
+        self.assert_relay_is_empty()
+
+
+if __name__ == "__main__":
+    main()
