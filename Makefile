@@ -7,6 +7,7 @@
 #                              and every request of the tables to rtpengine and to tandem, compared
 #   make test-sip              every case of the SIP scripts: Kamailio, and OpenSIPS where it is (OPENSIPS= names it),
 #                              with DTLS and SDES; WRITE=docs/sip-matrix.md writes it down, ARGUMENTS=--help tells more
+#   make test-sip-load         50 calls a second for a minute through Kamailio and tandem: all heard, nothing left
 #   make lint                  formatting, clippy, documentation, and the house rules
 #   make fuzz                  what the network can reach, fed with damaged input, a minute each
 #   make bench                 side by side with rtpengine, as ratios
@@ -16,7 +17,7 @@ export SUBJECT ?= tandem
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 PACKAGES := $(if $(filter tandem,$(RELAY)),-p relay) -p simulator
 
-.PHONY: help demo test test-sip test-interop lint fuzz bench
+.PHONY: help demo test test-sip test-sip-load test-interop lint fuzz bench
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -34,6 +35,11 @@ test-sip:
 	@tests/demo/install.sh test
 	@cargo build -p relay -p simulator
 	@python3 tests/kamailio/matrix.py --binaries $(TARGET)/debug $(if $(WRITE),--write $(WRITE)) $(ARGUMENTS)
+
+test-sip-load:
+	@tests/demo/install.sh test
+	@cargo build --release -p relay -p simulator
+	@python3 tests/kamailio/load.py --binaries $(TARGET)/release $(ARGUMENTS)
 
 test-interop:
 	@tests/demo/install.sh test || echo "going on: calls whose peer is missing are skipped"

@@ -3,6 +3,7 @@
 import os
 import re
 import shutil
+import subprocess
 
 from processes import Part, tcp_answers
 
@@ -11,12 +12,13 @@ SCRIPTS = os.path.join(os.path.dirname(__file__), "..", "..", "kamailio-scripts"
 
 
 class Kamailio:
-    def __init__(self, run, ports, numbers, certificates):
-        """`numbers` maps a business number to (password, DTLS or SDES) and pairs of further settings."""
+    def __init__(self, run, ports, numbers, certificates, settings=None):
+        """`numbers` maps a business number to (password, DTLS or SDES) and pairs of further settings; `settings` are values for
+        other lines of settings.cfg."""
         folder = os.path.join(run, "kamailio")
         os.makedirs(folder, exist_ok=True)
         shutil.copy(os.path.join(SCRIPTS, "kamailio.cfg"), folder)
-        write(folder, "settings.cfg", fill_settings(read("settings.cfg"), ports, numbers))
+        write(folder, "settings.cfg", fill_settings(read("settings.cfg"), ports, numbers, settings or {}))
         write(folder, "tls.cfg", fill_tls(read("tls.cfg"), certificates))
         self.part = Part(
             "kamailio",
@@ -24,10 +26,25 @@ class Kamailio:
              "-Y", folder, "-w", folder],
             run,
         )
+        self.folder = folder
         self.part.wait_until(tcp_answers(ports.kamailio_tls))
 
+    def control(self, *command):
+        """What kamcmd says, line by line."""
+        done = subprocess.run(["kamcmd", "-s", f"unixs:{self.folder}/kamailio_ctl", *command], capture_output=True, text=True,
+                              check=True)
+        return done.stdout.splitlines()
 
-def fill_settings(text, ports, numbers):
+    def statistics(self):
+        return dict(line.split(" = ", 1) for line in self.control("stats.get_statistics", "all") if " = " in line)
+
+    def table_entries(self):
+        """How much the tables remember that is not from settings.cfg."""
+        lines = [line.strip() for table in ("contacts", "answered", "silent") for line in self.control("htable.dump", table)]
+        return sum(line.startswith("name:") for line in lines)
+
+
+def fill_settings(text, ports, numbers, settings):
     values = {
         "SIP_HOST": SIP_HOST,
         "SIP_HOST_PORT": ports.kamailio_tls,
@@ -39,8 +56,9 @@ def fill_settings(text, ports, numbers):
         "PBX_NEXT_HOPS": f'"127.0.0.1:{ports.phone_sip}"',
         "PBX_SOURCES": '"127.0.0.1/32"',
         "RELAYS": '"' + " ".join(f"udp:127.0.0.1:{port}" for port in getattr(ports, "relays", [ports.relay_ng])) + '"',
+        "METRICS_LISTEN": f"tcp:127.0.0.1:{ports.proxy_metrics}",
         "DEFAULT_NUMBER": f'"{next(iter(numbers))}"',
-    }
+    } | settings
     for name, value in values.items():
         text, found = re.subn(rf"(?m)^#!define {name} .*$", lambda _: f"#!define {name} {value}", text)
         assert found == 1, f"settings.cfg has no line for {name}"

@@ -144,6 +144,13 @@ class Case(unittest.TestCase):
         self.listener = TlsListener(self.ports.meta_tls, *(certificate or self.meta_certificate))
         self.addCleanup(self.listener.close)
 
+    def assert_pbx_is_hidden(self, message):
+        """Nothing but the Via, in a request, says where the PBX is."""
+        for name, value in message.headers:
+            if name.lower() != "via":
+                for word in (f"127.0.0.1:{self.pbx.port}", f"127.0.0.1:{self.ports.kamailio_udp}", "A PBX"):
+                    self.assertNotIn(word, value, name)
+
     def assert_relay_is_empty(self):
         deadline = time.monotonic() + 3
         while self.relay.calls() and time.monotonic() < deadline:
@@ -275,6 +282,8 @@ def main():
 
 class Recorder(unittest.TextTestResult):
     """Notes down what became of each case while it is told as usual."""
+
+    outcome, why = "pass", ""
 
     def startTest(self, test):
         self.began, self.outcome, self.why = time.monotonic(), "pass", ""

@@ -104,6 +104,18 @@ ROWS = [
          "test_relays.RelayIsDown.test_both_sides_get_503_and_a_call_that_cannot_be_answered_ends"),
     ),
     *rows(
+        "operations",
+        ("relay gone and back: known before anybody calls",
+         "test_operations.RelayThatComesBack.test_a_relay_that_is_back_gets_calls_without_a_caller_finding_out"),
+        ("counters of calls and of our refusals", "test_operations.Operations.test_every_end_of_a_call_has_its_counter"),
+        ("counters of Meta's refusals, Warning and Retry-After kept",
+         "test_operations.Operations.test_every_refusal_of_meta_has_its_counter"),
+        ("metrics are not shown on Meta's socket",
+         "test_operations.Operations.test_metrics_are_not_for_those_who_connect_to_the_socket_for_meta"),
+        ("new certificate without a restart",
+         "test_operations.Operations.test_a_new_certificate_is_taken_without_a_restart_and_a_call_goes_on"),
+    ),
+    *rows(
         "bad input; no session in the relay",
         ("OPTIONS on both sides", f"{BAD}.test_options_are_answered_on_both_sides"),
         ("unknown business number", f"{BAD}.test_an_unknown_business_number_is_not_even_challenged"),

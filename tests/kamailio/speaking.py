@@ -66,9 +66,10 @@ class Speaker:
                 due += SECONDS_OF_FRAME
                 self.timestamp += FRAME
                 if self.is_speaking:
-                    self.sequence += 1
-                    header = struct.pack(">BBHII", 0x80, OPUS, self.sequence & 0xffff, self.timestamp & 0xffffffff, self.ssrc)
-                    sock.sendto(header + self.packets[self.sequence % len(self.packets)], self.destination)
+                    number = self.sequence + 1
+                    header = struct.pack(">BBHII", 0x80, OPUS, number & 0xffff, self.timestamp & 0xffffffff, self.ssrc)
+                    sock.sendto(header + self.packets[number % len(self.packets)], self.destination)
+                    self.sequence = number
             except (OSError, ValueError):
                 continue  # moved meanwhile
 

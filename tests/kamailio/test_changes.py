@@ -173,7 +173,7 @@ class Changes(Case):
     def test_a_transfer_is_refused_and_the_call_goes_on(self):
         def change():
             refused = self.ask("REFER", 405, headers=[("Refer-To", "<sip:200@127.0.0.1>")])
-            self.assertIn("re-INVITE", refused.get("Warning"))
+            self.assertIn("WhatsApp knows no transfer", refused.get("Reason"))
 
         self.each_direction(change)
 

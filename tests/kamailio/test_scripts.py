@@ -39,10 +39,11 @@ class UserInitiated(Case):
         self.assertEqual(self.meta.receive().status, 100)
         ringing = self.meta.receive()
         self.assertEqual((ringing.status, ringing.body), (180, ""))
-        self.pbx_answers(invite, headers=[("P-Asserted-Identity", "<sip:secret@pbx>"), ("Supported", "timer, 100rel")])
+        self.pbx_answers(invite, headers=[("Server", "A PBX"), ("P-Asserted-Identity", "<sip:secret@pbx>"), ("Supported", "timer, 100rel")])
         answer = self.meta.final()
         self.assertIsNone(answer.get("P-Asserted-Identity"))
         self.assertIsNone(answer.get("Supported"))
+        self.assert_pbx_is_hidden(answer)
         self.assertIn("RTP/SAVP", answer.body)
         self.meta_acknowledges(answer)
         self.end_by_meta(answer)
@@ -206,7 +207,7 @@ class BusinessInitiated(Case):
     def whole_call(self, algorithm):
         self.pbx_invites(headers=[
             ("Supported", "timer, 100rel"), ("Session-Expires", "1800"), ("Min-SE", "90"),
-            ("P-Asserted-Identity", "<sip:100@pbx>"), ("X-Secret", "1")])
+            ("P-Asserted-Identity", "<sip:100@pbx>"), ("X-Secret", "1"), ("User-Agent", "A PBX")])
         first, second = self.meta_gets_authorised_invite(algorithm)
         self.assertEqual(self.listener.server_names[:1], SERVER_NAMES)
         self.assertEqual(first.first, f"INVITE sip:+{USER}@wa.meta.vc;transport=tls SIP/2.0")
@@ -214,6 +215,7 @@ class BusinessInitiated(Case):
         self.assertEqual(first.get("To"), f"<sip:+{USER}@wa.meta.vc>")
         for name in ("Supported", "Session-Expires", "Min-SE", "P-Asserted-Identity", "X-Secret"):
             self.assertIsNone(first.get(name), name)
+        self.assert_pbx_is_hidden(first)
 
         self.assertEqual((first.cseq, second.cseq), (10, 11))
         self.assertEqual(first.body, second.body)
@@ -237,6 +239,7 @@ class BusinessInitiated(Case):
             self.assertEqual((got.method, got.cseq), (method, expected))
             self.assertEqual(got.all("Route"), [OUTER_PROXY, INNER_PROXY])
             self.assertEqual(got.first.split()[1], answer.contact_uri())
+            self.assert_pbx_is_hidden(got)
             self.assertEqual(without_name(got.get("From")), first.get("From"))
         self.meta.send(got.reply(200, "OK"))
         self.assertEqual(self.pbx.final().cseq, 11)
@@ -434,6 +437,7 @@ class BusinessInitiated(Case):
         self.connect_as_meta()
         self.meta.send(self.bye_of_meta(second))
         got = self.pbx.receive()
+        self.assertEqual(got.first, f"BYE sip:agent@127.0.0.1:{self.pbx.port} SIP/2.0")
         self.assertEqual(got.get("From"), seen.get("To"))
         self.assertEqual(without_name(got.get("To")), without_name(self.invite.get("From")))
         self.pbx.send(got.reply(200, "OK"))

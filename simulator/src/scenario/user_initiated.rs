@@ -98,6 +98,7 @@ async fn run(
     let invite = Invite::new(call.caller.clone(), offer.clone());
     record.call_id = invite.call_id().to_owned();
     let inbox = gateway.open_call(invite.call_id());
+    let opened = connection.clone();
     let setup = Setup {
         call,
         connection,
@@ -111,6 +112,8 @@ async fn run(
         cancelled_at: None,
     };
     setup.run(gateway).await;
+    // Each call has opened its own: `serve` would collect them for days, and the server with it.
+    opened.close_soon();
 }
 
 async fn start_media(call: &UserCall, media: &mut Option<MediaHandle>) -> Result<String, String> {

@@ -8,6 +8,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -20,6 +21,8 @@ use super::tls::TlsFacts;
 
 /// Messages waiting to be written; a peer that does not read loses its connection.
 const QUEUE: usize = 64;
+/// A round trip and the patience of a slow server: how long the last messages of a call may take.
+const LAST_MESSAGES: Duration = Duration::from_secs(1);
 
 /// Who opened the connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -155,6 +158,15 @@ impl Connection {
     fn send(&self, bytes: Vec<u8>) -> bool {
         tracing::trace!(text = %String::from_utf8_lossy(&bytes), "out");
         self.is_open() && self.shared.queue.try_send(Outgoing::Bytes(bytes)).is_ok()
+    }
+
+    /// Closes the connection when a call's last messages, which may still be on their way, are over.
+    pub fn close_soon(&self) {
+        let connection = self.clone();
+        tokio::spawn(async move {
+            tokio::time::sleep(LAST_MESSAGES).await;
+            connection.close();
+        });
     }
 
     /// Closes the connection after what is queued.
