@@ -9,6 +9,7 @@
 mod certificate;
 mod choice;
 mod dimpl_engine;
+mod driver;
 mod engine;
 mod fingerprint;
 #[cfg_attr(

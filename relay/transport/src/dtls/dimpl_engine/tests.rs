@@ -5,10 +5,12 @@ mod openssl_peer;
 use std::time::Duration;
 
 use proptest::prelude::*;
+use relay_packet::PacketBuf;
 
-use super::super::record::{CERTIFICATE, CLIENT_HELLO};
+use super::super::record::{ALERT, CERTIFICATE, CLIENT_HELLO};
+use super::super::retransmission::{ALERT_GRACE, GIVE_UP_AFTER, LAST_FLIGHT_REPEATS};
 use super::super::testing::{DELAY, Dice, End, Fate, Pair, identity};
-use super::super::{DtlsConfig, DtlsSettings};
+use super::super::{DtlsConfig, DtlsEngine, DtlsEvent, DtlsSettings};
 use super::*;
 use crate::dtls::FingerprintHash;
 use crate::srtp::SrtpProfile;
