@@ -56,10 +56,9 @@ pub const FAMILIES: &[Family] = &[
         works: "asymmetric strict-source media-handover endpoint-learning=off endpoint-learning-off \
             endpoint-learning-immediate endpoint-learning-delayed endpoint-learning-heuristic NAT-wait pierce-NAT reset \
             drop-traffic=start media-echo=blackhole media-echo=forward media-echo=backwards media-echo=both loop-protect \
-            block-egress egress fragment",
-        default: "symmetric unidirectional port-latching no-port-latching recrypt early-media no-jitter-buffer no-passthrough",
-        ignored: "passthrough passthrough=on debug generate-RTCP generate-RTCP=on bidirectional mix \
-            unsubscribe RTCP-mirror",
+            block-egress egress fragment passthrough passthrough=on no-passthrough generate-RTCP generate-RTCP=on",
+        default: "symmetric unidirectional port-latching no-port-latching recrypt early-media no-jitter-buffer",
+        ignored: "debug bidirectional mix unsubscribe RTCP-mirror",
     },
     Family {
         name: "RTCP multiplexing",

@@ -55,6 +55,8 @@ pub struct Leg {
     pub bundle_offered: bool,
     /// Whether it has sent a description.
     pub has_spoken: bool,
+    /// It gets reports of ours instead of its partner's (`generate-RTCP`).
+    pub generates_rtcp: bool,
     /// It hears itself, or nobody (`media-echo`).
     pub echo: Option<Echo>,
     /// What it was last sent.
@@ -103,6 +105,7 @@ impl Leg {
             bundle_accepted: false,
             bundle_offered: false,
             has_spoken: false,
+            generates_rtcp: false,
             echo: None,
             printed: Printed::default(),
             delete_at: None,

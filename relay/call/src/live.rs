@@ -74,6 +74,8 @@ pub(crate) struct LiveSection {
     secure: bool,
     /// Datagrams pass as they are: the answered transport is not RTP.
     opaque: bool,
+    /// Reports to the party are ours alone (`generate-RTCP`).
+    generates: bool,
     feedback: bool,
     pub(crate) sends: bool,
     pub(crate) wants: bool,
@@ -138,6 +140,7 @@ impl LiveSection {
             mux: false,
             secure: section.is_secure(),
             opaque: false,
+            generates: false,
             feedback: false,
             sends: false,
             wants: false,
@@ -390,10 +393,11 @@ impl Live {
             if !parties.contains(&live.id.leg) {
                 continue;
             }
-            let section = legs
-                .get(live.id.leg)
-                .and_then(|leg| leg.sections.get(live.id.index));
-            if let Some(section) = section {
+            let leg = legs.get(live.id.leg);
+            // A stream that passes with its numbers has the reports of its sender.
+            live.generates =
+                leg.is_some_and(|leg| leg.generates_rtcp) && !live.egress.is_transparent();
+            if let Some(section) = leg.and_then(|leg| leg.sections.get(live.id.index)) {
                 live.activate(now, section, config, learning);
             }
         }

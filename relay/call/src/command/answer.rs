@@ -7,7 +7,8 @@ use ng_protocol::{Request, Tag, reason};
 
 use crate::command::describe;
 use crate::command::offer::{circumstances, described_sections, description, endpoints};
-use crate::command::options::{note_answer, note_echo};
+use crate::command::options::{note_answer, note_echo, note_rtcp};
+use crate::command::passthrough;
 use crate::draft::{Draft, Exchange};
 use crate::error::RequestError;
 use crate::leg::{LegId, SectionId};
@@ -56,6 +57,7 @@ pub(crate) fn answer(draft: &mut Draft<'_>, request: &Request) -> Result<Exchang
         }
     }
     note_echo(draft, request, answerer, offerer);
+    note_rtcp(draft, request, &[offerer, answerer]);
     draft.legs.subscriptions.answered(offerer, answerer);
     describe::write(draft, request, &source, answerer, offerer, outputs)
 }

@@ -3,8 +3,8 @@
 
 use std::net::IpAddr;
 
-use ng_protocol::Request;
 use ng_protocol::flags::{AddressFamily, MediaEcho};
+use ng_protocol::{Request, Tag};
 
 use crate::draft::Draft;
 use crate::leg::{Echo, LegId};
@@ -60,6 +60,19 @@ pub(crate) fn note_options(
         leg.delete_at = None;
     }
     note_echo(draft, request, sender, receiver);
+    note_rtcp(draft, request, &[sender, receiver]);
+}
+
+/// `generate-RTCP` is about both parties and stays until it is switched off.
+pub(crate) fn note_rtcp(draft: &mut Draft<'_>, request: &Request, parties: &[LegId]) {
+    let Some(wanted) = request.flags.media.generate_rtcp else {
+        return;
+    };
+    for &leg in parties {
+        if let Some(leg) = draft.legs.get_mut(leg) {
+            leg.generates_rtcp = wanted;
+        }
+    }
 }
 
 /// Takes note of what an answer says about the way back to the offerer. The answerer has its ports already and keeps them.
@@ -71,6 +84,37 @@ pub(crate) fn note_answer(draft: &mut Draft<'_>, request: &Request, offerer: Leg
         leg.family = addressing.address_family.or(leg.family);
         leg.media_address = addressing.media_address.or(leg.media_address);
     }
+}
+
+/// Finds or makes a party that a request is about alone, on the interface that is `asked` for, with the request's address family,
+/// address and a name for operators.
+pub(crate) fn lone_party(
+    draft: &mut Draft<'_>,
+    request: &Request,
+    tag: &Tag,
+    asked: Option<&str>,
+    label: Option<&String>,
+) -> LegId {
+    let known = draft.legs.by_tag(tag);
+    let present = known.and_then(|id| draft.legs.get(id));
+    let present = present.map(|leg| leg.interface.clone());
+    let interface = draft.interface_name(asked, present.as_deref());
+    let id = known.unwrap_or_else(|| {
+        let tag = Some(tag.clone());
+        draft.legs.add(tag, interface.clone(), draft.now)
+    });
+    let addressing = &request.flags.addressing;
+    if let Some(leg) = draft.legs.get_mut(id) {
+        leg.interface = interface;
+        leg.family = addressing.address_family.or(leg.family);
+        leg.media_address = addressing.media_address.or(leg.media_address);
+        leg.delete_at = None;
+        if let Some(label) = label {
+            leg.label = Some(label.clone());
+        }
+    }
+    note_rtcp(draft, request, &[id]);
+    id
 }
 
 /// `media-echo`: `forward` sends the receiver's media back to it, `backwards` the sender's; the other party is not heard.

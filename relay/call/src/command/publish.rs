@@ -6,6 +6,7 @@ use crate::command::describe;
 use crate::command::offer::{
     circumstances, described_sections, description, endpoints, note_sender,
 };
+use crate::command::options::lone_party;
 use crate::command::subscribe::own_tag;
 use crate::draft::{Draft, Exchange};
 use crate::error::RequestError;
@@ -58,27 +59,13 @@ fn publisher(draft: &mut Draft<'_>, request: &Request, tag: &Tag) -> Result<LegI
     let addressing = &request.flags.addressing;
     let asked = addressing.interface.as_deref();
     let asked = asked.or(addressing.from_interface.as_deref());
-    let present = known
-        .and_then(|id| draft.legs.get(id))
-        .map(|leg| leg.interface.clone());
-    let interface = draft.interface_name(asked, present.as_deref());
-    let id = known.unwrap_or_else(|| {
-        draft
-            .legs
-            .add(Some(tag.clone()), interface.clone(), draft.now)
-    });
-    if let Some(leg) = draft.legs.get_mut(id) {
-        leg.interface = interface;
-        leg.family = addressing.address_family.or(leg.family);
-        leg.media_address = addressing.media_address.or(leg.media_address);
+    let selection = &request.flags.selection;
+    let label = selection.set_label.as_ref().or(selection.label.as_ref());
+    let publisher = lone_party(draft, request, tag, asked, label);
+    if let Some(leg) = draft.legs.get_mut(publisher) {
         leg.has_spoken = true;
-        leg.delete_at = None;
-        let selection = &request.flags.selection;
-        if let Some(label) = selection.set_label.as_ref().or(selection.label.as_ref()) {
-            leg.label = Some(label.clone());
-        }
     }
-    Ok(id)
+    Ok(publisher)
 }
 
 /// Answers one stream: we receive it, in one codec, and send nothing.

@@ -10,6 +10,7 @@ use rand::RngExt;
 use crate::command::answer::accept;
 use crate::command::describe::{self, RtcpForm};
 use crate::command::offer::{circumstances, described_sections, description, receiver_protocol};
+use crate::command::options::lone_party;
 use crate::command::select::{self, FromTag};
 use crate::draft::Draft;
 use crate::error::RequestError;
@@ -145,26 +146,9 @@ fn subscriber(
     let asked = asked
         .or(addressing.to_interface.as_deref())
         .or(addressing.from_interface.as_deref());
-    let present = known
-        .and_then(|id| draft.legs.get(id))
-        .map(|leg| leg.interface.clone());
-    let interface = draft.interface_name(asked, present.as_deref());
-    let id = known.unwrap_or_else(|| {
-        draft
-            .legs
-            .add(Some(tag.clone()), interface.clone(), draft.now)
-    });
-    if let Some(leg) = draft.legs.get_mut(id) {
-        leg.interface = interface;
-        leg.family = addressing.address_family.or(leg.family);
-        leg.media_address = addressing.media_address.or(leg.media_address);
-        leg.delete_at = None;
-        let selection = &request.flags.selection;
-        if let Some(label) = selection.set_label.as_ref().or(selection.to_label.as_ref()) {
-            leg.label = Some(label.clone());
-        }
-    }
-    Ok(id)
+    let selection = &request.flags.selection;
+    let label = selection.set_label.as_ref().or(selection.to_label.as_ref());
+    Ok(lone_party(draft, request, tag, asked, label))
 }
 
 /// The streams of a party that there is something to hear of: RTP, described by the party.

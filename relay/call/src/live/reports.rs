@@ -1,7 +1,8 @@
 //! RTCP of a section: what passes from one party to the other, and what we add of our own (RFC 3550 §6).
 //!
 //! Reports pass translated, because the streams they speak of have other numbers on the other side. A leg that must never
-//! fall silent gets reports of ours whenever no other passed for a while.
+//! fall silent gets reports of ours whenever no other passed for a while. With `generate-RTCP` reports end here, and each party
+//! gets ours alone.
 
 use std::time::{Duration, Instant};
 
@@ -37,6 +38,9 @@ impl Live {
         speaker.note_reports(now, packet);
         let listeners: Vec<usize> = speaker.paths.iter().map(|path| path.to).collect();
         for to in listeners {
+            if self.sections.get(to).is_none_or(|live| live.generates) {
+                continue;
+            }
             let Ok([speaker, listener]) = self.sections.get_disjoint_mut([position, to]) else {
                 continue;
             };
@@ -161,9 +165,9 @@ impl LiveSection {
         Ok(())
     }
 
-    /// The leg was answered: our own reports begin, if it is one that must not fall silent.
+    /// The leg was answered: our own reports begin, if it is one that must not fall silent, or that gets no others.
     pub(super) fn schedule_reports(&mut self, now: Instant) {
-        if self.fills && self.wants && !self.opaque {
+        if (self.generates || self.fills && self.wants) && !self.opaque {
             self.report_at.get_or_insert(now + FIRST);
         } else {
             self.report_at = None;

@@ -372,4 +372,5 @@ fn media_flags(section: &MediaSection) -> Vec<&'static str> {
         section.protocol.rtp().is_some_and(|p| p.feedback),
     );
     flags
+    flag("RTCP generator", leg.generates_rtcp);
 }

@@ -12,6 +12,7 @@ mod exchange;
 #[path = "../../../../tests/data/ng/exchanges.rs"]
 mod exchanges;
 mod fax;
+mod generated_reports;
 mod keys;
 mod masked;
 mod media;
