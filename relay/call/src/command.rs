@@ -7,6 +7,7 @@ pub(crate) mod delete;
 pub(crate) mod describe;
 pub(crate) mod offer;
 pub(crate) mod options;
+pub(crate) mod passthrough;
 pub(crate) mod play_dtmf;
 pub(crate) mod publish;
 pub(crate) mod query;

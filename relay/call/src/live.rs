@@ -72,7 +72,7 @@ pub(crate) struct LiveSection {
     mux: bool,
     /// Packets must be SRTP, whether or not there are keys yet.
     secure: bool,
-    /// Datagrams pass as they are: the answered transport is not RTP.
+    /// Datagrams pass as they are: the answered transport is not RTP, or not ours to look into.
     opaque: bool,
     /// Reports to the party are ours alone (`generate-RTCP`).
     generates: bool,
@@ -185,7 +185,7 @@ impl LiveSection {
         self.secure = section.is_secure();
         // A receiver that is offered another transport than at first (a second try of the proxy) is another kind of listener.
         let egress = egress_config(section, config);
-        let unused = self.egress.stats().packets == 0 && !section.is_opaque();
+        let unused = self.egress.stats().packets == 0 && !section.passes_unread();
         if egress.stream != self.stream && unused {
             self.egress = Egress::new(egress, seed ^ 2);
             self.stream = egress.stream;
@@ -242,7 +242,7 @@ impl LiveSection {
                 await_source: section.way.waits,
                 ..learning
             });
-            transport.set_opaque(section.is_opaque());
+            transport.set_opaque(section.passes_unread());
             transport.set_remote_address(now, endpoint);
             match (&applied.ice, &section.ice.local) {
                 (Some(remote), Some(local)) => {
@@ -276,7 +276,7 @@ impl LiveSection {
         self.schedule_piercing(now, section);
         self.mux = section.mux.in_use;
         self.secure = section.is_secure();
-        self.opaque = section.is_opaque();
+        self.opaque = section.passes_unread();
         // RFC 4585 §3.1: both sides have to speak it; a party may have answered AVPF with AVP.
         let speaks_feedback = |protocol: &Protocol| protocol.rtp().is_some_and(|p| p.feedback);
         self.feedback = speaks_feedback(&section.protocol) && speaks_feedback(&remote.protocol);

@@ -40,6 +40,8 @@ pub struct MediaSection {
     pub bundle_only: bool,
     /// The `a=mid` that the party knows.
     pub mid: Option<String>,
+    /// ICE and keys are between the parties, and every datagram passes as it is (`passthrough`).
+    pub passthrough: bool,
     /// rtcp-mux.
     pub mux: MuxState,
     /// ICE.
@@ -251,6 +253,7 @@ impl MediaSection {
             carrier: None,
             bundle_only: false,
             mid: None,
+            passthrough: false,
             mux: MuxState::default(),
             ice: IceState::default(),
             opportunistic: Opportunistic::default(),
@@ -272,9 +275,14 @@ impl MediaSection {
         self.state == SectionState::Live
     }
 
-    /// Whether datagrams pass as they are instead of being RTP.
+    /// Whether the transport is none of RTP.
     pub fn is_opaque(&self) -> bool {
         self.protocol.is_opaque()
+    }
+
+    /// Whether datagrams pass as they are: they are no RTP, or none of ours to look into.
+    pub fn passes_unread(&self) -> bool {
+        self.is_opaque() || self.passthrough
     }
 
     /// Turns to another transport, remembering the profile of the one before.

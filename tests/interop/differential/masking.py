@@ -67,8 +67,10 @@ class Mask:
         if match := re.match(r"a=rtcp:(\d+)(.*)", line):
             return f"a=rtcp:{self.rtcp_port(match[1], section, place)}{match[2]}"
         if match := re.match(r"a=candidate:(\S+) (\d+) (\S+) (\d+) (\S+) (\d+) (.*)", line):
+            # A relayed candidate of the relay's own names itself as what is behind it.
+            rest = re.sub(r"raddr \S+ rport " + match[6] + "$", "raddr rport (the same)", match[7]) if self.is_ours(match[6]) else match[7]
             return (f"a=candidate:{self.name('FOUNDATION', match[1])} {match[2]} {match[3]} {match[4]} {match[5]}"
-                    f" {self.candidate_port(match, section, place)} {match[7]}")
+                    f" {self.candidate_port(match, section, place)} {rest}")
         if match := re.match(r"a=crypto:(\d+) (\S+) inline:([^| ]+)(.*)", line):
             key = self.key(match[3], f"{place} {match[2]}")
             tag = "*" if key.startswith("KEY") and self.command in ("offer", "subscribe request") else match[1]

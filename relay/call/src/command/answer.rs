@@ -142,8 +142,11 @@ fn answer_section(
         (SectionState::Live, Some(said))
             if !said.is_rejected() && is_at_home(draft, answerer, said) =>
         {
-            accept(draft, request, (offerer, answerer), said)?;
             let ids = (offerer, answerer);
+            if section.passthrough {
+                return passthrough::answer(draft, request, ids, said).map(Some);
+            }
+            accept(draft, request, ids, said)?;
             return settle_offerer(draft, request, ids, said).map(Some);
         }
         _ => {}

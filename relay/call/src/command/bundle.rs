@@ -9,7 +9,7 @@ use crate::error::RequestError;
 use crate::leg::{Leg, LegId, SectionId};
 use crate::negotiate::mux;
 use crate::placement::Need;
-use crate::sdp::SectionOutput;
+use crate::sdp::{SectionOutput, SessionDescription};
 use crate::section::{DtlsState, IceState, MediaSection, SdesState};
 
 impl Draft<'_> {
@@ -109,7 +109,20 @@ pub(crate) fn leave_to_carrier(output: &mut SectionOutput) {
 }
 
 /// The mids of `a=group:BUNDLE` in a description for this party, the tagged section first.
-pub(crate) fn group(leg: &Leg, outputs: &[SectionOutput]) -> Vec<String> {
+pub(crate) fn group(
+    leg: &Leg,
+    source: &SessionDescription,
+    outputs: &[SectionOutput],
+) -> Vec<String> {
+    if leg.sections.iter().any(|s| s.passthrough) {
+        // Which sections share a transport is then between the parties.
+        let bundle = source.attributes("group").find_map(|group| {
+            let (kind, mids) = group.split_once(' ')?;
+            kind.eq_ignore_ascii_case("BUNDLE").then_some(mids)
+        });
+        let mids = bundle.unwrap_or_default().split_ascii_whitespace();
+        return mids.map(str::to_owned).collect();
+    }
     let answers = leg.sections.iter().any(|s| s.we_answered);
     let wanted = if answers {
         leg.bundle_accepted

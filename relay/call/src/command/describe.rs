@@ -36,7 +36,7 @@ pub(crate) enum RtcpForm {
 
 impl RtcpForm {
     /// Whether RTCP has, or may fall back on, a port of its own.
-    fn has_own_port(self) -> bool {
+    pub(crate) fn has_own_port(self) -> bool {
         matches!(self, Self::Separate | Self::MuxWithFallback)
     }
 }
@@ -123,7 +123,7 @@ pub(crate) fn answered(
 }
 
 /// What offers and answers have in common.
-fn common(
+pub(crate) fn common(
     draft: &Draft<'_>,
     request: &Request,
     id: SectionId,
@@ -186,7 +186,7 @@ fn common(
 
 /// Whether the party hears one SSRC of ours instead of the sender's.
 pub(crate) fn speaks_with_own_ssrc(section: &MediaSection) -> bool {
-    section.is_secure() && section.kind.eq_ignore_ascii_case("audio")
+    section.is_secure() && !section.passthrough && section.kind.eq_ignore_ascii_case("audio")
 }
 
 /// `a=ssrc` (RFC 5576) announces what will be heard, so its number becomes ours. What describes more than one source has no
@@ -393,7 +393,7 @@ pub(crate) fn write(
             .to_owned(),
         loop_mark: flags.loop_protect.then(|| draft.config.instance.clone()),
         ice_lite: leg.sections.iter().any(|s| s.ice.offered && s.ice.lite),
-        bundle: bundle::group(leg, &sections),
+        bundle: bundle::group(leg, source, &sections),
     };
     if source.origin().is_none()
         && let Some(first) = &leg.printed.first_origin

@@ -10,6 +10,7 @@ use ng_protocol::{Request, reason};
 
 use crate::command::describe::{self, RtcpForm};
 use crate::command::options::note_options;
+use crate::command::passthrough;
 use crate::draft::{Draft, Exchange};
 use crate::error::RequestError;
 use crate::leg::{LegId, SectionId};
@@ -239,7 +240,10 @@ fn offer_section(
     if remote.address.is_none() && rtp_endpoint.is_none() && !has_candidates {
         return Err(RequestError::NoAddress(sender.index + 1));
     }
-    crypto::check_offer(&remote).map_err(|e| RequestError::Crypto(e.0))?;
+    let passes = passthrough::wanted(draft, request, sender, &remote);
+    if !passes {
+        crypto::check_offer(&remote).map_err(|e| RequestError::Crypto(e.0))?;
+    }
     let offered = if opaque {
         CodecOffer::default()
     } else {
@@ -251,6 +255,10 @@ fn offer_section(
         return Ok(Some(describe::rejected(draft, receiver, &remote)));
     }
     draft.warnings.extend(offered.warning);
+    if passes {
+        let ids = (sender, receiver);
+        return passthrough::offer(draft, request, ids, &remote, offered.formats).map(Some);
+    }
 
     note_sender(
         draft,
@@ -296,6 +304,7 @@ fn offer_section(
     let protocol = receiver_protocol(&remote.protocol, present, wanted);
     section.kind.clone_from(&remote.kind);
     section.state = SectionState::Live;
+    section.passthrough = false;
     section.set_protocol(protocol);
     if section.mid.is_none() {
         let needs_mid = flags.sdp.generate_mid || offers_bundle;
@@ -365,6 +374,7 @@ pub(crate) fn note_sender(
     if let Some(section) = draft.legs.section_mut(sender) {
         section.kind.clone_from(&remote.kind);
         section.state = SectionState::Live;
+        section.passthrough = false;
         section.set_protocol(remote.protocol.clone());
         section.mid = remote.mid.clone().or(section.mid.take());
         section.rtp_endpoint = rtp_endpoint;

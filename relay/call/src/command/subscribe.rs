@@ -157,7 +157,7 @@ fn streams(legs: &Legs, leg: LegId) -> Vec<SectionId> {
     (0..sections.len())
         .filter(|&index| {
             let section = &sections[index];
-            section.is_live() && section.remote.is_some() && !section.is_opaque()
+            section.is_live() && section.remote.is_some() && !section.passes_unread()
         })
         .map(|index| SectionId { leg, index })
         .collect()

@@ -75,9 +75,14 @@ impl Live {
                 Arrival::Media(position)
             }
             Incoming::Datagram(packet) => {
-                live.last_rtp = Some(now);
-                live.rtp_in.add(packet.len());
-                self.forward_datagram(position, packet, out);
+                if component == Component::Rtcp {
+                    live.last_rtcp = Some(now);
+                    live.rtcp_in.add(packet.len());
+                } else {
+                    live.last_rtp = Some(now);
+                    live.rtp_in.add(packet.len());
+                }
+                self.forward_datagram(position, component, packet, out);
                 Arrival::Media(position)
             }
             Incoming::Consumed => Arrival::Other(position),

@@ -20,7 +20,7 @@ impl LiveSection {
     pub(super) fn schedule_piercing(&mut self, now: Instant, section: &MediaSection) {
         let wanted = section.way.pierces
             && !section.ice.in_use
-            && !section.is_opaque()
+            && !section.passes_unread()
             && self.last_rtp.is_none();
         self.pierce_at = wanted.then(|| self.pierce_at.unwrap_or(now));
     }

@@ -161,7 +161,7 @@ impl Reported<'_> {
             .with("protocol", section.protocol.to_string())
             .with_some("codec", codec)
             .with("streams", self.streams(leg, section, live))
-            .with("flags", words(media_flags(section)))
+            .with("flags", words(media_flags(section, leg)))
             .with("ingress SSRCs", ingress)
             .with("egress SSRCs", egress)
     }
@@ -338,7 +338,7 @@ fn controls_ice(section: &MediaSection, lite_peer: bool) -> bool {
     !section.told.is_empty() && !section.we_answered
 }
 
-fn media_flags(section: &MediaSection) -> Vec<&'static str> {
+fn media_flags(section: &MediaSection, leg: &Leg) -> Vec<&'static str> {
     let remote = section.remote.as_ref();
     let lite_peer = remote.and_then(|r| r.ice.as_ref()).is_some_and(|i| i.lite);
     let mut flags = Vec::new();
@@ -363,6 +363,7 @@ fn media_flags(section: &MediaSection) -> Vec<&'static str> {
         undecided || role == Some(DtlsRole::Server),
     );
     flag("SDES", !section.sdes.local.is_empty());
+    flag("passthrough", section.passthrough);
     flag("ICE", section.ice.in_use);
     flag("ICE controlling", controls_ice(section, lite_peer));
     flag("ICE-lite peer", lite_peer && section.ice.in_use);
@@ -371,6 +372,6 @@ fn media_flags(section: &MediaSection) -> Vec<&'static str> {
         "RTCP feedback",
         section.protocol.rtp().is_some_and(|p| p.feedback),
     );
-    flags
     flag("RTCP generator", leg.generates_rtcp);
+    flags
 }

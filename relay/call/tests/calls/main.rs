@@ -18,6 +18,7 @@ mod masked;
 mod media;
 mod media_path;
 mod pair;
+mod passthrough;
 mod play_dtmf;
 mod quality;
 mod recorded;

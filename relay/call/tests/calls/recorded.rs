@@ -16,7 +16,7 @@ const INTENDED: &[(&str, &str, &str)] = &[
     (
         "",
         "flags-03-offer",
-        "ICE=optional: candidates of the sender beside ours would lead media past the relay; ours alone are offered",
+        "ICE=optional: our address stands in c= and m=, and our candidates rank below all of the sender's",
     ),
     (
         "",
