@@ -93,6 +93,7 @@ class OpenSips(Proxy):
 
 
 def fill_settings(text, ports, numbers, certificates, calls):
+    relays = " ".join(f"udp:127.0.0.1:{port}" for port in getattr(ports, "relays", [ports.relay_ng]))
     tls, udp = f"tls:127.0.0.1:{ports.kamailio_tls}", f"udp:127.0.0.1:{ports.kamailio_udp}"
     values = {
         "meta_socket": tls,
@@ -102,6 +103,7 @@ def fill_settings(text, ports, numbers, certificates, calls):
         "pbx_socket": udp,
         "pbx_next_hops": f"127.0.0.1:{ports.phone_sip}",
         "pbx_sources": "127.0.0.1/32",
+        "relays": relays,
         "default_number": next(iter(numbers)),
     }
     replacements = {
@@ -110,8 +112,7 @@ def fill_settings(text, ports, numbers, certificates, calls):
         r'\[from_meta\]/etc/opensips/fullchain\.pem': f"[from_meta]{certificates.kamailio_chain}",
         r'\[from_meta\]/etc/opensips/privkey\.pem': f"[from_meta]{certificates.kamailio_key}",
         r'\[to_meta\]/etc/ssl/certs/ca-certificates\.crt': f"[to_meta]{certificates.authority}",
-        r'"udp:127\.0\.0\.1:2223"': '"' + " ".join(f"udp:127.0.0.1:{port}" for port in
-                                                    getattr(ports, "relays", [ports.relay_ng])) + '"',
+        r'"udp:127\.0\.0\.1:2223"': f'"{relays}"',
         r"text:///var/lib/opensips/calls": f"text://{calls}",
     } | {rf'"{name}=s:[^"]*"': f'"{name}=s:{value}"' for name, value in values.items()}
     if version().startswith("opensips 3"):

@@ -46,7 +46,7 @@ class Counters(Case):
             self.skipTest("this OpenSIPS was built without its module prometheus")
         invite, answer = self.establish_user_initiated()
         self.send_in_call(invite, "REFER", 21)
-        self.assertIn("transfer", self.pbx.final().get("Reason"))
+        self.assertIn("transfer", self.pbx.final().get("Warning"))
         self.meta.send(self.in_dialog_of_meta("BYE", 3, answer))
         self.pbx.send(self.pbx.receive().reply(200, "OK"))
         self.new_call("without-audio")
