@@ -30,7 +30,7 @@ use tokio::sync::mpsc;
 use tracing::{error, warn};
 
 use crate::control::directory::Ticket;
-use crate::control::udp::{self, Listener, Taken};
+use crate::control::udp::{self, Listener, Reply, Taken};
 use crate::notify::Notification;
 use counters::WorkerCounters;
 use deadlines::Deadlines;
@@ -92,6 +92,9 @@ struct Worker {
     listener: Option<Arc<Listener>>,
     /// A datagram with a request.
     request: Box<[u8]>,
+    /// The newest reply, which leaves when the next one is there, or last in the round: a proxy asks on at once, and whoever is
+    /// still busy then makes the kernel wake another worker, which has to pass the request on.
+    reply: Option<Reply>,
     commands: Receiver<WorkerCommand>,
     gone: mpsc::Sender<CallGone>,
     notifier: mpsc::Sender<Notification>,
@@ -153,6 +156,7 @@ impl Worker {
             backend,
             listener: None,
             request: vec![0; udp::LONGEST].into_boxed_slice(),
+            reply: None,
             commands,
             gone,
             notifier: settings.notifier,
@@ -212,6 +216,9 @@ impl Worker {
             if now >= self.published_at + PUBLISH {
                 self.publish(now);
             }
+            if let Some(reply) = self.reply.take() {
+                reply.send();
+            }
         }
         self.end();
     }
@@ -256,12 +263,19 @@ impl Worker {
                 match listener.take(socket, self.number, &mut self.request) {
                     Some(Taken::Yours(yours)) => {
                         let handled = self.carry_out(now, &yours.request, yours.exchange.ticket());
-                        yours.exchange.give(handled);
+                        self.answer(yours.exchange.give(&handled));
                     }
+                    Some(Taken::Answered(reply)) => self.answer(reply),
                     Some(Taken::Served) => {}
                     None => break,
                 }
             }
+        }
+    }
+
+    fn answer(&mut self, reply: Reply) {
+        if let Some(before) = self.reply.replace(reply) {
+            before.send();
         }
     }
 
@@ -285,7 +299,9 @@ impl Worker {
                 }) => {
                     self.active = true;
                     let handled = self.carry_out(now, &request, ticket);
-                    reply.give(handled);
+                    if let Some(reply) = reply.give(handled) {
+                        self.answer(reply);
+                    }
                 }
                 Ok(WorkerCommand::Listen(listener)) => self.listen(listener),
                 Ok(WorkerCommand::Terminate { call_id, reply }) => {
@@ -571,7 +587,8 @@ impl Worker {
         self.publish(now);
         for command in self.commands.try_iter() {
             if let WorkerCommand::Request { reply, .. } = command {
-                reply.give(Handled::by_nobody());
+                let reply = reply.give(Handled::by_nobody());
+                reply.iter().for_each(Reply::send);
             }
         }
     }

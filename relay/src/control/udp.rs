@@ -38,6 +38,8 @@ pub struct Listener {
 pub(crate) enum Taken {
     /// Nothing any more.
     Served,
+    /// Send the reply.
+    Answered(Reply),
     /// Carry it out, and then [`UdpExchange::give`].
     Yours(Box<Yours>),
 }
@@ -126,38 +128,37 @@ impl Listener {
         match seen {
             Seen::New => {}
             Seen::InProgress => return Taken::Served,
-            Seen::Answered(reply) => {
-                way.send(&reply, 1);
-                return Taken::Served;
+            Seen::Answered(datagram) => {
+                return Taken::Answered(Reply {
+                    way,
+                    datagram,
+                    copies: 1,
+                });
             }
         }
         match self.control.read(client.ip(), frame.payload, at) {
             Ok((request, asked)) => self.distribute(worker, request, asked, way),
-            Err(response) => {
-                way.answer(&response);
-                Taken::Served
-            }
+            Err(response) => Taken::Answered(way.answer(&response)),
         }
     }
 
     fn distribute(&self, worker: usize, request: Request, asked: Asked, way: Way) -> Taken {
         if request.command == Command::Cli {
             match self.control.begin(request, asked) {
-                Begun::Done(response) => way.answer(&response),
+                Begun::Done(response) => return Taken::Answered(way.answer(&response)),
                 Begun::Underway(underway) => {
                     self.tasks
-                        .spawn(async move { way.answer(&underway.finish().await) });
+                        .spawn(async move { way.answer(&underway.finish().await).send() });
+                    return Taken::Served;
                 }
             }
-            return Taken::Served;
         }
         let dispatch = self.control.dispatch();
         let owner = match dispatch.route(&request, Some(worker)) {
             Route::Worker(owner) => owner,
             Route::Answered(response) => {
                 self.control.note(&asked, &response);
-                way.answer(&response);
-                return Taken::Served;
+                return Taken::Answered(way.answer(&response));
             }
         };
         let exchange = UdpExchange {
@@ -169,10 +170,10 @@ impl Listener {
             return Taken::Yours(Box::new(Yours { request, exchange }));
         }
         let reply = ReplyTo::Proxy(Box::new(exchange));
-        if let Err((reply, handled)) = dispatch.deliver(owner, Box::new(request), reply) {
-            reply.give(handled);
+        match dispatch.deliver(owner, Box::new(request), reply) {
+            Ok(()) => Taken::Served,
+            Err((reply, handled)) => reply.give(handled).map_or(Taken::Served, Taken::Answered),
         }
-        Taken::Served
     }
 }
 
@@ -190,15 +191,42 @@ impl UdpExchange {
         self.ticket
     }
 
-    /// Sends the reply, after the directory has heard what became of the call.
-    pub(crate) fn give(self, handled: Handled) {
+    /// The reply, ready to be sent. The directory has heard what became of the call.
+    pub(crate) fn give(self, handled: &Handled) -> Reply {
         let control = &self.way.listener.control;
         let call_id: Option<&CallId> = self.asked.call_id.as_ref();
         if let Some(call_id) = call_id {
-            control.dispatch().settle(call_id, self.ticket, &handled);
+            control.dispatch().settle(call_id, self.ticket, handled);
         }
         control.note(&self.asked, &handled.response);
-        self.way.answer(&handled.response);
+        self.way.answer(&handled.response)
+    }
+}
+
+/// A reply on its way out.
+#[derive(Debug)]
+#[must_use = "whoever asked waits for it"]
+pub(crate) struct Reply {
+    way: Way,
+    datagram: Arc<[u8]>,
+    /// How many copies of the request there were.
+    copies: u32,
+}
+
+impl Reply {
+    pub(crate) fn send(&self) {
+        let arrival = &self.way.arrival;
+        let socket = &self.way.listener.sockets[self.way.socket];
+        for _ in 0..self.copies {
+            let sent = socket.send(&self.datagram, arrival.source, arrival.local);
+            // A full socket buffer loses the reply as the network might; the proxy asks again and gets it from the cache.
+            if let Err(error) = sent
+                && error.kind() != io::ErrorKind::WouldBlock
+            {
+                error!("reply to {} could not be sent: {error}", arrival.source);
+                return;
+            }
+        }
     }
 }
 
@@ -213,8 +241,8 @@ struct Way {
 }
 
 impl Way {
-    /// Encodes the reply, keeps it for copies of the request, and sends it.
-    fn answer(&self, response: &Response) {
+    /// Encodes the reply, and keeps it for copies of the request.
+    fn answer(self, response: &Response) -> Reply {
         let mut reply = response.to_datagram(&self.id.cookie, self.encoding);
         if reply.len() > MAX_DATAGRAM {
             let size = reply.len();
@@ -223,25 +251,12 @@ impl Way {
             ));
             reply = error.to_datagram(&self.id.cookie, self.encoding);
         }
-        let reply: Arc<[u8]> = reply.into();
-        let copies = self.listener.control.cache().answered(&self.id, &reply);
-        self.send(&reply, copies);
-    }
-
-    fn send(&self, reply: &[u8], copies: u32) {
-        let socket = &self.listener.sockets[self.socket];
-        for _ in 0..copies {
-            let sent = socket.send(reply, self.arrival.source, self.arrival.local);
-            // A full socket buffer loses the reply as the network might; the proxy asks again and gets it from the cache.
-            if let Err(error) = sent
-                && error.kind() != io::ErrorKind::WouldBlock
-            {
-                error!(
-                    "reply to {} could not be sent: {error}",
-                    self.arrival.source
-                );
-                return;
-            }
+        let datagram: Arc<[u8]> = reply.into();
+        let copies = self.listener.control.cache().answered(&self.id, &datagram);
+        Reply {
+            way: self,
+            datagram,
+            copies,
         }
     }
 }

@@ -15,7 +15,7 @@ use tracing::error;
 use super::counters::WorkerCounters;
 use super::ports::InterfacePorts;
 use crate::control::directory::Ticket;
-use crate::control::udp::{Listener, UdpExchange};
+use crate::control::udp::{Listener, Reply, UdpExchange};
 use crate::notify::Notification;
 
 /// What a worker is started with.
@@ -89,14 +89,15 @@ pub enum ReplyTo {
 }
 
 impl ReplyTo {
-    /// Tells whoever waits.
-    pub(crate) fn give(self, handled: Handled) {
+    /// Tells whoever waits; what is for a proxy is still to be sent.
+    pub(crate) fn give(self, handled: Handled) -> Option<Reply> {
         match self {
             Self::Task(reply) => {
                 // Whoever asked may have given up.
                 let _ = reply.send(handled);
+                None
             }
-            Self::Proxy(exchange) => exchange.give(handled),
+            Self::Proxy(exchange) => Some(exchange.give(&handled)),
         }
     }
 }
