@@ -1,6 +1,6 @@
 //! Why a request was refused.
 
-use ng_protocol::{Response, reason};
+use ng_protocol::{Command, Response, reason};
 use thiserror::Error;
 
 use crate::ports::LeaseError;
@@ -42,6 +42,13 @@ pub enum RequestError {
     /// The command is not one a call can carry out (yet).
     #[error("{text}: {0}", text = reason::UNSUPPORTED)]
     Unsupported(String),
+}
+
+impl RequestError {
+    /// A command that nobody carries out here.
+    pub fn unsupported(command: Command) -> Self {
+        Self::Unsupported(command.name().to_owned())
+    }
 }
 
 impl From<RequestError> for Response {

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use ng_protocol::{CallId, Command, NgError, Request, Response, Value, Word, reason};
-use relay_call::CallConfig;
+use relay_call::{CallConfig, RequestError};
 use tokio::sync::oneshot;
 use tracing::{debug, warn};
 
@@ -131,7 +131,7 @@ impl Dispatch {
             Command::Statistics => Route::Answered(self.statistics()),
             // These need no call, or make one without an offer, and are not provided.
             Command::Cli | Command::Transform | Command::Create | Command::Mesh => {
-                Route::Answered(Response::error(reason::UNSUPPORTED))
+                Route::Answered(RequestError::unsupported(request.command).into())
             }
             _ => self.find_worker(request, asking),
         }
@@ -533,7 +533,7 @@ pub fn unknown_call(request: &Request) -> Response {
         | Command::SubscribeRequest
         | Command::SubscribeAnswer
         | Command::Unsubscribe => Response::error(reason::UNKNOWN_CALL_ID_MEDIA),
-        Command::CreateAnswer => Response::error(reason::UNSUPPORTED),
+        Command::CreateAnswer => RequestError::unsupported(Command::CreateAnswer).into(),
         _ => Response::error(reason::UNKNOWN_CALL_ID),
     }
 }

@@ -31,7 +31,7 @@ pub(crate) fn accept(legs: &Legs, request: &Request) -> Result<String, RequestEr
             participant(legs, request)?;
             return Err(RequestError::Selection(reason::NOT_PLAYING));
         }
-        other => return Err(RequestError::Unsupported(other.name().to_owned())),
+        other => return Err(RequestError::unsupported(other)),
     }
     Ok(format!(
         "{} is accepted and nothing is recorded",
