@@ -78,7 +78,7 @@ def parse_options():
 
 def version_of(reference):
     """The main version, such as "10" or "26"."""
-    said = subprocess.run([*reference.split(), "--version"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True).stdout
+    said = subprocess.run([*reference.split(), "--config-file=none", "--version"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True).stdout
     return re.search(r"Version: (\d+)", said)[1]
 
 
@@ -251,7 +251,7 @@ class Outcome:
 
     def add(self, sequence, found):
         self.run += 1
-        left = [(title, [line for line in lines if not self.intended.explains(sequence.name, title, line)])
+        left = [(title, [line for line in lines if not self.intended.explains(sequence.name, title, line, lines)])
                 for title, lines in found]
         left = [(title, lines) for title, lines in left if lines]
         run, unexplained = self.families.get(sequence.family, (0, 0))
