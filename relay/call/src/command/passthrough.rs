@@ -54,8 +54,10 @@ pub(crate) fn offer(
     request: &Request,
     (sender, receiver): (SectionId, SectionId),
     remote: &RemoteMedia,
-    formats: Vec<PayloadFormat>,
+    mut formats: Vec<PayloadFormat>,
 ) -> Result<SectionOutput, RequestError> {
+    // Nobody transcodes what nobody reads.
+    formats.retain(|format| remote.codecs.iter().any(|c| c.same_encoding(format)));
     let (rtp_endpoint, rtcp_endpoint) = endpoints(draft, request, remote);
     for id in [sender, receiver] {
         draft.keeps_riding(id, false);
