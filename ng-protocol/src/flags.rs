@@ -16,7 +16,7 @@ pub mod transport_protocol;
 
 pub use addressing::{AddressFamily, Addressing, Tos};
 pub use codec::{CodecFlags, CodecSpec};
-pub use crypto::{CryptoFlags, Dtls, FingerprintHash, Osrtp};
+pub use crypto::{CryptoFlags, Dtls, DtlsEngine, FingerprintHash, Osrtp};
 pub use dtmf::{DtmfFlags, DtmfSecurity};
 pub use ice::{Ice, IceFlags, IceLite};
 pub use media::{EndpointLearning, MediaEcho, MediaFlags, RtcpMux};

@@ -89,7 +89,7 @@ pub const FAMILIES: &[Family] = &[
         name: "Transport protocol, DTLS, OSRTP",
         works: "transport-protocol=udptl transport-protocol=accept RTP SRTP AVP AVPF DTLS RTP/AVP RTP/AVPF RTP/SAVP RTP/SAVPF \
             UDP/TLS/RTP/SAVP UDP/TLS/RTP/SAVPF DTLS=off DTLS=no DTLS=disable DTLS=disabled DTLS=passive DTLS=active \
-            DTLS-reverse=passive DTLS-fingerprint=SHA-1 DTLS-fingerprint=SHA-512 OSRTP=[offer] OSRTP-offer OSRTP-offer-RFC \
+            DTLS-reverse=passive DTLS-fingerprint=SHA-1 DTLS-fingerprint=SHA-512 dtls-engine=openssl OSRTP=[offer] OSRTP-offer OSRTP-offer-RFC \
             OSRTP-accept-RFC OSRTP-accept",
         default: "",
         ignored: "OSRTP-offer-legacy OSRTP-accept-legacy",

@@ -67,6 +67,15 @@ fn flags_to_pbx(is_offer: bool) -> Value {
     flags
 }
 
+/// The flags towards WhatsApp of this call.
+fn wishes_for_meta(world: &World, keys: KeyExchange, is_offer: bool) -> Value {
+    let mut flags = flags_to_meta(keys, is_offer);
+    if let Some(engine) = world.dtls_engine {
+        flags["dtls-engine"] = json!(engine);
+    }
+    flags
+}
+
 /// Sets a call up; the PBX speaks from the moment of `answer`.
 fn connect(world: &mut World, direction: CallDirection, keys: KeyExchange) {
     let relay_for_pbx = match direction {
@@ -76,19 +85,15 @@ fn connect(world: &mut World, direction: CallDirection, keys: KeyExchange) {
             world.meta_sdp = offer;
             world.run(SECOND);
             let sdp = world.pbx.sdp("sendrecv");
-            let to_meta = world.exchange(
-                "answer",
-                "meta",
-                Some("pbx"),
-                &sdp,
-                flags_to_meta(keys, false),
-            );
+            let flags = wishes_for_meta(world, keys, false);
+            let to_meta = world.exchange("answer", "meta", Some("pbx"), &sdp, flags);
             world.meta.set_remote_sdp(world.now, &to_meta).unwrap();
             to_pbx
         }
         CallDirection::BusinessInitiated => {
             let sdp = world.pbx.sdp("sendrecv");
-            let to_meta = world.exchange("offer", "pbx", None, &sdp, flags_to_meta(keys, true));
+            let flags = wishes_for_meta(world, keys, true);
+            let to_meta = world.exchange("offer", "pbx", None, &sdp, flags);
             world.run(SECOND);
             let answer = world.meta.local_sdp_answer(&to_meta).unwrap();
             world.meta.set_remote_sdp(world.now, &to_meta).unwrap();
@@ -298,6 +303,36 @@ fn query_and_the_story_of_a_call_say_who_speaks_dtls_and_what_was_agreed() {
         let told = |line: &String| line.contains(&begin) && line.contains(&end);
         assert!(world.log.iter().any(told), "{end}: {:#?}", world.log);
         hang_up(&mut world);
+    }
+}
+
+/// The proxy may know a peer better than the relay does, in offers towards it and in answers to it.
+#[test]
+fn a_request_may_name_the_library_for_one_party() {
+    for (direction, is_known, engine) in [
+        (CallDirection::UserInitiated, true, "openssl"),
+        (CallDirection::UserInitiated, false, "dimpl"),
+        (CallDirection::BusinessInitiated, false, "dimpl"),
+    ] {
+        for named in [false, true] {
+            let config = meta(direction, KeyExchange::Dtls, 50 * MS);
+            let mut world = World::new(config, Impairment::delay(40 * MS), 1);
+            if is_known {
+                let memory = world.transport.dtls.memory();
+                memory.note(world.meta_address.ip(), Verdict::Suits, world.now);
+            }
+            world.dtls_engine = named.then_some(engine);
+            connect(&mut world, direction, KeyExchange::Dtls);
+            world.run(2 * SECOND);
+            let told = format!(" by {engine}");
+            assert_eq!(
+                world.log.iter().any(|line| line.ends_with(&told)),
+                named,
+                "{direction:?} {told}: {:#?}",
+                world.log
+            );
+            hang_up(&mut world);
+        }
     }
 }
 

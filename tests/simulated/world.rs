@@ -34,6 +34,8 @@ pub(crate) struct World {
     pub(crate) meta_sdp: String,
     pub(crate) pbx: Pbx,
     pub(crate) log: Vec<String>,
+    /// The library that the proxy names for WhatsApp.
+    pub(crate) dtls_engine: Option<&'static str>,
     out: Outbox,
     to_meta: Link<Datagram>,
     from_meta: Link<Datagram>,
@@ -142,6 +144,7 @@ impl World {
             meta_sdp: String::new(),
             pbx: Pbx::new(SocketAddr::from(([10, 0, 0, 55], 40_000))),
             log: Vec::new(),
+            dtls_engine: None,
             out: Outbox::new(64),
             to_meta: Link::new(road.clone(), seed),
             from_meta: Link::new(road, seed ^ 0xa5a5),

@@ -16,6 +16,8 @@ pub struct CryptoFlags {
     pub dtls_reverse: Option<Dtls>,
     /// The hash of `a=fingerprint` in offers.
     pub dtls_fingerprint: Option<FingerprintHash>,
+    /// Which library speaks DTLS with the party that gets our description (`dtls-engine`, a key of ours).
+    pub dtls_engine: Option<DtlsEngine>,
     /// SDES options.
     pub sdes: Sdes,
     /// Opportunistic SRTP options.
@@ -31,6 +33,17 @@ pub enum Dtls {
     Passive,
     /// Take the active role, which is the default.
     Active,
+}
+
+/// The values of `dtls-engine`; those of the option of that name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DtlsEngine {
+    /// As the peer needs it.
+    Auto,
+    /// `dimpl`
+    Dimpl,
+    /// OpenSSL
+    Openssl,
 }
 
 /// The hash functions of `a=fingerprint` (RFC 8122 section 5).
@@ -78,6 +91,17 @@ impl CryptoFlags {
                 match keyword(value).as_deref().and_then(FingerprintHash::parse) {
                     Some(hash) => self.dtls_fingerprint = Some(hash),
                     None => report.unknown(key, value),
+                }
+            }
+            "dtls-engine" => {
+                self.dtls_engine = match keyword(value).as_deref() {
+                    Some("auto") => Some(DtlsEngine::Auto),
+                    Some("dimpl") => Some(DtlsEngine::Dimpl),
+                    Some("openssl") => Some(DtlsEngine::Openssl),
+                    _ => {
+                        report.unknown(key, value);
+                        return true;
+                    }
                 }
             }
             "sdes" => {

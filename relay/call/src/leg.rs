@@ -1,10 +1,12 @@
 //! One party of a call, known by its tag (rtpengine calls it a monologue), and the list of all parties.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Instant;
 
 use ng_protocol::flags::AddressFamily;
 use ng_protocol::{Tag, ViaBranch};
+use relay_transport::TransportConfig;
 
 use crate::restriction::Restrictions;
 use crate::sdp::Origin;
@@ -55,6 +57,8 @@ pub struct Leg {
     pub bundle_offered: bool,
     /// Whether it has sent a description.
     pub has_spoken: bool,
+    /// What its transports are made with, if it is not what its interface says (`dtls-engine`).
+    pub transport: Option<Arc<TransportConfig>>,
     /// It gets reports of ours instead of its partner's (`generate-RTCP`).
     pub generates_rtcp: bool,
     /// It hears itself, or nobody (`media-echo`).
@@ -105,6 +109,7 @@ impl Leg {
             bundle_accepted: false,
             bundle_offered: false,
             has_spoken: false,
+            transport: None,
             generates_rtcp: false,
             echo: None,
             printed: Printed::default(),

@@ -171,6 +171,17 @@ impl LiveSection {
         }
     }
 
+    /// Another way to make transports and associations, for those that begin now.
+    fn make_with(&mut self, shared: &Arc<TransportConfig>) {
+        if Arc::ptr_eq(&self.shared, shared) {
+            return;
+        }
+        self.shared = Arc::clone(shared);
+        for transport in self.transports() {
+            transport.set_config(Arc::clone(shared));
+        }
+    }
+
     /// What signalling has settled about a section that may or may not be answered yet.
     fn follow(&mut self, section: &MediaSection, config: &CallConfig, seed: u64) {
         self.rtp.keep_locals(&section.ports.rtp);
@@ -346,16 +357,16 @@ impl Live {
                 }
                 let id = SectionId { leg: leg.id, index };
                 let seed = seed ^ (u64::from(leg.id.0) << 40) ^ ((index as u64) << 32);
+                let shared = leg.transport.as_ref();
+                let shared = shared.unwrap_or_else(|| config.transport_on(&leg.interface));
                 let known = before
                     .iter()
                     .position(|live| live.id == id && is_on(&live.rtp, &section.ports.rtp));
                 let mut live = match known {
                     Some(at) => before.swap_remove(at),
-                    None => {
-                        let shared = config.transport_on(&leg.interface);
-                        Box::new(LiveSection::new(id, section, config, shared, seed))
-                    }
+                    None => Box::new(LiveSection::new(id, section, config, shared, seed)),
                 };
+                live.make_with(shared);
                 live.follow(section, config, seed);
                 self.sections.push(live);
             }

@@ -2,10 +2,13 @@
 //! echo.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
-use ng_protocol::flags::{AddressFamily, MediaEcho};
+use ng_protocol::flags::{AddressFamily, DtlsEngine, MediaEcho};
 use ng_protocol::{Request, Tag};
+use relay_transport::TransportConfig;
 
+use crate::config::EngineChoice;
 use crate::draft::Draft;
 use crate::leg::{Echo, LegId};
 use crate::sdp::SessionDescription;
@@ -59,8 +62,35 @@ pub(crate) fn note_options(
         leg.media_address = addressing.media_address.or(leg.media_address);
         leg.delete_at = None;
     }
+    note_engine(draft, request, receiver);
     note_echo(draft, request, sender, receiver);
     note_rtcp(draft, request, &[sender, receiver]);
+}
+
+/// `dtls-engine` is about the party that gets our description, and stays until another one is named.
+fn note_engine(draft: &mut Draft<'_>, request: &Request, receiver: LegId) {
+    let wanted = match request.flags.crypto.dtls_engine {
+        None => return,
+        Some(DtlsEngine::Auto) => EngineChoice::Auto,
+        Some(DtlsEngine::Dimpl) => EngineChoice::Dimpl,
+        Some(DtlsEngine::Openssl) => EngineChoice::Openssl,
+    };
+    let Some(leg) = draft.legs.get_mut(receiver) else {
+        return;
+    };
+    let usual = draft.config.transport_on(&leg.interface);
+    match usual.dtls.with_engine(wanted) {
+        Ok(dtls) => {
+            let dtls = TransportConfig {
+                dtls,
+                ..(**usual).clone()
+            };
+            leg.transport = Some(Arc::new(dtls));
+        }
+        Err(problem) => draft
+            .warnings
+            .push(format!("dtls-engine={wanted} is not followed: {problem}")),
+    }
 }
 
 /// `generate-RTCP` is about both parties and stays until it is switched off.
@@ -77,6 +107,7 @@ pub(crate) fn note_rtcp(draft: &mut Draft<'_>, request: &Request, parties: &[Leg
 
 /// Takes note of what an answer says about the way back to the offerer. The answerer has its ports already and keeps them.
 pub(crate) fn note_answer(draft: &mut Draft<'_>, request: &Request, offerer: LegId) {
+    note_engine(draft, request, offerer);
     let addressing = &request.flags.addressing;
     let interface = draft.interface_of_leg(offerer, addressing.to_interface.as_deref());
     if let Some(leg) = draft.legs.get_mut(offerer) {
@@ -113,6 +144,7 @@ pub(crate) fn lone_party(
             leg.label = Some(label.clone());
         }
     }
+    note_engine(draft, request, id);
     note_rtcp(draft, request, &[id]);
     id
 }

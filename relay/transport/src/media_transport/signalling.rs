@@ -129,6 +129,11 @@ impl MediaTransport {
         }
     }
 
+    /// What an association that begins from now on is made with.
+    pub fn set_config(&mut self, config: Arc<TransportConfig>) {
+        self.config = config;
+    }
+
     /// Uses DTLS-SRTP. A transport keeps the identity that it began with, because its fingerprint is in the SDP.
     pub fn enable_dtls(&mut self, identity: Arc<DtlsIdentity>) {
         if self.association.is_some() {
