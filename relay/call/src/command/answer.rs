@@ -143,7 +143,9 @@ fn answer_section(
             if !said.is_rejected() && is_at_home(draft, answerer, said) =>
         {
             let ids = (offerer, answerer);
-            if section.passthrough {
+            // Another fork may have been offered keys of ours.
+            let passes = |id| draft.section(id).is_some_and(|s| s.passthrough);
+            if passes(offerer) && passes(answerer) {
                 return passthrough::answer(draft, request, ids, said).map(Some);
             }
             accept(draft, request, ids, said)?;
@@ -242,6 +244,7 @@ fn settle_offerer(
     let Some(section) = draft.legs.section_mut(offerer) else {
         return Err(RequestError::Dialogue);
     };
+    section.passthrough = false;
     let wanted = flags.crypto.transport_protocol;
     let protocol = offerer_protocol(&section.protocol, said, wanted)?;
     section.set_protocol(protocol);

@@ -17,7 +17,7 @@ impl Live {
         let listeners: Vec<usize> = self.sections[position]
             .paths
             .iter()
-            .filter(|path| !path.restriction.blocked)
+            .filter(|path| !path.restriction.blocked && !self.drop_traffic)
             .map(|path| path.to)
             .collect();
         for listener in listeners {

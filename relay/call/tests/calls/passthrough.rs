@@ -116,6 +116,39 @@ fn what_passes_goes_on_passing_until_the_proxy_says_otherwise() {
 }
 
 #[test]
+fn traffic_that_passes_can_be_dropped() {
+    let mut pair = Pair::new();
+    let (of_a, of_b) = (
+        of_a(&secured("aaaa", A, "actpass")),
+        of_b(&secured("bbbb", B, "active")),
+    );
+    pair.offer(
+        &of_a,
+        &format!("{INTERFACES} passthrough drop-traffic=start"),
+    );
+    pair.answer(&of_b, "");
+    pair.receive("192.0.2.1:30000", A, DATAGRAMS[2]);
+    assert_eq!(pair.heard_at(B).len(), 0);
+}
+
+#[test]
+fn a_fork_that_was_offered_keys_of_ours_is_answered_with_keys_of_ours() {
+    let mut pair = Pair::new();
+    let of_a = of_a(&secured("aaaa", A, "actpass"));
+    let ours = pair.offer(&of_a, &format!("{INTERFACES} via-branch=one ICE=remove"));
+    assert!(!ours.contains("aaaa"), "{ours}");
+    let theirs = pair.offer(&of_a, "via-branch=two passthrough");
+    assert!(theirs.contains("aaaa"), "{theirs}");
+    let keyed = secured("bbbb", B, "active");
+    let answered = pair.answer(&of_b(&keyed), "via-branch=one");
+    assert!(
+        !answered.contains("bbbb") && !answered.contains(FINGERPRINT),
+        "{answered}"
+    );
+    assert!(answered.contains("a=fingerprint:"), "{answered}");
+}
+
+#[test]
 fn a_relay_of_last_resort_is_a_candidate_and_no_address() {
     let mut pair = Pair::new();
     let to_b = pair.offer(
