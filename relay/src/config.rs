@@ -81,6 +81,8 @@ pub struct Config {
     pub dtls_passive: bool,
     /// Who is told of pressed keys when the call does not say.
     pub dtmf_log: Option<SocketAddr>,
+    /// Every connection for the control protocol over TCP is told of pressed keys.
+    pub dtmf_log_connections: bool,
     /// How we speak DTLS.
     pub dtls: Dtls,
     /// What we call ourselves.
@@ -162,6 +164,7 @@ impl Config {
             sip_source: false,
             dtls_passive: false,
             dtmf_log: None,
+            dtmf_log_connections: false,
             dtls: Dtls::default(),
             software_id: concat!("tandem-", env!("CARGO_PKG_VERSION")).to_owned(),
             workers: processors(),
@@ -261,6 +264,7 @@ impl Config {
             sip_source: settings.switch("sip-source", false)?,
             dtls_passive: settings.switch("dtls-passive", false)?,
             dtmf_log: destination(settings, "dtmf-log-dest", names)?,
+            dtmf_log_connections: settings.switch("dtmf-log-ng-tcp", false)?,
             dtls,
             software_id: software_id.unwrap_or(&defaults.software_id).to_owned(),
             workers,

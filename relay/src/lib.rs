@@ -126,6 +126,7 @@ impl Relay {
                 calls: Arc::clone(&calls),
                 seed: config.seed,
                 notifier: notifier.clone(),
+                tells_connections: config.dtmf_log_connections,
             };
             workers.push(worker::start(settings, gone_sender.clone())?);
         }

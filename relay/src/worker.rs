@@ -98,6 +98,8 @@ struct Worker {
     commands: Receiver<WorkerCommand>,
     gone: mpsc::Sender<CallGone>,
     notifier: mpsc::Sender<Notification>,
+    /// Pressed keys are told to every connection for the control protocol.
+    tells_connections: bool,
     /// Farewells that the control side had no room for yet.
     gone_later: VecDeque<CallGone>,
     calls: Vec<Option<LiveCall>>,
@@ -160,6 +162,7 @@ impl Worker {
             commands,
             gone,
             notifier: settings.notifier,
+            tells_connections: settings.tells_connections,
             gone_later: VecDeque::new(),
             calls: Vec::new(),
             unused: Vec::new(),
@@ -363,10 +366,12 @@ impl Worker {
                 }
             }
             if let CallEvent::Dtmf(report) = &event
-                && let Some(destination) = report.destination
+                && (self.tells_connections || report.destination.is_some())
             {
-                let body = report.to_json(live.call.id());
-                let notification = Notification { destination, body };
+                let notification = Notification {
+                    call_id: live.call.id().clone(),
+                    report: report.clone(),
+                };
                 if self.notifier.try_send(notification).is_err() {
                     warn!(call = %live.call.id(), "too many keys are pressed at once: a notification is lost");
                 }

@@ -5,7 +5,7 @@ use std::net::{Shutdown, TcpStream};
 use std::time::Duration;
 
 use ng_protocol::{Encoding, frame};
-use tests::ng_client::offer;
+use tests::ng_client::{answer, offer};
 use tests::{RtpPeer, TestRelay, sdp};
 
 fn relay(address: &str) -> TestRelay {
@@ -37,6 +37,71 @@ fn rest(mut stream: TcpStream) -> String {
     let mut rest = Vec::new();
     stream.read_to_end(&mut rest).expect("a clean end");
     String::from_utf8_lossy(&rest).into_owned()
+}
+
+/// A message that answers nothing: a cookie of its own, and a dictionary.
+fn notice(stream: &mut TcpStream) -> String {
+    let mut got = Vec::new();
+    let mut byte = [0];
+    // A dictionary of dictionaries ends where its last integer and three more ends are.
+    while !got.ends_with(b"eee") {
+        stream.read_exact(&mut byte).expect("a notice");
+        got.push(byte[0]);
+    }
+    String::from_utf8(got).expect("text")
+}
+
+#[test]
+fn connections_are_told_of_pressed_keys_between_their_replies() {
+    let relay = TestRelay::start_with("127.14.0.9", |config| {
+        config.listen_tcp_ng = vec![(config.interfaces[0].addresses[0].bound, 0).into()];
+        config.dtmf_log_connections = true;
+    });
+    let (mut one, mut two) = (connect(&relay), connect(&relay));
+    for stream in [&mut one, &mut two] {
+        stream.write_all(b"t1 d7:command4:pinge").unwrap();
+        expect(stream, b"t1 d6:result4:ponge");
+    }
+    let (a, b) = (
+        RtpPeer::new(relay.address, 0xaaaa),
+        RtpPeer::new(relay.address, 0xbbbb),
+    );
+    let mut proxy = relay.client();
+    let (a_sdp, b_sdp) = (sdp::phone(a.address()), sdp::phone(b.address()));
+    proxy.sdp_of(&offer("call", "a", &a_sdp));
+    let for_a = sdp::audio_address(&proxy.sdp_of(&answer("call", "a", "b", &b_sdp)));
+    // Key 5, whose last packet comes three times.
+    for (sequence, payload) in [
+        (1, [5, 10, 0, 160]),
+        (2, [5, 0x8a, 3, 0x20]),
+        (3, [5, 0x8a, 3, 0x20]),
+    ] {
+        let mut packet = vec![0x80, 101, 0, sequence, 0, 0, 4, 0, 0, 0, 0xaa, 0xaa];
+        packet.extend_from_slice(&payload);
+        a.send(for_a, &packet);
+    }
+    let mut cookies = Vec::new();
+    for stream in [&mut one, &mut two] {
+        let told = notice(stream);
+        let (cookie, message) = told.split_once(' ').expect("a cookie");
+        assert!(
+            cookie.len() == 16 && cookie.bytes().all(|b| b.is_ascii_hexdigit()),
+            "{told}"
+        );
+        for part in [
+            "d6:notify6:onDTMF4:datad",
+            "6:callid4:call",
+            "10:source_tag1:a",
+            "4:tagsl1:a1:be",
+            "5:eventi5e8:durationi100e6:volumei10e",
+        ] {
+            assert!(message.contains(part), "no {part} in {told}");
+        }
+        cookies.push(cookie.to_owned());
+        stream.write_all(b"t2 d7:command4:pinge").unwrap();
+        expect(stream, b"t2 d6:result4:ponge");
+    }
+    assert_eq!(cookies[0], cookies[1], "one message for all");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! A pressed key as others are told of it: a line for the log, a JSON object for the controller.
+//! A pressed key as others are told of it: a line for the log, an object for the controller.
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
@@ -31,12 +31,28 @@ pub struct DtmfReport {
 }
 
 impl DtmfReport {
-    /// The notification: one JSON object.
+    /// The notification as a datagram: one JSON object.
     pub fn to_json(&self, call_id: &CallId) -> Vec<u8> {
+        let mut json = Vec::new();
+        Encoding::Json.encode(&self.to_dictionary(call_id), &mut json);
+        json
+    }
+
+    /// The notification as a message of the control protocol, which answers nothing and wants no answer.
+    pub fn to_message(&self, call_id: &CallId) -> Vec<u8> {
+        let told = Dictionary::new()
+            .with("notify", "onDTMF")
+            .with("data", self.to_dictionary(call_id));
+        let mut message = Vec::new();
+        Encoding::Bencode.encode(&told, &mut message);
+        message
+    }
+
+    fn to_dictionary(&self, call_id: &CallId) -> Dictionary<'static> {
         let bytes = |tag: &Tag| tag.as_bytes().to_vec();
         let tags: Vec<Value<'static>> = self.tags.iter().map(|tag| bytes(tag).into()).collect();
         let source = self.source_tag.as_ref().map(bytes).unwrap_or_default();
-        let object = Dictionary::new()
+        Dictionary::new()
             .with("callid", call_id.as_bytes().to_vec())
             .with("source_tag", source)
             .with_some("source_label", self.source_label.clone())
@@ -46,10 +62,7 @@ impl DtmfReport {
             .with_some("source_ip", self.source_ip.map(|ip| ip.to_string()))
             .with("event", u32::from(self.event))
             .with("duration", self.duration_ms)
-            .with("volume", u32::from(self.volume));
-        let mut json = Vec::new();
-        Encoding::Json.encode(&object, &mut json);
-        json
+            .with("volume", u32::from(self.volume))
     }
 }
 
@@ -97,5 +110,11 @@ mod tests {
             r#"{"callid":"call","source_tag":"A","source_label":"caller","tags":["A","B"],"type":"DTMF","timestamp":1795290000,"source_ip":"198.51.100.7","event":11,"duration":160,"volume":10}"#
         );
         assert_eq!(report.to_string(), "A: DTMF event 11 (#), 160 ms, -10 dB");
+        let message = report.to_message(&CallId::from("call"));
+        let message = String::from_utf8_lossy(&message);
+        assert!(
+            message.starts_with("d6:notify6:onDTMF4:datad6:callid4:call10:source_tag"),
+            "{message}"
+        );
     }
 }

@@ -12,13 +12,14 @@ use std::time::Instant;
 
 use ng_protocol::error::NoCookie;
 use ng_protocol::{CallId, Command, Encoding, Frame, Request, Response};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, broadcast, oneshot};
 use tokio::task::JoinHandle;
 use tracing::error;
 
 use super::dispatch::{Answer, Dispatch, Pending};
 use super::retransmission::{RequestId, RetransmissionCache, Seen};
 use crate::cli::{self, Console};
+use crate::notify;
 
 /// Requests that may wait for workers at the same time.
 const MOST_PENDING: usize = 4096;
@@ -30,6 +31,8 @@ pub struct Control {
     console: Arc<Console>,
     cache: Arc<Mutex<RetransmissionCache>>,
     pending: Arc<Semaphore>,
+    /// Connections are told of pressed keys.
+    notices: Option<notify::Connections>,
 }
 
 /// Both ends of a connection, as far as they name its requests.
@@ -43,13 +46,23 @@ pub(crate) struct Ends {
 
 impl Control {
     /// Answers with the help of `dispatch` and, for operators' commands, of `console`.
-    pub fn new(dispatch: Arc<Dispatch>, console: Arc<Console>) -> Self {
+    pub(crate) fn new(
+        dispatch: Arc<Dispatch>,
+        console: Arc<Console>,
+        notices: Option<notify::Connections>,
+    ) -> Self {
         Self {
             dispatch,
             console,
             cache: Arc::new(Mutex::new(RetransmissionCache::new())),
             pending: Arc::new(Semaphore::new(MOST_PENDING)),
+            notices,
         }
+    }
+
+    /// What a connection is told without having asked, if that is wanted.
+    pub(super) fn notices(&self) -> Option<broadcast::Receiver<Arc<[u8]>>> {
+        self.notices.as_ref().map(notify::Connections::subscribe)
     }
 
     pub(crate) fn dispatch(&self) -> &Dispatch {

@@ -121,7 +121,9 @@ impl Listeners {
         gone: mpsc::Receiver<CallGone>,
         notifications: mpsc::Receiver<Notification>,
     ) -> io::Result<Threads> {
-        let control = Control::new(Arc::clone(dispatch), Arc::clone(&console));
+        let told = console.live().now().dtmf_log_connections;
+        let told = told.then(notify::Connections::new);
+        let control = Control::new(Arc::clone(dispatch), Arc::clone(&console), told.clone());
         let mut threads = Threads(Vec::new());
         let connections = Connections {
             tcp_ng: self.tcp_ng,
@@ -143,7 +145,7 @@ impl Listeners {
             tokio::spawn(call_config::keep_fresh(console.live()));
             tokio::spawn(watch);
             tokio::spawn(farewells);
-            tokio::spawn(notify::send(notifications));
+            tokio::spawn(notify::send(notifications, told));
         })?;
         // Last, when nothing can fail any more: the workers keep the listener, and with it the dispatcher, until they are stopped.
         dispatch.listen(&Arc::new(Listener::new(self.ng, control, tasks)));

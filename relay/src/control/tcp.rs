@@ -7,9 +7,11 @@
 
 use std::future::pending;
 use std::io;
+use std::sync::Arc;
 
 use ng_protocol::stream::{Boundary, Found};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::sync::broadcast;
 use tokio::time::{Instant, sleep_until};
 
 use super::connections::{LONGEST_MESSAGE, PATIENCE, Peer, Place};
@@ -34,6 +36,7 @@ where
         buffer: Vec::new(),
         begun: None,
         replies: InOrder::default(),
+        notices: control.notices(),
     };
     if let Err(problem) = connection.run(&mut stream).await {
         control
@@ -54,6 +57,8 @@ struct Connection {
     /// Since when a message is incomplete.
     begun: Option<Instant>,
     replies: InOrder,
+    /// What the client is told without having asked.
+    notices: Option<broadcast::Receiver<Arc<[u8]>>>,
 }
 
 impl Connection {
@@ -71,6 +76,7 @@ impl Connection {
             tokio::select! {
                 biased;
                 reply = self.replies.next() => write(stream, reply).await?,
+                notice = next_notice(&mut self.notices) => write(stream, Some(notice)).await?,
                 read = stream.read(&mut piece), if self.replies.has_room() => match read? {
                     0 => return self.end(stream).await,
                     len => self.buffer.extend_from_slice(&piece[..len]),
@@ -145,10 +151,19 @@ impl Connection {
     }
 }
 
-async fn write<S: AsyncWrite + Unpin>(
-    stream: &mut S,
-    reply: Option<std::sync::Arc<[u8]>>,
-) -> io::Result<()> {
+/// The next message for a client that did not ask. One that reads too slowly misses some.
+async fn next_notice(notices: &mut Option<broadcast::Receiver<Arc<[u8]>>>) -> Arc<[u8]> {
+    while let Some(receiver) = notices {
+        match receiver.recv().await {
+            Ok(notice) => return notice,
+            Err(broadcast::error::RecvError::Lagged(_)) => {}
+            Err(broadcast::error::RecvError::Closed) => *notices = None,
+        }
+    }
+    pending().await
+}
+
+async fn write<S: AsyncWrite + Unpin>(stream: &mut S, reply: Option<Arc<[u8]>>) -> io::Result<()> {
     let reply = reply.ok_or_else(|| broken("a request met a defect of the relay"))?;
     stream.write_all(&reply).await?;
     stream.flush().await

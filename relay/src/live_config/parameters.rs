@@ -126,6 +126,7 @@ fn media(list: &mut List, config: &Config) {
             to.dtmf_log = from.dtmf_log;
         },
     );
+    list.fixed("dtmf-log-ng-tcp", config.dtmf_log_connections);
     for (name, value) in config.dtls.values() {
         list.fixed(name, value);
     }

@@ -39,6 +39,8 @@ pub struct WorkerSettings {
     pub calls: Arc<CallConfig>,
     /// Where notifications for controllers go.
     pub notifier: mpsc::Sender<Notification>,
+    /// Pressed keys are told to every connection for the control protocol (`dtmf-log-ng-tcp`).
+    pub tells_connections: bool,
     /// Where randomness comes from; the system's when `None`.
     pub seed: Option<u64>,
 }

@@ -100,7 +100,6 @@ pub(super) const FOREIGN: &[Opt] = &[
     accepted("mos", ' ', Many(""), QUALITY),
     accepted("measure-rtp", ' ', Nothing, QUALITY),
     accepted("rtcp-interval", ' ', One(""), QUALITY),
-    accepted("dtmf-log-ng-tcp", ' ', Nothing, DTMF),
     accepted("dtmf-no-log-injects", ' ', Nothing, DTMF),
     accepted("dtmf-no-suppress", ' ', Nothing, DTMF),
     accepted("dtmf-digit-delay", ' ', One(""), DTMF),

@@ -119,6 +119,12 @@ pub(super) const WORKING: &[Opt] = &[
         "Tell this UDP address of every key that is pressed, unless a request names another",
     ),
     works(
+        "dtmf-log-ng-tcp",
+        ' ',
+        Nothing,
+        "Tell every connection of listen-tcp-ng of every key that is pressed",
+    ),
+    works(
         "dtls-engine",
         ' ',
         Many("[INTERFACE/]ENGINE"),
