@@ -12,7 +12,7 @@ SCRIPTS = os.path.join(os.path.dirname(__file__), "..", "..", "kamailio-scripts"
 
 
 class Kamailio:
-    def __init__(self, run, ports, numbers, certificates, settings=None):
+    def __init__(self, run, ports, numbers, certificates, settings=None, shared_megabytes=64):
         """`numbers` maps a business number to (password, DTLS or SDES) and pairs of further settings; `settings` are values for
         other lines of settings.cfg."""
         folder = os.path.join(run, "kamailio")
@@ -22,7 +22,7 @@ class Kamailio:
         write(folder, "tls.cfg", fill_tls(read("tls.cfg"), certificates))
         self.part = Part(
             "kamailio",
-            ["kamailio", "-f", os.path.join(folder, "kamailio.cfg"), "-DD", "-E", "-m", "64", "-M", "8",
+            ["kamailio", "-f", os.path.join(folder, "kamailio.cfg"), "-DD", "-E", "-m", str(shared_megabytes), "-M", "8",
              "-Y", folder, "-w", folder],
             run,
         )

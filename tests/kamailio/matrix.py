@@ -12,6 +12,7 @@ import datetime
 import json
 import os
 import queue
+import re
 import subprocess
 import sys
 import tempfile
@@ -192,7 +193,7 @@ def totals(proxies, columns, cells, missing):
 
 
 def write_document(options, rows, columns, cells, missing):
-    """The table as Markdown. What another run of other proxies wrote is kept."""
+    """The table as Markdown, a section for each version of a proxy. What other runs wrote is kept."""
     sections = {}
     if os.path.exists(options.write):
         with open(options.write) as file:
@@ -202,7 +203,8 @@ def write_document(options, rows, columns, cells, missing):
         if proxy in missing:
             continue
         own = [column for column in columns if column[0] == proxy]
-        lines = [PROXIES[proxy], "", f"{version_of(proxy)}, tandem {version_of_tandem(options)}, {datetime.date.today()}. "
+        title = version_of(proxy)
+        lines = [title, "", f"With tandem {version_of_tandem(options)}, {datetime.date.today()}. "
                  + totals([proxy], own, {key: cell for key, cell in cells.items() if key[1] in own}, {})[0].split(": ", 1)[1]
                  + ".", "", "| case | " + " | ".join(keys for _, keys in own) + " |", "|---|" + "---|" * len(own)]
         group = None
@@ -212,9 +214,9 @@ def write_document(options, rows, columns, cells, missing):
                 lines.append(f"| **{group}** |" + " |" * len(own))
             lines.append(f"| {row.title} | " + " | ".join(
                 cell.outcome + (f": {cell.why}" if cell.why else "") for cell in (cells[row, column] for column in own)) + " |")
-        sections[PROXIES[proxy]] = "\n".join(lines) + "\n"
+        sections[title] = "\n".join(lines) + "\n"
     with open(options.write, "w") as file:
-        file.write(DOCUMENT + "".join("\n## " + sections[name] for name in PROXIES.values() if name in sections))
+        file.write(DOCUMENT + "".join("\n## " + sections[title].rstrip() + "\n" for title in sorted(sections)))
     print(f"written: {options.write}")
 
 
@@ -227,10 +229,10 @@ WhatsApp's side is the simulator or a small peer of the tests, the PBX is baresi
 
 
 def version_of(proxy):
-    if proxy == "opensips":
-        return opensips.version()
-    return subprocess.run(["kamailio", "-v"], capture_output=True, text=True, check=False).stdout.splitlines()[0].replace(
-        "version: ", "")
+    """Such as Kamailio 5.6.3."""
+    said = opensips.version() if proxy == "opensips" else subprocess.run(
+        ["kamailio", "-v"], capture_output=True, text=True, check=False).stdout.splitlines()[0]
+    return f"{PROXIES[proxy]} {re.search(r'[0-9][0-9.]*', said)[0]}"
 
 
 def version_of_tandem(options):

@@ -126,6 +126,7 @@ ROWS = [
         ("Max-Forwards 0", f"{BAD}.test_max_forwards_runs_out"),
         ("50 kB of headers", f"{BAD}.test_fifty_kilobytes_of_headers_are_refused"),
         ("headers without end", f"{BAD}.test_endless_headers_do_not_hold_the_server"),
+        ("six at a time begin TLS for four seconds", f"{BAD}.test_many_who_begin_tls_at_the_same_time_do_not_end_the_server"),
         ("other methods", f"{BAD}.test_methods_that_make_no_call_are_not_let_in"),
         ("requests of unknown calls", f"{BAD}.test_requests_of_unknown_calls_go_nowhere"),
         ("200 INVITEs a second from Meta's side",

@@ -5,7 +5,9 @@ import os
 import socket
 import ssl
 import sys
+import threading
 import time
+from types import SimpleNamespace
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
@@ -134,8 +136,13 @@ class BadInput(Case):
         except OSError:
             pass  # ended while we were still sending
         self.new_call(token())
-        self.pbx.send(self.request_of_pbx("INVITE", self.pbx, headers=padding, body=PBX_SDP))
+        self.pbx.send(self.request_of_pbx("INVITE", self.pbx, headers=padding[:25], body=PBX_SDP))
         self.assertEqual(self.pbx.receive().status, 513)
+        # Kamailio 6 drops a datagram above 32 kB before the script sees it.
+        self.new_call(token())
+        self.pbx.send(self.request_of_pbx("INVITE", self.pbx, headers=padding, body=PBX_SDP))
+        answer = self.pbx.receive(1)
+        self.assertIn(answer and answer.status, (513, None))
 
     def test_endless_headers_do_not_hold_the_server(self):
         """A message that never ends costs its sender the connection, and nobody else anything."""
@@ -147,6 +154,29 @@ class BadInput(Case):
             pass
         other = TlsPeer.connect(self.ports.kamailio_tls, self.authority.certificate, SIP_HOST)
         self.addCleanup(other.close)
+
+    def test_many_who_begin_tls_at_the_same_time_do_not_end_the_server(self):
+        """Kamailio 5.6 with several TLS processes crashes of it within a second or two."""
+        until, failed = time.monotonic() + 4, []
+
+        def begin():
+            while time.monotonic() < until:
+                try:
+                    peer = TlsPeer.connect(self.ports.kamailio_tls, self.authority.certificate, SIP_HOST)
+                    peer.send(self.request_of_pbx("OPTIONS", SimpleNamespace(port=1, call_id=token())))
+                    if peer.receive().status != 200:
+                        failed.append("another answer")
+                    peer.close()
+                except (OSError, AttributeError) as error:
+                    failed.append(error)
+
+        threads = [threading.Thread(target=begin) for _ in range(6)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        self.assertEqual(failed, [])
+        self.assertTrue(self.proxy.part.is_running())
 
     def test_methods_that_make_no_call_are_not_let_in(self):
         for method in ("REGISTER", "SUBSCRIBE", "MESSAGE", "REFER", "PUBLISH", "NONSENSE"):
