@@ -188,6 +188,7 @@ class BadInput(Case):
                 self.assertIn("INVITE", answer.get("Allow"))
 
     def test_requests_of_unknown_calls_go_nowhere(self):
+        """As after a restart, when the proxy has forgotten its calls."""
         for method in ("BYE", "INVITE", "UPDATE"):
             with self.subTest(method):
                 self.new_call(token())
@@ -195,6 +196,12 @@ class BadInput(Case):
                 message.headers = [(name, value + ";tag=never" if name == "To" else value) for name, value in message.headers]
                 self.pbx.send(message)
                 self.assertIn(self.pbx.receive().status, (404, 481))
+        self.connect_as_meta()
+        self.number = NUMBER
+        own = f"sip:+{NUMBER}@{SIP_HOST}:{self.ports.kamailio_tls};transport=tls"
+        for headers in ((), [("Route", f"<sip:{SIP_HOST}:{self.ports.kamailio_tls};transport=tls;ftag=meta;lr>")]):
+            self.meta.send(self.meta_request("BYE", 3, own, headers, to_tag=";tag=never"))
+            self.assertIn(self.meta.receive().status, (404, 481))
 
 
 class Flood(Case):
