@@ -58,7 +58,7 @@ pub const FAMILIES: &[Family] = &[
             drop-traffic=start media-echo=blackhole media-echo=forward media-echo=backwards media-echo=both loop-protect \
             block-egress egress fragment passthrough passthrough=on no-passthrough generate-RTCP generate-RTCP=on",
         default: "symmetric unidirectional port-latching no-port-latching recrypt early-media no-jitter-buffer",
-        ignored: "debug bidirectional mix unsubscribe RTCP-mirror",
+        ignored: "debug bidirectional mix unsubscribe",
     },
     Family {
         name: "RTCP multiplexing",
@@ -121,7 +121,7 @@ pub const FAMILIES: &[Family] = &[
     },
     Family {
         name: "Subscriptions",
-        works: "siprec inactive",
+        works: "siprec inactive RTCP-mirror",
         default: "",
         ignored: "",
     },

@@ -60,6 +60,8 @@ pub struct MediaFlags {
     pub bidirectional: bool,
     /// Subscriptions: mix the sources.
     pub mix: bool,
+    /// Subscriptions: what the subscriber reports goes to those it hears (`RTCP-mirror`).
+    pub rtcp_mirror: bool,
     /// Subscriptions: start inactive.
     pub inactive: bool,
     /// Subscriptions: made for a recording server (RFC 7866), which wants to be told the labels.
@@ -171,6 +173,7 @@ impl MediaFlags {
             "debug" => self.debug = true,
             "bidirectional" => self.bidirectional = true,
             "mix" => self.mix = true,
+            "rtcp-mirror" => self.rtcp_mirror = true,
             "inactive" => self.inactive = true,
             "siprec" => self.siprec = true,
             _ => {

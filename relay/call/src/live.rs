@@ -66,6 +66,8 @@ pub(crate) struct LiveSection {
     shared: Arc<TransportConfig>,
     pub(crate) egress: Egress,
     paths: Vec<Path>,
+    /// Who is told what the party reports, besides those who hear it: the positions of sections.
+    mirrors: Vec<usize>,
     /// Who else is on the same port.
     share: Share,
     /// RTCP shares the RTP port.
@@ -136,6 +138,7 @@ impl LiveSection {
             shared: Arc::clone(shared),
             egress: Egress::new(egress, seed ^ 2),
             paths: Vec::new(),
+            mirrors: Vec::new(),
             share: Share::default(),
             mux: false,
             secure: section.is_secure(),

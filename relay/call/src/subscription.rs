@@ -21,6 +21,8 @@ pub struct Subscriptions {
 struct Tap {
     speaker: SectionId,
     listener: SectionId,
+    /// The speaker is told what the listener reports.
+    reports: bool,
 }
 
 /// Two parties that offer and answer brought together.
@@ -107,9 +109,20 @@ impl Subscriptions {
         });
     }
 
-    /// A section of a subscriber hears a section of a party.
-    pub fn tap(&mut self, speaker: SectionId, listener: SectionId) {
-        self.taps.push(Tap { speaker, listener });
+    /// A section of a subscriber hears a section of a party, which may hear what the subscriber reports (RFC 3550 §6.4).
+    pub fn tap(&mut self, speaker: SectionId, listener: SectionId, reports: bool) {
+        self.taps.push(Tap {
+            speaker,
+            listener,
+            reports,
+        });
+    }
+
+    /// The sections that are told what a section of a subscriber reports.
+    pub fn reported_to(&self, listener: SectionId) -> impl Iterator<Item = SectionId> + '_ {
+        let taps = self.taps.iter();
+        let reporting = taps.filter(move |tap| tap.reports && tap.listener == listener);
+        reporting.map(|tap| tap.speaker)
     }
 
     /// A subscriber hears a party no more, or nobody any more.

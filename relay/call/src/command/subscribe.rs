@@ -56,7 +56,8 @@ pub(crate) fn request(
             draft.extend_sections(subscriber, section.index);
             let label = request.flags.media.siprec.then(|| label(draft, source));
             outputs.push(offer(draft, request, section, source, label)?);
-            draft.legs.subscriptions.tap(source, section);
+            let reports = request.flags.media.rtcp_mirror;
+            draft.legs.subscriptions.tap(source, section, reports);
             taps.push((source, label));
         }
     }

@@ -53,6 +53,9 @@ impl Live {
         let ids: Vec<SectionId> = self.sections.iter().map(|live| live.id).collect();
         for live in &mut self.sections {
             let mut before = std::mem::take(&mut live.paths);
+            let reported_to = legs.subscriptions.reported_to(live.id);
+            let position = |to: SectionId| ids.iter().position(|&id| id == to);
+            live.mirrors = reported_to.filter_map(position).collect();
             let partners = listeners(legs, live.id.leg).into_iter();
             let partners = partners.map(|leg| SectionId { leg, ..live.id });
             for to in partners.chain(legs.subscriptions.taps_on(live.id)) {

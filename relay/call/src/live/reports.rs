@@ -15,7 +15,7 @@ use relay_transport::rtp::Ssrc;
 
 use super::{Live, LiveSection};
 use crate::config::CallConfig;
-use crate::egress::Egress;
+use crate::egress::{Egress, Stream};
 
 /// Silence with RTCP in it keeps a WhatsApp call alive; RFC 3550 §6.2 wants a report every five seconds anyway.
 const INTERVAL: Duration = Duration::from_secs(5);
@@ -36,8 +36,10 @@ impl Live {
         self.judge_reports(now, position, packet);
         let speaker = &mut self.sections[position];
         speaker.note_reports(now, packet);
-        let listeners: Vec<usize> = speaker.paths.iter().map(|path| path.to).collect();
-        for to in listeners {
+        let hearing = speaker.paths.iter().map(|path| (path.to, false));
+        let mirrors = speaker.mirrors.iter().map(|&to| (to, true));
+        let listeners: Vec<(usize, bool)> = hearing.chain(mirrors).collect();
+        for (to, mirrored) in listeners {
             if self.sections.get(to).is_none_or(|live| live.generates) {
                 continue;
             }
@@ -47,7 +49,7 @@ impl Live {
             let mut copy = out.copy_of(packet);
             let allowed = listener
                 .may_report()
-                .and_then(|()| translated(&mut copy, speaker, listener));
+                .and_then(|()| translated(&mut copy, speaker, listener, mirrored));
             let result = match allowed {
                 Ok(()) => self.send_rtcp(now, to, copy, out),
                 Err(reason) => {
@@ -62,16 +64,30 @@ impl Live {
     }
 }
 
-/// Rewrites RTCP of the speaker for the listener.
+/// Rewrites RTCP of the speaker for the listener, or, where it is `mirrored`, for somebody who hears no stream of the speaker's.
 fn translated(
     packet: &mut PacketBuf,
     speaker: &LiveSection,
     listener: &LiveSection,
+    mirrored: bool,
 ) -> Result<(), DropReason> {
+    if mirrored && matches!(listener.stream, Stream::Ours { .. }) {
+        // A leg that is to hear one SSRC for the whole call hears of no other either.
+        return Err(DropReason::RtcpFiltered);
+    }
+    let as_it_is = |ssrc| {
+        Some(SentStream {
+            ssrc,
+            timestamp_offset: 0,
+        })
+    };
     translate(
         packet,
         &Translation {
-            sent: &|ssrc| sent(&listener.egress, ssrc),
+            sent: &|ssrc| match mirrored {
+                true => as_it_is(ssrc),
+                false => sent(&listener.egress, ssrc),
+            },
             reported: &|ssrc| reported(&speaker.egress, ssrc),
             // Feedback is for those who have agreed on it (RFC 4585); between two who have not it is their own affair.
             feedback: listener.feedback || !speaker.feedback,

@@ -11,6 +11,7 @@ use relay_transport::srtp::SrtpContext;
 use relay_transport::srtp::sdes::CryptoAttribute;
 
 use crate::media::{FRAME, Line, SPEECH, rtp};
+use crate::pair::{A, Pair, description, place};
 use crate::restrict::{PBX, about, heard, packets_at, talking};
 use crate::support::{Desk, interface, request, sdp};
 
@@ -461,5 +462,31 @@ fn connected_parties_hear_each_other_and_nobody_else() {
     for (keys, expected) in table {
         let reason = reason(&mut line, &about("connect", keys));
         assert_eq!(reason.as_deref(), Some(expected), "{keys}");
+    }
+}
+
+/// What a listener lacks, the source should know: a picture that is lost, a road that is bad.
+#[test]
+fn what_a_subscriber_reports_goes_to_its_source_if_that_is_wanted() {
+    let (a_rtcp, b_rtcp) = ("192.0.2.55:4001", "203.0.113.55:5001");
+    for (flags, expected) in [("", 0), ("RTCP-mirror", 1)] {
+        let mut pair = Pair::talking("");
+        let keys = format!(r#""from-tag":"a","to-tag":"ear","rtpp-flags":"{flags}""#);
+        let offered = sdp(&pair.desk.ask(&about("subscribe request", &keys)));
+        assert_eq!(place(&offered, 0), "192.0.2.1:30002");
+        let ear = description("192.0.2.99", "m=audio 6000 RTP/AVP 0\na=recvonly\n");
+        let answered = pair.desk.ask(&answer("ear", &ear));
+        assert_eq!(answered.error_reason(), None);
+        pair.run(Duration::ZERO);
+        pair.receive("192.0.2.1:30000", A, &crate::pair::rtp(0, 1, 7));
+        assert_eq!(pair.heard_at("192.0.2.99:6000").len(), 1);
+
+        // RFC 3550 section 6.4.2: a receiver report of source 9 about source 7.
+        let report = [&[0x81, 201, 0, 7, 0, 0, 0, 9, 0, 0, 0, 7][..], &[0; 20]].concat();
+        pair.receive("192.0.2.1:30003", "192.0.2.99:6001", &report);
+        let to_a = pair.heard_at(a_rtcp);
+        assert_eq!(to_a.len(), expected, "{flags}");
+        assert!(to_a.iter().all(|packet| packet[..12] == report[..12]));
+        assert_eq!(pair.heard_at(b_rtcp).len(), 0);
     }
 }
