@@ -36,6 +36,19 @@ impl Line {
         }
         Some(self.value.split_once(':').unwrap_or((&self.value, "")))
     }
+
+    /// The value of an `a=` line of this name. Every section is asked for some thirty of them.
+    fn value_of(&self, name: &str) -> Option<&str> {
+        let (head, rest) = self.value.as_bytes().split_at_checked(name.len())?;
+        if self.letter != 'a' || !head.eq_ignore_ascii_case(name.as_bytes()) {
+            return None;
+        }
+        match rest.first() {
+            None => Some(""),
+            Some(b':') => self.value.get(name.len() + 1..),
+            Some(_) => None,
+        }
+    }
 }
 
 /// One `m=` line and what belongs to it (RFC 8866 §5.14).
@@ -122,19 +135,11 @@ fn first_line(lines: &[Line], letter: char) -> Option<&str> {
 }
 
 fn first_attribute<'a>(lines: &'a [Line], name: &str) -> Option<&'a str> {
-    lines
-        .iter()
-        .filter_map(Line::attribute)
-        .find(|(n, _)| n.eq_ignore_ascii_case(name))
-        .map(|(_, value)| value)
+    lines.iter().find_map(|line| line.value_of(name))
 }
 
 fn all_attributes<'a>(lines: &'a [Line], name: &'a str) -> impl Iterator<Item = &'a str> {
-    lines
-        .iter()
-        .filter_map(Line::attribute)
-        .filter(move |(n, _)| n.eq_ignore_ascii_case(name))
-        .map(|(_, value)| value)
+    lines.iter().filter_map(move |line| line.value_of(name))
 }
 
 fn direction_of(lines: &[Line]) -> Option<Direction> {

@@ -389,8 +389,12 @@ mod tests {
             maxptime: None,
             ice: None,
         };
+        let description = SessionDescription {
+            lines: Vec::new(),
+            media: vec![section(&output)],
+        };
         assert_eq!(
-            section(&output).to_string(),
+            description.to_string(),
             "m=video 0 RTP/AVP 96\r\nc=IN IP4 0.0.0.0\r\na=mid:1\r\n"
         );
     }
