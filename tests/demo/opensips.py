@@ -6,6 +6,7 @@ the folder of its modules, where the program does not know it.
 
 import os
 import re
+import secrets
 import shutil
 import subprocess
 
@@ -51,7 +52,7 @@ class Proxy:
         # OpenSIPS resolves the names of its sockets at start, and that of Meta where it ends a call: no DNS here has them.
         hosts = os.path.join(folder, "hosts")
         write(folder, "hosts", f"127.0.0.1 localhost {SIP_HOST} wa.meta.vc\n")
-        enter = ["unshare", "--mount", "sh", "-c", 'mount --bind "$0" /etc/hosts && exec "$@"', hosts]
+        self.enter = enter = ["unshare", "--mount", "sh", "-c", 'mount --bind "$0" /etc/hosts && exec "$@"', hosts]
         check = subprocess.run([*enter, program(), "-C", "-f", config], capture_output=True, text=True, check=False)
         if check.returncode != 0:
             raise AssertionError(f"OpenSIPS refuses {config}:\n{check.stdout}{check.stderr}")
@@ -114,6 +115,7 @@ def fill_settings(text, ports, numbers, certificates, calls):
         r'\[to_meta\]/etc/ssl/certs/ca-certificates\.crt': f"[to_meta]{certificates.authority}",
         r'"udp:127\.0\.0\.1:2223"': f'"{relays}"',
         r"text:///var/lib/opensips/calls": f"text://{calls}",
+        r"change-me-change-me-change-me-32": secrets.token_hex(16),
     } | {rf'"{name}=s:[^"]*"': f'"{name}=s:{value}"' for name, value in values.items()}
     if version().startswith("opensips 3"):
         # As settings.cfg tells the operator.

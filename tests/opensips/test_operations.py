@@ -6,7 +6,9 @@ The calls of the routes themselves are in tests/kamailio, for both proxies.
 
 import os
 import re
+import subprocess
 import sys
+import threading
 import urllib.request
 
 os.environ["PROXY"] = "opensips"
@@ -14,7 +16,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [os.path.join(HERE, "..", "kamailio"), os.path.join(HERE, "..", "demo")]
 
 import opensips  # noqa: E402
-from case import NUMBER, PBX_SDP, SIP_HOST, Case, main  # noqa: E402
+from case import META_OFFER, NUMBER, PBX_SDP, SIP_HOST, Case, main  # noqa: E402
 from peers import TlsPeer  # noqa: E402
 
 
@@ -76,6 +78,72 @@ class Counters(Case):
 
     def send_in_call(self, invite, method, cseq):
         self.pbx.send(self.in_dialog_of_pbx(method, cseq, invite.contact_uri(), [], invite.get("To") + ";tag=pbx", invite.get("From")))
+
+
+class Credentials(Case):
+    def test_those_of_one_call_are_good_for_no_other(self):
+        self.meta_invites()
+        self.pbx.send(self.pbx.receive().reply(486, "Busy Here", "pbx"))
+        self.assertEqual(self.meta.final().status, 486)
+        used = self.invite.get("Proxy-Authorization")
+        for credentials in (used, used.replace('nonce="', 'nonce="A')):
+            self.new_call("replayed")
+            self.meta.send(self.meta_request("INVITE", 5, self.invite.first.split()[1], [("Proxy-Authorization", credentials)],
+                                             body=META_OFFER))
+            self.assertEqual(self.meta.receive().status, 407)
+        self.assertIsNone(self.pbx.receive(0.3))
+
+
+class Check(Case):
+    """check.sh, which an operator runs before a start."""
+
+    def test_good_settings_are_fine_and_each_mistake_is_named(self):
+        self.listen_as_meta()
+        threading.Thread(target=self.shake_hands, daemon=True).start()
+        with open(os.path.join(self.run_folder, "opensips", "settings.cfg")) as file:
+            good = file.read()
+        status, said = self.check(good)
+        self.assertEqual(status, 0, said)
+        self.assertRegex(said, r"(?m)^fine +relay \S+ answers")
+        self.assertRegex(said, r"(?m)^fine +Meta answers .* certificate of wa\.meta\.vc$")
+        stranger, stranger_key = self.authority.issue("other.example.com")
+        alone, alone_key = self.authority.self_signed(SIP_HOST)
+        _, chain, key = re.search(r'\[from_meta\](\S+\.pem)"\)\n.*\[from_meta\](\S+)"', good, re.DOTALL).group(0, 1, 2)
+        for mistake, words in (
+                (good.replace("first-password", "change-me"), "change-me"),
+                (good.replace(chain, stranger).replace(key, stranger_key), f"{SIP_HOST} is not among the names"),
+                (good.replace(chain, alone).replace(key, alone_key), "nobody vouches"),
+                (good.replace(key, stranger_key), "is not the key of"),
+                (good.replace(chain, "/nowhere.pem"), "cannot be read"),
+                (good.replace(f"sip_host=s:{SIP_HOST}", "sip_host=s:192.0.2.1"), "Meta wants a name"),
+                (re.sub(r'"relays=s:[^"]*"', '"relays=s:udp:192.0.2.1:1"', good), "not the same list"),
+                (good.replace("socket=udp:127.0.0.1", "socket=udp:192.0.2.1"), "no address of this host"),
+                (good.replace('"keys_', '"kyes_'), "which is DTLS or SDES"),
+                (good.replace("socket=", "sokcet=", 1), "does not read opensips.cfg")):
+            with self.subTest(words):
+                self.assertNotEqual(mistake, good)
+                status, said = self.check(mistake)
+                self.assertEqual(status, 1, said)
+                self.assertRegex(said, f"(?m)^wrong .*{re.escape(words)}")
+
+    def shake_hands(self):
+        while True:
+            try:
+                self.listener.accept(60)
+            except OSError:
+                return
+
+    def check(self, settings):
+        folder = os.path.join(self.run_folder, "checked")
+        os.makedirs(folder, exist_ok=True)
+        with open(os.path.join(self.run_folder, "opensips", "opensips.cfg")) as file:
+            script = re.sub(r'include_file ".*"', f'include_file "{folder}/settings.cfg"', file.read())
+        for name, text in (("settings.cfg", settings), ("opensips.cfg", script)):
+            with open(os.path.join(folder, name), "w") as file:
+                file.write(text)
+        done = subprocess.run([*self.proxy.enter, os.path.join(opensips.SCRIPTS, "check.sh"), folder],
+                              capture_output=True, text=True, check=False, env=os.environ | {"OPENSIPS": opensips.program()})
+        return done.returncode, done.stdout + done.stderr
 
 
 class EndedByOpenSips(Case):
