@@ -34,7 +34,8 @@ class Operations(Case):
 
     def test_every_end_of_a_call_has_its_counter(self):
         before = self.counters()
-        self.assertIn("tandem_refused_password", before, "shown before the first step")
+        if case.PROXY == "kamailio":  # OpenSIPS shows a counter from its first step on
+            self.assertIn("tandem_refused_password", before, "shown before the first step")
 
         _, answer = self.establish_user_initiated()
         self.meta.send(self.in_dialog_of_meta("BYE", 3, answer))
