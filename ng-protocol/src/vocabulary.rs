@@ -105,10 +105,10 @@ pub const FAMILIES: &[Family] = &[
     Family {
         name: "Codecs",
         works: "codec=[strip=[a] except=[b] set=[c]] codec-strip-X codec-except-X codec-offer-X codec-mask-X codec-consume-X \
-            codec-ignore-X codec-transcode-X transcode-X ptime=20 ptime-reverse=30 repacketize=20 \
+            codec-accept-X codec-set-X codec-ignore-X codec-transcode-X transcode-X always-transcode allow-transcoding ptime=20 ptime-reverse=30 repacketize=20 \
             static-codecs reuse-codecs no-codec-renegotiation single-codec allow-no-codec-media",
         default: "",
-        ignored: "codec-accept-X codec-set-X asymmetric-codecs symmetric-codecs reorder-codecs allow-transcoding force-transcoding always-transcode allow-asymmetric-codecs codecs-offer=x T.38=[decode force] \
+        ignored: "asymmetric-codecs symmetric-codecs reorder-codecs force-transcoding allow-asymmetric-codecs codecs-offer=x T.38=[decode force] \
             T.38-decode T.38-version=0 delay-buffer=10 audio-player=on",
     },
     Family {
@@ -173,7 +173,7 @@ pub(crate) fn is_ignored(name: &str) -> bool {
         &names(|support| support == Support::Ignored) - &effective
     });
     /// Names that stand for many.
-    const PREFIXES: [&str; 5] = ["vsc-", "t.38", "t38", "codec-accept-", "codec-set-"];
+    const PREFIXES: [&str; 3] = ["vsc-", "t.38", "t38"];
     IGNORED.contains(name) || PREFIXES.iter().any(|prefix| name.starts_with(prefix))
 }
 

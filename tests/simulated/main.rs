@@ -5,6 +5,8 @@
     reason = "a test fails by panicking, and says where"
 )]
 
+mod alaw;
 mod pbx;
+mod transcoding;
 mod whatsapp_call;
 mod world;

@@ -202,6 +202,11 @@ impl Egress {
         }
     }
 
+    /// What feeds this stream begins to count anew: a path was compiled anew that numbers its packets itself.
+    pub fn forget_source(&mut self) {
+        self.continuity.forget_source();
+    }
+
     /// Whether RTCP passes untranslated.
     pub fn is_transparent(&self) -> bool {
         self.config.stream == Stream::Transparent

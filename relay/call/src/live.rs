@@ -331,6 +331,10 @@ impl LiveSection {
             self.report_at,
             self.pierce_at,
             self.silence_at(),
+            self.paths
+                .iter()
+                .filter_map(|path| path.program.poll_timeout())
+                .min(),
         ]
         .into_iter()
         .flatten()
@@ -465,6 +469,7 @@ impl Live {
         }
         live.pierce(now, out);
         let report = live.report(now, config, out);
+        self.release_late(now, position, out);
         self.speak(now, position, out);
         if let Some(report) = report {
             // What cannot be sent now is tried again soon.

@@ -1,16 +1,22 @@
 //! The forward path: what happens to a packet of one section on its way to another.
 //!
 //! `offer` and `answer` compile it; a packet merely runs it (docs/architecture.md, section 1).
-//! A path maps payload types, scales telephone-events, and brings packets to the length the receiver asked for.
+//! A path maps payload types, scales telephone-events, and brings packets to the length the receiver asked for. Speech that the
+//! receiver does not understand it transcodes ([`transcoding`]).
 //! Sequence numbers, timestamps and the synchronisation source belong to [`Egress`]: they outlive the path.
 
 use std::time::{Duration, Instant};
 
-use relay_media::{Codec, Reframed, Repacketizer, TelephoneEvent};
+use relay_media::{AudioFormat, Codec, Reframed, Repacketizer, TelephoneEvent};
 use relay_packet::{DropReason, Outbox, PacketBuf};
 use relay_transport::rtp::{PayloadType, RtpHeader, RtpHeaderMut, RtpTimestamp, SequenceNumber};
 
 use crate::egress::{Egress, MediaSink};
+
+mod transcoding;
+
+pub use transcoding::Coding;
+use transcoding::Transcoding;
 
 /// One payload format of a section: a number, and what it stands for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,6 +33,15 @@ impl Format {
     /// The codec behind the encoding name.
     pub fn codec(&self) -> Codec {
         Codec::from_encoding_name(&self.encoding)
+    }
+
+    /// The same for those who transcode it.
+    pub fn audio(&self) -> AudioFormat {
+        AudioFormat {
+            codec: self.codec(),
+            clock_hz: self.clock_hz,
+            channels: self.channels,
+        }
     }
 
     /// Whether two formats carry the same thing. Events match whatever their clock: their durations are scaled.
@@ -69,9 +84,18 @@ struct Mapped {
     clock_out_hz: u32,
 }
 
+/// Where a packet goes.
+#[derive(Clone, Copy, Debug)]
+enum Way {
+    Pass(Frame),
+    Transcode(AudioFormat),
+}
+
 #[derive(Clone, Copy, Debug)]
 enum Entry {
     Mapped(Mapped),
+    /// Speech that the receiver gets in another codec.
+    Transcoded(AudioFormat),
     /// Negotiated with the sender, of no use to the receiver.
     NotWanted,
     Unknown,
@@ -84,15 +108,10 @@ pub struct ForwardPath {
     unknown: Unknown,
     /// The clock of the stream towards the receiver: that of its speech codec.
     clock_hz: u32,
-    repacketizer: Option<Numbered>,
+    transcoding: Option<Transcoding>,
+    repacketizer: Option<Repacketizer>,
     reframed: Vec<Reframed>,
-}
-
-/// A repacketizer, and the sequence numbers of what it makes.
-#[derive(Debug)]
-struct Numbered {
-    repacketizer: Repacketizer,
-    /// From the first packet of another length on, the path numbers its packets itself.
+    /// From the first packet on that is transcoded or of another length, the path numbers its packets itself.
     next: Option<u16>,
 }
 
@@ -100,13 +119,17 @@ impl ForwardPath {
     /// Compiles the path from what the sender may send (`received`, its numbers) to what the receiver takes (`sent`, its
     /// numbers).
     ///
-    /// `packet_time` is set when the receiver wants packets of one length (`a=maxptime`).
+    /// `packet_time` is set when the receiver wants packets of one length (`a=maxptime`). `coding` says how speech is encoded
+    /// for it.
     pub fn compile(
         received: &[Format],
         sent: &[Format],
         unknown: Unknown,
         packet_time: Option<Duration>,
+        coding: &Coding,
     ) -> Self {
+        let speech = sent.iter().find(|format| format.codec().is_speech());
+        let target = speech.filter(|format| format.audio().is_transcodable());
         let mut entries = [Entry::Unknown; 128];
         for format in received {
             let receivers = sent
@@ -119,25 +142,30 @@ impl ForwardPath {
                     clock_in_hz: format.clock_hz,
                     clock_out_hz: to.clock_hz,
                 }),
+                None if target.is_some() && format.audio().is_transcodable() => {
+                    Entry::Transcoded(format.audio())
+                }
                 None => Entry::NotWanted,
             };
         }
-        let speech = sent.iter().find(|format| format.codec().is_speech());
         let clock_hz = speech.map_or(8_000, |format| format.clock_hz);
         let repacketizer = packet_time
             .zip(speech)
-            .and_then(|(target, format)| Repacketizer::new(format.codec(), clock_hz, target))
-            .map(|repacketizer| Numbered {
-                repacketizer,
-                next: None,
-            });
+            .and_then(|(target, format)| Repacketizer::new(format.codec(), clock_hz, target));
         Self {
             entries,
             unknown,
             clock_hz,
+            transcoding: target.map(|format| Transcoding::new(format, coding)),
             repacketizer,
             reframed: Vec::new(),
+            next: None,
         }
+    }
+
+    /// Whether the numbers of its packets are no longer the sender's.
+    pub fn renumbers(&self) -> bool {
+        self.next.is_some()
     }
 
     /// Runs the path on an authenticated, decrypted RTP packet and hands the result to `egress`.
@@ -153,7 +181,8 @@ impl ForwardPath {
         out: &mut Outbox,
     ) -> Result<(), DropReason> {
         match self.map(&mut packet) {
-            Ok(frame) => self.pass(now, packet, frame, egress, sink, out),
+            Ok(Way::Pass(frame)) => self.pass(now, packet, frame, egress, sink, out),
+            Ok(Way::Transcode(format)) => self.transcode(now, packet, format, egress, sink, out),
             Err(reason) => {
                 out.recycle(packet);
                 Err(reason)
@@ -162,11 +191,12 @@ impl ForwardPath {
     }
 
     /// Maps the payload type in place and scales what a telephone-event counts.
-    fn map(&self, packet: &mut PacketBuf) -> Result<Frame, DropReason> {
+    fn map(&self, packet: &mut PacketBuf) -> Result<Way, DropReason> {
         let header = RtpHeader::parse(packet).ok_or(DropReason::Malformed)?;
         let payload = header.payload_range(packet).ok_or(DropReason::Malformed)?;
         let mapped = match self.entries[usize::from(header.payload_type.number() & 0x7f)] {
             Entry::Mapped(mapped) => mapped,
+            Entry::Transcoded(format) => return Ok(Way::Transcode(format)),
             Entry::NotWanted => return Err(DropReason::NotWanted),
             Entry::Unknown if self.unknown == Unknown::Drop => {
                 return Err(DropReason::UnknownPayloadType);
@@ -189,12 +219,12 @@ impl ForwardPath {
             fields.set_payload_type(mapped.payload_type);
         }
         let bytes = &packet[payload];
-        Ok(Frame {
+        Ok(Way::Pass(Frame {
             codec: mapped.codec,
             clock_hz: self.clock_hz,
             duration: mapped.codec.duration(bytes).unwrap_or(DEFAULT_PACKET_TIME),
             silent: mapped.codec.is_silence(bytes),
-        })
+        }))
     }
 
     fn pass(
@@ -206,31 +236,31 @@ impl ForwardPath {
         sink: &mut impl MediaSink,
         out: &mut Outbox,
     ) -> Result<(), DropReason> {
-        let Some(numbered) = &mut self.repacketizer else {
+        if self.is_transcoding()
+            && let Some(header) = RtpHeader::parse(&packet)
+        {
+            self.pass_over(now, &header, egress, sink, out);
+        }
+        if self.repacketizer.is_none() {
+            self.number(&mut packet);
             return egress.push(now, packet, frame, sink, out);
-        };
+        }
         let parsed = RtpHeader::parse(&packet)
             .and_then(|header| header.payload_range(&packet).map(|range| (header, range)));
         let Some((header, range)) = parsed else {
             out.recycle(packet);
             return Err(DropReason::Malformed);
         };
-        let as_it_is =
-            !frame.codec.is_speech() || numbered.repacketizer.passes(&packet[range.clone()]);
-        if as_it_is {
-            if let (Some(next), Some(mut fields)) =
-                (&mut numbered.next, RtpHeaderMut::new(&mut packet))
-            {
-                fields.set_sequence(SequenceNumber(*next));
-                *next = next.wrapping_add(1);
-            }
+        let repacketizer = self.repacketizer.as_mut();
+        let repacketizer =
+            repacketizer.filter(|r| frame.codec.is_speech() && !r.passes(&packet[range.clone()]));
+        let Some(repacketizer) = repacketizer else {
+            self.number(&mut packet);
             return egress.push(now, packet, frame, sink, out);
-        }
+        };
         self.reframed.clear();
-        numbered
-            .repacketizer
-            .push(header.timestamp.0, &packet[range], &mut self.reframed);
-        let next = numbered.next.get_or_insert(header.sequence.0);
+        repacketizer.push(header.timestamp.0, &packet[range], &mut self.reframed);
+        let next = self.next.get_or_insert(header.sequence.0);
         let mut result = Ok(());
         for piece in self.reframed.drain(..) {
             let piece_header = RtpHeader::new(
@@ -259,5 +289,13 @@ impl ForwardPath {
         }
         out.recycle(packet);
         result
+    }
+
+    /// Gives a packet the path's own number, once it has any.
+    fn number(&mut self, packet: &mut PacketBuf) {
+        if let (Some(next), Some(mut fields)) = (&mut self.next, RtpHeaderMut::new(packet)) {
+            fields.set_sequence(SequenceNumber(*next));
+            *next = next.wrapping_add(1);
+        }
     }
 }

@@ -5,7 +5,7 @@
 
 use std::net::SocketAddr;
 
-use ng_protocol::flags::{MediaFlags, Sdes};
+use ng_protocol::flags::{CodecSpec, MediaFlags, Sdes};
 use relay_transport::LocalSocket;
 use relay_transport::dtls::{DtlsRole, Fingerprint, FingerprintHash};
 use relay_transport::ice::IceCredentials;
@@ -64,6 +64,11 @@ pub struct MediaSection {
     pub hidden: bool,
     /// The packet time that the operator wants towards this party (`ptime`, `ptime-reverse`).
     pub ptime_ms: Option<u32>,
+    /// What the operator says about encoders of speech for this party (`codec-set`, `codec-transcode`).
+    pub encoding: Vec<CodecSpec>,
+    /// The party's codecs that it is answered with although the other side has others (`codec-accept`, `codec-consume`,
+    /// `always-transcode`), as of its last offer.
+    pub accepted: Vec<CodecSpec>,
     /// The one SSRC under which the party hears us.
     pub ssrc: Ssrc,
     /// What the operator said about the way to the party.
@@ -265,8 +270,19 @@ impl MediaSection {
             recording_label: None,
             hidden: false,
             ptime_ms: None,
+            encoding: Vec::new(),
+            accepted: Vec::new(),
             ssrc,
             way: Way::default(),
+        }
+    }
+
+    /// Remembers what a request says about encoders towards the party, until another says otherwise.
+    pub fn note_encoding<'a>(&mut self, wishes: impl Iterator<Item = &'a CodecSpec>) {
+        let of_effect = wishes.filter(|wish| wish.bitrate.is_some() || wish.ptime_ms.is_some());
+        let wishes: Vec<CodecSpec> = of_effect.cloned().collect();
+        if !wishes.is_empty() {
+            self.encoding = wishes;
         }
     }
 
@@ -343,7 +359,8 @@ impl MediaSection {
         } else {
             both(&remote.codecs, &self.told)
         };
-        if agreed.is_empty() {
+        let speaks = |formats: &[PayloadFormat]| formats.iter().any(PayloadFormat::is_speech);
+        if agreed.is_empty() || (speaks(&remote.codecs) && !speaks(&agreed)) {
             remote.codecs.clone()
         } else {
             agreed

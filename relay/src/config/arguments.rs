@@ -61,7 +61,7 @@ pub fn read(arguments: impl IntoIterator<Item = String>) -> Result<Wish, ConfigE
 }
 
 /// The answer to `--codecs`.
-const CODECS: &str = "Every codec is passed on; none is transcoded yet.\n";
+const CODECS: &str = "Every codec is passed on. Opus, PCMU, PCMA, G722 and L16 are transcoded.\n";
 
 /// Whether a switch was given and not switched off.
 trait Switch {

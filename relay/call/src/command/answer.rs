@@ -269,7 +269,8 @@ fn settle_offerer(
     };
     let offered = section.remote.iter().flat_map(|r| r.codecs.clone());
     let offered: Vec<_> = offered.collect();
-    section.told = codecs::answer(&offered, &told, &said.codecs, &flags.codec)
+    let accepted = &section.accepted;
+    section.told = codecs::answer(&offered, &told, &said.codecs, accepted, &flags.codec)
         .map_err(|e| RequestError::Codec(e.0))?;
     section.we_answered = true;
     draft.warnings.extend(warning.map(str::to_owned));

@@ -314,6 +314,7 @@ fn offer_section(
             .or_else(|| needs_mid.then(|| (receiver.index + 1).to_string()));
     }
     section.ptime_ms = flags.codec.ptime_ms.or(section.ptime_ms);
+    section.note_encoding(flags.codec.set.iter().chain(&flags.codec.transcode));
     section.told.clone_from(&offered.formats);
     section.we_answered = false;
     let mux_offer = if opaque {
@@ -381,6 +382,8 @@ pub(crate) fn note_sender(
         section.rtcp_endpoint = rtcp_endpoint;
         section.way.note(&flags.media);
         section.ptime_ms = flags.codec.ptime_reverse_ms.or(section.ptime_ms);
+        section.note_encoding(flags.codec.set.iter());
+        section.accepted = codecs::accepted(&flags.codec);
         crypto::note_offer(section, remote, &flags.crypto);
         if !section.is_opaque() {
             mux::note_offer(&mut section.mux, remote, flags.rtcp_mux);

@@ -19,7 +19,7 @@ use crate::negotiate::mux::MuxOffer;
 use crate::negotiate::{codecs, crypto, ice, mux};
 use crate::placement::Need;
 use crate::sdp::rewrite::SectionOutput;
-use crate::sdp::{Direction, Protocol, RemoteMedia, SessionDescription};
+use crate::sdp::{Direction, PayloadFormat, Protocol, RemoteMedia, SessionDescription};
 use crate::section::SectionState;
 
 /// What a `subscribe request` came to.
@@ -361,8 +361,9 @@ pub(crate) fn answer(draft: &mut Draft<'_>, request: &Request) -> Result<LegId, 
         let speaks = section.told.iter().filter(|format| format.is_speech());
         let mut agreed = speaks.filter(|ours| said.codecs.iter().any(|c| c.same_encoding(ours)));
         let has_speech = section.told.iter().any(|format| format.is_speech());
-        // `allow-transcoding` changes nothing: there is nobody who would transcode.
-        if has_speech && agreed.next().is_none() {
+        let transcoded = request.flags.codec.allow_transcoding
+            && said.codecs.iter().any(PayloadFormat::is_transcodable);
+        if has_speech && agreed.next().is_none() && !transcoded {
             return Err(failed("it takes none of the codecs that were offered"));
         }
         accept(draft, request, (id, id), said)?;

@@ -104,6 +104,11 @@ impl Continuity {
         })
     }
 
+    /// The source's numbers mean nothing any more: whatever comes next continues behind what was sent last.
+    pub(crate) fn forget_source(&mut self) {
+        self.source = None;
+    }
+
     /// The timestamp that stands for `now`, and `None` before anything was sent.
     pub(crate) fn timestamp_at(&self, now: Instant, clock_hz: u32) -> Option<RtpTimestamp> {
         self.last.map(|last| {

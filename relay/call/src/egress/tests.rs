@@ -1,7 +1,7 @@
 use relay_transport::rtp::PayloadType;
 
 use super::*;
-use crate::path::{ForwardPath, Unknown};
+use crate::path::{Coding, ForwardPath, Unknown};
 use crate::testing::epoch;
 
 /// Writes down what leaves, and when.
@@ -75,7 +75,13 @@ impl Scene {
         egress.set_format(Some(opus(111)));
         Self {
             now: epoch(),
-            path: ForwardPath::compile(&received, &sent, Unknown::Drop, Some(20 * MS)),
+            path: ForwardPath::compile(
+                &received,
+                &sent,
+                Unknown::Drop,
+                Some(20 * MS),
+                &Coding::default(),
+            ),
             egress,
             wire: Wire::default(),
             out: Outbox::new(8),
@@ -340,7 +346,13 @@ fn thirty_milliseconds_leave_as_twenty() {
         ..opus(8)
     }];
     let mut scene = Scene::new().answered();
-    scene.path = ForwardPath::compile(&received, &received, Unknown::Drop, Some(20 * MS));
+    scene.path = ForwardPath::compile(
+        &received,
+        &received,
+        Unknown::Drop,
+        Some(20 * MS),
+        &Coding::default(),
+    );
     scene.egress.set_format(Some(received[0].clone()));
     scene.write_able();
     scene.wire.sent.clear();

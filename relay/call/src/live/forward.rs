@@ -125,6 +125,11 @@ impl Live {
         let count = paths.len();
         for (index, path) in paths.iter_mut().enumerate() {
             if let Some(treatment) = withheld(path.restriction, codec) {
+                if let Some((sink, carrier)) = self.sink(path.to) {
+                    let transport = carrier.map_or(&mut sink.rtp, |carrier| &mut carrier.rtp);
+                    let egress = &mut sink.egress;
+                    path.program.pass_over(now, &header, egress, transport, out);
+                }
                 self.withhold(now, position, path.to, treatment, out);
                 continue;
             }
@@ -166,6 +171,28 @@ impl Live {
                 self.sections[position].count_drop(DropReason::NotWanted);
             }
             out.recycle(packet);
+        }
+        self.sections[position].paths = paths;
+    }
+
+    /// Time has passed for those who are transcoded: what waited for late packets does so no longer.
+    pub(super) fn release_late(&mut self, now: Instant, position: usize, out: &mut Outbox) {
+        let due = |path: &super::Path| path.program.poll_timeout().is_some_and(|at| at <= now);
+        if !self.sections[position].paths.iter().any(due) {
+            return;
+        }
+        let mut paths = std::mem::take(&mut self.sections[position].paths);
+        for path in &mut paths {
+            if let Some((sink, carrier)) = self.sink(path.to) {
+                let before = sink.egress.stats();
+                let transport = match carrier {
+                    Some(carrier) => &mut carrier.rtp,
+                    None => &mut sink.rtp,
+                };
+                let egress = &mut sink.egress;
+                path.program.handle_timeout(now, egress, transport, out);
+                sink.count_sent(&before);
+            }
         }
         self.sections[position].paths = paths;
     }

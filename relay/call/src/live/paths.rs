@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use relay_media::Codec;
+use relay_media::{Codec, EncoderSettings};
 
 use super::Live;
 use crate::command::describe::speaks_with_own_ssrc;
 use crate::leg::{Echo, LegId, Legs, SectionId};
-use crate::path::{Format, ForwardPath, Unknown};
+use crate::path::{Coding, Format, ForwardPath, Unknown};
 use crate::restriction::Restriction;
 use crate::sdp::PayloadFormat;
 use crate::section::MediaSection;
@@ -30,6 +30,7 @@ pub(super) struct Plan {
     pub(super) sent: Vec<Format>,
     unknown: Unknown,
     packet_time: Option<Duration>,
+    coding: Coding,
 }
 
 impl Plan {
@@ -51,6 +52,7 @@ impl Live {
     /// One path from every section to each section that hears it. Unless the exchange is `settled`, paths that are in use stay.
     pub(crate) fn compile(&mut self, legs: &Legs, settled: bool) {
         let ids: Vec<SectionId> = self.sections.iter().map(|live| live.id).collect();
+        let mut renumbered = Vec::new();
         for live in &mut self.sections {
             let mut before = std::mem::take(&mut live.paths);
             let reported_to = legs.subscriptions.reported_to(live.id);
@@ -77,12 +79,19 @@ impl Live {
                 let known = before.iter().position(|path| path.plan == plan);
                 let program = match known {
                     Some(at) => before.swap_remove(at).program,
-                    None => ForwardPath::compile(
-                        &plan.received,
-                        &plan.sent,
-                        plan.unknown,
-                        plan.packet_time,
-                    ),
+                    None => {
+                        let former = present.map(|at| &before[at].program);
+                        if former.is_some_and(ForwardPath::renumbers) {
+                            renumbered.push(position);
+                        }
+                        ForwardPath::compile(
+                            &plan.received,
+                            &plan.sent,
+                            plan.unknown,
+                            plan.packet_time,
+                            &plan.coding,
+                        )
+                    }
                 };
                 live.paths.push(Path {
                     to: position,
@@ -91,6 +100,9 @@ impl Live {
                     program,
                 });
             }
+        }
+        for position in renumbered {
+            self.sections[position].egress.forget_source();
         }
     }
 }
@@ -127,7 +139,49 @@ fn plan(legs: &Legs, from: SectionId, to: SectionId) -> Option<Plan> {
             Unknown::Pass
         },
         packet_time,
+        coding: coding(sink, packet_time),
     })
+}
+
+/// How speech is encoded for a party: as its description asks (RFC 7587 §6.1), and as the operator wishes.
+fn coding(sink: &MediaSection, packet_time: Option<Duration>) -> Coding {
+    let sent = sink.sent_formats();
+    let format = sent.iter().find(|format| format.is_speech());
+    let own = sink.remote.iter().flat_map(|remote| &remote.codecs);
+    let own = own
+        .filter(|own| format.is_some_and(|format| format.same_encoding(own)))
+        .find_map(|own| own.fmtp.as_deref());
+    let parameter = |name: &str| {
+        let parameters = own.into_iter().flat_map(|fmtp| fmtp.split(';'));
+        let mut pairs = parameters.filter_map(|parameter| parameter.split_once('='));
+        let value = pairs
+            .find(|(key, _)| key.trim().eq_ignore_ascii_case(name))?
+            .1;
+        value.trim().parse::<u32>().ok()
+    };
+    let wish = format.and_then(|format| {
+        let mut wishes = sink.encoding.iter();
+        wishes.find(|wish| wish.matches(&format.name, format.clock_rate, format.channels))
+    });
+    let usual = sink.remote.as_ref().and_then(|remote| {
+        let ms = remote.ptime.as_ref()?.trim().parse::<u64>().ok()?;
+        (10..=60).contains(&ms).then(|| Duration::from_millis(ms))
+    });
+    let wished = wish.and_then(|wish| wish.ptime_ms);
+    let wished = wished.map(|ms| Duration::from_millis(ms.into()));
+    Coding {
+        settings: EncoderSettings {
+            bitrate: wish.and_then(|wish| wish.bitrate),
+            max_bitrate: parameter("maxaveragebitrate"),
+            fec: parameter("useinbandfec") == Some(1),
+            dtx: parameter("usedtx") == Some(1),
+            ..EncoderSettings::default()
+        },
+        packet_time: packet_time
+            .or(wished)
+            .or(usual)
+            .unwrap_or(Coding::default().packet_time),
+    }
 }
 
 /// The one length that a party's packets must have, if it is particular: asked for by the operator, or by the party, which

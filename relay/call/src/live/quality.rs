@@ -83,6 +83,7 @@ impl Live {
             if !about_us {
                 continue;
             }
+            self.note_loss(position, block.fraction_lost);
             let others = self.round_trip_of_heard(position);
             if let Some(live) = self.sections.get_mut(position) {
                 live.judge_report(now, sender, &block, others);

@@ -43,6 +43,13 @@ impl Live {
             if self.sections.get(to).is_none_or(|live| live.generates) {
                 continue;
             }
+            if self.is_transcoded(position, to) {
+                // What the speaker reports of its stream and of the one it hears is not true of those on the other side.
+                if !mirrored {
+                    self.sections[to].begin_reports(now);
+                }
+                continue;
+            }
             let Ok([speaker, listener]) = self.sections.get_disjoint_mut([position, to]) else {
                 continue;
             };
@@ -59,6 +66,27 @@ impl Live {
             };
             if let Err(reason) = result {
                 self.sections[position].count_drop(reason);
+            }
+        }
+    }
+}
+
+impl Live {
+    /// Whether speech between two sections is transcoded, either way.
+    fn is_transcoded(&self, one: usize, other: usize) -> bool {
+        let leads = |from: usize, to: usize| {
+            let mut paths = self.sections[from].paths.iter();
+            paths.any(|path| path.to == to && path.program.is_transcoding())
+        };
+        leads(one, other) || leads(other, one)
+    }
+
+    /// A listener lost so much of what it was sent: who encodes for it may spend redundancy on that.
+    pub(super) fn note_loss(&mut self, listener: usize, fraction_lost: u8) {
+        let percent = (u16::from(fraction_lost) * 100 / 256) as u8;
+        for live in &mut self.sections {
+            for path in live.paths.iter_mut().filter(|path| path.to == listener) {
+                path.program.expect_loss(percent);
             }
         }
     }
@@ -187,6 +215,13 @@ impl LiveSection {
             self.report_at.get_or_insert(now + FIRST);
         } else {
             self.report_at = None;
+        }
+    }
+
+    /// The party hears reports of ours from now on.
+    fn begin_reports(&mut self, now: Instant) {
+        if self.wants && !self.opaque {
+            self.report_at.get_or_insert(now);
         }
     }
 

@@ -60,7 +60,12 @@ pub fn offer(
     let usable = formats
         .iter()
         .any(|f| f.is_speech() && received.iter().any(|r| r.same_encoding(f)));
-    if received.iter().any(PayloadFormat::is_speech) && !usable {
+    let transcodable =
+        |formats: &[PayloadFormat]| formats.iter().any(PayloadFormat::is_transcodable);
+    if received.iter().any(PayloadFormat::is_speech)
+        && !usable
+        && !(transcodable(received) && transcodable(&formats))
+    {
         return Err(NoCommonCodec(format!(
             "the sender offers {} and would be connected to {}",
             list(received),
@@ -162,15 +167,20 @@ fn new_format(
             opus.then(|| "useinbandfec=1".into())
         }
     });
-    Some(format)
+    // Nobody could make anything of a codec that is neither the sender's nor ours.
+    (format.is_transcodable() || !format.is_speech()).then_some(format)
 }
 
 /// The codecs of the answer to the offerer: those of the answerer that the offerer offered, in the answerer's order, with the
 /// answerer's parameters and the offerer's numbers.
+///
+/// Where there are none it is the offerer's first that can be transcoded, alone; where some of the offerer's are to be
+/// `accepted` whatever the answerer takes, the first of these.
 pub fn answer(
     offered_by_offerer: &[PayloadFormat],
     told_to_answerer: &[PayloadFormat],
     answered: &[PayloadFormat],
+    accepted: &[CodecSpec],
     flags: &CodecFlags,
 ) -> Result<Vec<PayloadFormat>, NoCommonCodec> {
     let heard: Vec<PayloadFormat> = answered
@@ -220,7 +230,17 @@ pub fn answer(
         formats.retain(|f| !f.is_speech() || *f == first);
     }
     let speaks = |formats: &[PayloadFormat]| formats.iter().any(PayloadFormat::is_speech);
-    if !speaks(&formats) && speaks(offered_by_offerer) {
+    let shared = speaks(&formats) || !speaks(offered_by_offerer);
+    if let Some(first) = to_transcode(offered_by_offerer, considered, accepted, shared) {
+        let known = formats
+            .iter()
+            .find(|f| f.payload_type == first.payload_type);
+        let first = known.unwrap_or(first).clone();
+        formats.retain(PayloadFormat::is_telephone_event);
+        formats.insert(0, first);
+        return Ok(formats);
+    }
+    if !shared {
         return Err(NoCommonCodec(format!(
             "the offerer has {}, the answerer {}",
             list(offered_by_offerer),
@@ -228,6 +248,33 @@ pub fn answer(
         )));
     }
     Ok(formats)
+}
+
+/// What an offer's options say about codecs of its sender that are answered whatever the receiver takes.
+pub fn accepted(flags: &CodecFlags) -> Vec<CodecSpec> {
+    let all = flags.always_transcode.then(|| CodecSpec {
+        name: "all".into(),
+        ..CodecSpec::default()
+    });
+    let named = flags.accept.iter().chain(&flags.consume).cloned();
+    named.chain(all).collect()
+}
+
+/// The offerer's codec that is answered although the answerer does not speak it.
+fn to_transcode<'a>(
+    offered: &'a [PayloadFormat],
+    answered: &[PayloadFormat],
+    accepted: &[CodecSpec],
+    shared: bool,
+) -> Option<&'a PayloadFormat> {
+    if !answered.iter().any(PayloadFormat::is_transcodable) {
+        return None;
+    }
+    let wanted = |format: &&PayloadFormat| {
+        let named = accepted.iter().any(|spec| spec.is_all()) || names(accepted, format);
+        format.is_transcodable() && (named || !shared)
+    };
+    offered.iter().find(wanted)
 }
 
 fn is_named(spec: &CodecSpec, format: &PayloadFormat) -> bool {
@@ -322,17 +369,35 @@ mod tests {
     }
 
     #[test]
-    fn a_codec_nobody_offered_needs_a_transcoder_and_says_so() {
+    fn a_codec_that_nobody_can_transcode_is_refused_and_named() {
+        let flags = CodecFlags {
+            mask: vec![spec("all")],
+            transcode: vec![spec("PCMU")],
+            ..CodecFlags::default()
+        };
+        let NoCommonCodec(why) = offer(&[format(18, "G729/8000")], &[], &flags).unwrap_err();
+        assert!(
+            why.contains("PCMU/8000") && why.contains("G729/8000"),
+            "{why}"
+        );
+        // Nor is such a one added.
+        let flags = CodecFlags {
+            transcode: vec![spec("speex"), spec("G722")],
+            ..CodecFlags::default()
+        };
+        let offered = offer(&pbx(), &[], &flags).unwrap().formats;
+        assert_eq!(numbers(&offered), [0, 8, 96, 9, 101]);
+    }
+
+    #[test]
+    fn a_codec_that_only_the_relay_knows_stands_in_for_the_senders() {
         let flags = CodecFlags {
             mask: vec![spec("all")],
             transcode: vec![spec("opus")],
             ..CodecFlags::default()
         };
-        let NoCommonCodec(why) = offer(&pbx()[..2], &[], &flags).unwrap_err();
-        assert!(
-            why.contains("PCMU/8000") && why.contains("opus/48000/2"),
-            "{why}"
-        );
+        let offered = offer(&pbx()[..2], &[], &flags).unwrap().formats;
+        assert_eq!(numbers(&offered), [96]);
     }
 
     #[test]
@@ -358,7 +423,7 @@ mod tests {
             format(96, "OPUS/48000/2"),
         ];
         answered[0].fmtp = Some("0-16".into());
-        let formats = answer(&offerer, &offerer, &answered, &CodecFlags::default()).unwrap();
+        let formats = answer(&offerer, &offerer, &answered, &[], &CodecFlags::default()).unwrap();
         assert_eq!(numbers(&formats), [126, 111]);
         assert_eq!(formats[0].fmtp.as_deref(), Some("0-16"));
     }
@@ -366,15 +431,37 @@ mod tests {
     #[test]
     fn what_was_stripped_from_the_offer_is_not_answered() {
         let told = [pbx()[0].clone(), pbx()[3].clone()];
-        let formats = answer(&pbx(), &told, &pbx(), &CodecFlags::default()).unwrap();
+        let formats = answer(&pbx(), &told, &pbx(), &[], &CodecFlags::default()).unwrap();
         assert_eq!(numbers(&formats), [0, 101]);
     }
 
     #[test]
-    fn an_answer_without_common_speech_is_refused() {
-        let offerer = [format(111, "opus/48000/2")];
-        let answered = [format(0, "PCMU/8000")];
-        assert!(answer(&offerer, &offerer, &answered, &CodecFlags::default()).is_err());
+    fn an_answer_without_common_speech_is_the_offerers_first_codec() {
+        let offerer = [
+            format(111, "opus/48000/2"),
+            format(9, "G722/8000"),
+            format(126, "telephone-event/8000"),
+        ];
+        let flags = CodecFlags::default();
+        let answered = [format(0, "PCMU/8000"), format(126, "telephone-event/8000")];
+        let formats = answer(&offerer, &offerer, &answered, &[], &flags).unwrap();
+        assert_eq!(numbers(&formats), [111, 126]);
+        let answered = [format(18, "G729/8000")];
+        assert!(answer(&offerer, &offerer, &answered, &[], &flags).is_err());
+    }
+
+    #[test]
+    fn an_accepted_codec_is_answered_whatever_the_answerer_took() {
+        let flags = CodecFlags::default();
+        let answered = [format(8, "PCMA/8000"), format(101, "telephone-event/8000")];
+        let of = |accepted: &[CodecSpec]| {
+            let formats = answer(&pbx(), &pbx(), &answered, accepted, &flags);
+            numbers(&formats.unwrap())
+        };
+        assert_eq!(of(&[spec("PCMU")]), [0, 101]);
+        assert_eq!(of(&[spec("all")]), [0, 101]);
+        assert_eq!(of(&[spec("PCMA")]), [8, 101]);
+        assert_eq!(of(&[]), [8, 101]);
     }
 
     #[test]
@@ -383,7 +470,7 @@ mod tests {
             single_codec: true,
             ..CodecFlags::default()
         };
-        let formats = answer(&pbx(), &pbx(), &pbx()[1..], &flags).unwrap();
+        let formats = answer(&pbx(), &pbx(), &pbx()[1..], &[], &flags).unwrap();
         assert_eq!(numbers(&formats), [8, 101]);
     }
 }

@@ -1,5 +1,7 @@
 //! One RTP payload format of a media section: number, name, clock rate, parameters (RFC 8866 §6.6, §6.15).
 
+use relay_media::{AudioFormat, Codec};
+
 use super::description::MediaDescription;
 
 /// A payload type number and what it stands for.
@@ -143,6 +145,18 @@ impl PayloadFormat {
     /// Whether this carries what the user says, as opposed to events and comfort noise.
     pub fn is_speech(&self) -> bool {
         !self.is_telephone_event() && !self.name.eq_ignore_ascii_case("CN")
+    }
+}
+
+impl PayloadFormat {
+    /// Whether speech in this format can be made into speech of another.
+    pub fn is_transcodable(&self) -> bool {
+        let format = AudioFormat {
+            codec: Codec::from_encoding_name(&self.name),
+            clock_hz: self.clock_rate,
+            channels: self.channels,
+        };
+        format.is_transcodable()
     }
 }
 

@@ -32,7 +32,7 @@ const PLAYER: &str = "there is no player yet";
 const VSC: &str = "there are no recording codes by DTMF yet";
 const JANUS: &str = "the Janus interface is not provided";
 const JITTER: &str = "packets are passed on at once, without a jitter buffer";
-const TRANSCODING: &str = "there is no transcoding yet";
+const TRANSCODING: &str = "the transcoder has no such setting: requests say what it does";
 const SECRETS: &str = "keys are never written to the log";
 const MACHINERY: &str =
     "threads and sockets are arranged differently here (num-threads, coalesce-us, pin-workers)";
