@@ -68,6 +68,11 @@ def fill_settings(text, ports, numbers, settings):
         for name, value in [("secret", password), ("keys", keys), *more]:
             written = value if isinstance(value, int) else f'"{value}"'
             lines.append(f"    $sht({name}=>{number}) = {written};")
+    for number, sockets in getattr(ports, "relay_sets", {}).items():
+        example = '#modparam("rtpengine", "rtpengine_sock", "1 == '
+        assert example in text, "settings.cfg has no example of a set of relays"
+        text = text.replace(example, 'modparam("rtpengine", "rtpengine_sock", "{} == {}")\n{}'.format(
+            number, " ".join(f"udp:127.0.0.1:{port}" for port in sockets), example), 1)
     text, found = re.subn(r"(?ms)^    \$sht\(secret=>.*?\$sht\(keys=>.*?$", lambda _: "\n".join(lines), text)
     assert found == 1, "settings.cfg has no example of a business number"
     return text

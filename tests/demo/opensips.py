@@ -76,8 +76,9 @@ class Proxy:
 class OpenSips(Proxy):
     """The scripts that we ship."""
 
-    def __init__(self, run, ports, numbers, certificates):
-        """`numbers` maps a business number to (password, DTLS or SDES) and pairs of further settings."""
+    def __init__(self, run, ports, numbers, certificates, settings=None):
+        """`numbers` maps a business number to (password, DTLS or SDES) and pairs of further settings; `settings` are values for
+        other lines of settings.cfg, by the names that Kamailio has for them."""
         folder = os.path.join(run, "opensips")
         os.makedirs(folder, exist_ok=True)
         script = read("opensips.cfg").replace('include_file "settings.cfg"',
@@ -88,8 +89,10 @@ class OpenSips(Proxy):
         write(folder, "opensips.cfg", script)
         calls = os.path.join(folder, "calls")
         shutil.copytree(os.path.join(SCRIPTS, "calls"), calls)
-        write(folder, "settings.cfg", fill_settings(read("settings.cfg"), ports, numbers, certificates,
-                                                    calls))
+        text = fill_settings(read("settings.cfg"), ports, numbers, certificates, calls)
+        for name, value in (settings or {}).items():
+            text = re.sub(rf'(?m)(?<="{name.lower()}=[si]:)[^"]*', str(value), text)
+        write(folder, "settings.cfg", text)
         super().__init__(folder, os.path.join(folder, "opensips.cfg"), tcp_answers(ports.kamailio_tls))
 
 

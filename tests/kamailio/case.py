@@ -98,6 +98,11 @@ META_ANSWER = META_DTLS.replace("SETUP", "active") if KEYS == "DTLS" else META_S
 class Case(unittest.TestCase):
     """Kamailio and the relay run once for all tests; the peers are new in each."""
 
+    # Lines of settings.cfg. The peers of the tests answer OPTIONS only where that is the case.
+    SETTINGS = {"PBX_PING_SECONDS": 0}
+    # What further numbers have, as NUMBERS.
+    MORE_NUMBERS = {}
+
     @classmethod
     def setUpClass(cls):
         cls.run_folder = os.path.abspath(os.path.join(HERE, "..", "..", ".run", f"{PROXY}-{KEYS}-{cls.__name__}"))
@@ -116,10 +121,10 @@ class Case(unittest.TestCase):
         cls.start_more()
         targets = ",".join(f"127.0.0.1:{port}" for port in (cls.ports.silent_pbx, cls.ports.phone_sip,
                                                             cls.ports.second_pbx))
-        numbers = NUMBERS | {LIMITED_NUMBER: (*LIMITED, ("pbx", targets), ("calls", 1))}
+        numbers = NUMBERS | {LIMITED_NUMBER: (*LIMITED, ("pbx", targets), ("calls", 1))} | cls.MORE_NUMBERS
         proxy = opensips.OpenSips if PROXY == "opensips" else Kamailio
         cls.proxy = proxy(cls.run_folder, cls.ports, numbers, SimpleNamespace(
-            kamailio_chain=chain, kamailio_key=key, authority=cls.authority.certificate))
+            kamailio_chain=chain, kamailio_key=key, authority=cls.authority.certificate), cls.SETTINGS)
 
     @classmethod
     def start_more(cls):

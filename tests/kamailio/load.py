@@ -118,7 +118,7 @@ def run(options):
     relay = Relay(folder, "tandem", os.path.abspath(os.path.join(options.binaries, "tandem")), ports,
                   # Four ports a call: of both sides, each with RTCP.
                   ["--port-max=48000"])
-    proxy = Kamailio(folder, ports, NUMBERS, certificates, {"INVITES_PER_SECOND": 20 * options.rate}, shared_megabytes=256)
+    proxy = Kamailio(folder, ports, NUMBERS, certificates, {"INVITES_PER_SECOND": 20 * options.rate, "PBX_PING_SECONDS": 0}, shared_megabytes=256)
     scenario = os.path.join(folder, "pbx.xml")
     with open(scenario, "w") as file:
         file.write(SCENARIO)

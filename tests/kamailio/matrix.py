@@ -40,7 +40,8 @@ def main():
     jobs = [(proxy, keys, file) for file in files for proxy in options.proxy for keys in options.keys
             if proxy not in missing]
     # The long ones first, so that no processor waits for the last of them alone.
-    jobs.sort(key=lambda job: job[2] not in ("test_calls", "test_changes", "test_hold"))
+    long_ones = ["test_changes", "test_scripts", "test_calls", "test_relays", "test_operations"]
+    jobs.sort(key=lambda job: long_ones.index(job[2]) if job[2] in long_ones else len(long_ones))
     if not jobs:
         print("\n".join(missing.values()))
         return 2

@@ -36,7 +36,9 @@ class Speaker:
         self.thread.start()
 
     def move(self, address):
-        """Go to another port, as a phone does to which the PBX hands over the call."""
+        """Go to another port, as a phone does to which the PBX hands over the call, and be silent until speak_to(): before the
+        relay is told of the new address, a packet from there is a stranger's."""
+        self.is_speaking = False
         old, self.sock = self.sock, even_socket(address)
         if old:
             old.close()

@@ -205,28 +205,32 @@ class BadInput(Case):
 
 
 class Flood(Case):
+    def assert_within_rate(self, let_in, seconds):
+        """So many of INVITES_PER_SECOND: the first and the last of the seconds may be begun ones."""
+        self.assertLessEqual(let_in, 100 * (int(seconds) + 2))
+
     def test_two_hundred_invites_a_second_from_meta_side_cost_no_port(self):
         """Without credentials all of them: challenged up to the limit, refused above it."""
         self.connect_as_meta()
         self.number = NUMBER
         uri = f"sip:+{NUMBER}@{SIP_HOST}:{self.ports.kamailio_tls};transport=tls"
         began = time.monotonic()
-        for n in range(400):
+        for n in range(600):
             self.call_id = f"outgoing:wacid.{token()}"
             self.meta.send(self.meta_request("INVITE", 1, uri, body=META_OFFER))
             time.sleep(max(0.0, began + n / 200 - time.monotonic()))
-        statuses = [self.meta.next_message(5).status for _ in range(400)]
+        statuses = [self.meta.next_message(5).status for _ in range(600)]
         self.assertEqual(set(statuses), {407, 503})
-        self.assertLess(statuses.count(407), 250)
+        self.assert_within_rate(statuses.count(407), time.monotonic() - began)
         self.assertEqual(self.relay.calls(), [])
 
     def test_a_source_that_calls_too_often_is_told_to_wait_and_costs_no_port(self):
-        statuses = []
+        statuses, began = [], time.monotonic()
         for _ in range(300):
             self.pbx_invites(to="112")
             statuses.append(self.pbx.receive(5).status)
         self.assertEqual(set(statuses), {484, 503})
-        self.assertLessEqual(statuses.count(484), 200)
+        self.assert_within_rate(statuses.count(484), time.monotonic() - began)
         self.assert_relay_is_empty()
 
 

@@ -64,7 +64,7 @@ class Operations(Case):
                 (603, "Decline", {"meta_refused_6xx": 1})):
             with self.subTest(status=status, phrase=phrase):
                 before = self.counters()
-                self.pbx_invites()
+                self.pbx_invites(to=f"+1555111{sum(map(ord, phrase))}")  # another user each time
                 _, second = self.meta_gets_authorised_invite()
                 self.meta.send(second.reply(status, phrase, "meta", [("Warning", '399 wa.meta.vc "why"'), ("Retry-After", "60")]))
                 self.assertEqual(self.meta.receive().method, "ACK")
@@ -72,6 +72,11 @@ class Operations(Case):
                 self.assertEqual((final.get("Warning"), final.get("Retry-After")), ('399 wa.meta.vc "why"', "60"))
                 self.pbx_acknowledges(final)
                 self.assert_counted(before, calls_business_initiated=1, **steps)
+                if "limit" in phrase:
+                    before = self.counters()
+                    self.pbx_invites(to=f"+1555111{sum(map(ord, phrase))}")
+                    self.assertEqual(self.pbx.final().first, "SIP/2.0 403 " + phrase)
+                    self.assert_counted(before, refused_backed_off=1)
 
     def test_metrics_are_not_for_those_who_connect_to_the_socket_for_meta(self):
         self.connect_as_meta()

@@ -3,6 +3,7 @@
 
 import os
 import re
+import select
 import ssl
 import sys
 import time
@@ -192,6 +193,96 @@ class SeveralTargets(Case):
         self.assertEqual(len(self.relay.calls()), 1)
         self.call_id, self.meta, self.invite = held
         self.pbx.call_id = self.call_id
+
+
+class AskedTargets(Case):
+    """The first of three targets answers nothing, the others answer OPTIONS."""
+
+    SETTINGS = {"PBX_PING_SECONDS": 1}
+
+    def test_a_silent_pbx_is_known_before_a_caller_waits_and_one_that_is_back_gets_calls(self):
+        second = UdpPeer(self.ports.second_pbx, self.ports.kamailio_udp)
+        self.addCleanup(second.close)
+        self.answer_options(8, self.pbx, second)
+        began = time.monotonic()
+        self.one_call(self.pbx)
+        self.assertLess(time.monotonic() - began, 2, "a caller waited for the silent target")
+
+        silent = UdpPeer(self.ports.silent_pbx, self.ports.kamailio_udp)
+        self.addCleanup(silent.close)
+        self.answer_options(3, self.pbx, second, silent)
+        self.one_call(silent)
+
+    def answer_options(self, seconds, *peers):
+        deadline = time.monotonic() + seconds
+        while (left := deadline - time.monotonic()) > 0:
+            for peer in select.select([peer.sock for peer in peers], [], [], left)[0]:
+                data, source = peer.recvfrom(65535)
+                asked = Message.parse(data.decode())
+                # A PBX may know nobody of that name, and is there all the same.
+                if asked.method == "OPTIONS":  # else the ACK of a call before
+                    peer.sendto(asked.reply(404, "Not Found", "pbx").to_bytes(), source)
+
+    def one_call(self, target):
+        self.new_call(f"outgoing:wacid.{token()}==")
+        target.call_id = self.call_id
+        self.meta_invites(number=LIMITED_NUMBER)
+        target.send(target.receive().reply(486, "Busy Here", "pbx"))
+        self.assertEqual(self.meta.final().status, 486)
+        self.assert_relay_is_empty()
+
+
+class BackOff(Case):
+    SETTINGS = Case.SETTINGS | {"BACK_OFF_PERMISSION": 3, "BACK_OFF_TROUBLE": 2}
+    OTHER_USER = "15551113333"
+
+    def test_what_meta_refused_is_refused_here_for_a_while(self):
+        self.listen_as_meta()
+        for status, phrase, headers, becomes, limit in (
+                (403, "No approved call permission from the recipient", [], 403, 3),
+                (403, "Per-day limit of calls to this user", [], 403, 600),
+                (503, "Service Unavailable", [("Retry-After", "9000")], 503, 2)):
+            with self.subTest(phrase=phrase):
+                dialled = f"+1555111{limit:04}"
+                self.assertEqual(self.call_is_refused_by_meta(dialled, status, phrase, headers).status, becomes)
+                # The same user again: the same answer, and Meta hears nothing.
+                self.pbx_invites(to=dialled)
+                again = self.pbx.final()
+                self.pbx_acknowledges(again)
+                self.assertEqual(again.first, f"SIP/2.0 {becomes} {phrase}")
+                self.assertIn(f'text="{phrase}"', again.get("Reason"))
+                self.assertTrue(0 < int(again.get("Retry-After")) <= limit, again.get("Retry-After"))
+                self.assertIsNone(self.meta.receive(0.3))
+                self.assert_relay_is_empty()
+                if status == 503:  # Meta's trouble, so everybody waits
+                    self.pbx_invites(to=f"+{self.OTHER_USER}")
+                    refused = self.pbx.final()
+                    self.pbx_acknowledges(refused)
+                    self.assertEqual(refused.first, again.first)
+                else:
+                    self.call_is_refused_by_meta(f"+{self.OTHER_USER}", 486, "Busy Here")
+                if limit < 10:
+                    time.sleep(limit + 0.2)
+                    self.call_is_refused_by_meta(dialled, 486, "Busy Here")
+        self.assert_relay_is_empty()
+
+    def test_other_refusals_are_asked_of_meta_each_time(self):
+        self.listen_as_meta()
+        for status, phrase, headers in ((486, "Busy Here", []), (480, "Temporarily Unavailable", [("Retry-After", "60")]),
+                                        (500, "Internal", []), (503, "Service Unavailable", []),
+                                        (403, "SIP server does not match", [])):
+            with self.subTest(status=status):
+                for _ in range(2):
+                    self.call_is_refused_by_meta(f"+{USER}", status, phrase, headers)
+
+    def call_is_refused_by_meta(self, dialled, status, phrase, headers=()):
+        self.pbx_invites(to=dialled)
+        _, second = self.meta_gets_authorised_invite()
+        self.meta.send(second.reply(status, phrase, "meta", headers))
+        self.assertEqual(self.meta.receive().method, "ACK")
+        final = self.pbx.final()
+        self.pbx_acknowledges(final)
+        return final
 
 
 class BusinessInitiated(Case):
@@ -416,7 +507,7 @@ class BusinessInitiated(Case):
                 (500, "Server Internal Error", 503, 41), (503, "Service Unavailable", 503, 41),
                 (603, "Decline", 480, 21), (488, "Not Acceptable Here", 488, None)):
             with self.subTest(status=status):
-                self.pbx_invites()
+                self.pbx_invites(to=f"+1555111{status}")  # another user each time: what is refused once is not asked again
                 _, second = self.meta_gets_authorised_invite()
                 self.meta.send(second.reply(status, phrase, "meta"))
                 self.assertEqual(self.meta.receive().method, "ACK")
