@@ -111,7 +111,7 @@ def fill_settings(text, ports, numbers, certificates, calls):
         "default_number": next(iter(numbers)),
     }
     replacements = {
-        r"^socket=tls:.*$": f"socket={tls} as {SIP_HOST}:{ports.kamailio_tls} use_workers 4",
+        r"^socket=tls:.*$": f"socket={tls} as {SIP_HOST}:{ports.kamailio_tls}",
         r"^socket=udp:.*$": f"socket={udp}",
         r'\[from_meta\]/etc/opensips/fullchain\.pem': f"[from_meta]{certificates.kamailio_chain}",
         r'\[from_meta\]/etc/opensips/privkey\.pem': f"[from_meta]{certificates.kamailio_key}",

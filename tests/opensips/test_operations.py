@@ -6,9 +6,12 @@ The calls of the routes themselves are in tests/kamailio, for both proxies.
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 import threading
+import time
+import unittest
 import urllib.request
 
 os.environ["PROXY"] = "opensips"
@@ -16,8 +19,21 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [os.path.join(HERE, "..", "kamailio"), os.path.join(HERE, "..", "demo")]
 
 import opensips  # noqa: E402
-from case import META_OFFER, NUMBER, PBX_SDP, SIP_HOST, Case, main  # noqa: E402
-from peers import TlsPeer  # noqa: E402
+from case import META_OFFER, NUMBER, PASSWORD, PBX_SDP, SIP_HOST, Case, main  # noqa: E402
+from peers import TlsPeer, challenge_fields, digest_response, token  # noqa: E402
+
+
+def change_settings(test, *changes):
+    """In settings.cfg, for the class of this test; OpenSIPS is started again with them."""
+    path = os.path.join(test.run_folder, "opensips", "settings.cfg")
+    with open(path) as file:
+        text = file.read()
+    for words, instead in changes:
+        test.assertIn(words, text)
+        text = text.replace(words, instead)
+    with open(path, "w") as file:
+        file.write(text)
+    test.proxy.restart()
 
 
 class Restart(Case):
@@ -86,12 +102,98 @@ class Credentials(Case):
         self.pbx.send(self.pbx.receive().reply(486, "Busy Here", "pbx"))
         self.assertEqual(self.meta.final().status, 486)
         used = self.invite.get("Proxy-Authorization")
+        self.assertIn("algorithm=MD5", used)
         for credentials in (used, used.replace('nonce="', 'nonce="A')):
             self.new_call("replayed")
             self.meta.send(self.meta_request("INVITE", 5, self.invite.first.split()[1], [("Proxy-Authorization", credentials)],
                                              body=META_OFFER))
             self.assertEqual(self.meta.receive().status, 407)
         self.assertIsNone(self.pbx.receive(0.3))
+
+
+
+class Challenge(Case):
+    def test_meta_may_be_asked_for_sha_256(self):
+        change_settings(self, ("challenge=s:MD5", "challenge=s:SHA-256,MD5"))
+        self.connect_as_meta()
+        self.number, uri = NUMBER, f"sip:+{NUMBER}@{SIP_HOST}:{self.ports.kamailio_tls};transport=tls"
+        for cseq, password, expected in ((1, PASSWORD, 486), (3, "guessed", 403)):
+            self.new_call(token())
+            self.meta.send(self.meta_request("INVITE", cseq, uri, body=META_OFFER))
+            challenges = [challenge_fields(value) for value in self.meta.receive().all("Proxy-Authenticate")]
+            self.assertEqual([fields.get("algorithm", "MD5") for fields in challenges], ["SHA-256", "MD5"])
+            fields = challenges[0] | {"nc": "00000001", "cnonce": "abcd", "uri": f"sip:+{NUMBER}@{SIP_HOST}"}
+            answer = digest_response(NUMBER, password, fields, "INVITE")
+            self.meta.send(self.meta_request("INVITE", cseq + 1, uri, [(
+                "Proxy-Authorization",
+                f'Digest username="{NUMBER}", realm="{fields["realm"]}", nonce="{fields["nonce"]}", uri="{fields["uri"]}", '
+                f'response="{answer}", algorithm=SHA-256, cnonce="abcd", qop=auth, nc=00000001')], body=META_OFFER))
+            if expected == 486:
+                self.pbx.send(self.pbx.receive().reply(486, "Busy Here", "pbx"))
+            self.assertEqual(self.meta.final().status, expected)
+
+
+class Connections(Case):
+    def test_idle_ones_stay(self):
+        """OpenSIPS 4.0.1 closes one of about three hundred after tcp_max_msg_time, which is four seconds by default: a caller
+        who waits longer than that for the PBX would never hear of its answer."""
+        peers = [TlsPeer.connect(self.ports.kamailio_tls, self.authority.certificate, SIP_HOST) for _ in range(300)]
+        for _ in range(2):
+            for peer in peers:
+                peer.send(self.options())
+                self.assertEqual(peer.receive().status, 200)
+        time.sleep(6)
+        closed = 0
+        for peer in peers:
+            peer.send(self.options())
+            answer = peer.receive()
+            closed += answer is None
+            peer.close()
+        self.assertEqual(closed, 0)
+
+    def options(self):
+        self.number = NUMBER
+        self.new_call(token())
+        return self.meta_request("OPTIONS", 1, f"sip:{SIP_HOST}")
+
+
+class ServerName(Case):
+    """A TLS proxy between us and Meta, as the README has it for the case that Meta asks for a server name."""
+
+    @unittest.skipUnless(shutil.which("socat"), "socat is not installed")
+    def test_a_tunnel_adds_it_and_checks_whom_it_talks_to(self):
+        name, key = self.authority.self_signed("wa.meta.vc")
+        tunnel_port = self.ports.second_pbx
+        self.listen_as_meta()
+        with open(os.path.join(opensips.SCRIPTS, "README.md")) as file:
+            command = re.search(r"(?m)^ExecStart=/usr/bin/(socat .*)$", file.read())[1]
+        for words, instead in (
+                ("OPENSSL-LISTEN:5062", f"OPENSSL-LISTEN:{tunnel_port}"), ("OPENSSL:wa.meta.vc:5061", f"OPENSSL:127.0.0.1:{self.ports.meta_tls}"),
+                ("/etc/opensips/tunnel.pem", name), ("/etc/opensips/tunnel.key", key),
+                ("/etc/ssl/certs/ca-certificates.crt", self.authority.certificate)):
+            self.assertIn(words, command)
+            command = command.replace(words, instead)
+        tunnel = subprocess.Popen(command.split(), stderr=subprocess.DEVNULL)
+        self.addCleanup(tunnel.wait)
+        self.addCleanup(tunnel.terminate)
+        change_settings(self, (f"127.0.0.1:{self.ports.meta_tls};", f"127.0.0.1:{tunnel_port};"),
+                        (f"[to_meta]{self.authority.certificate}", f"[to_meta]{name}"))
+        self.pbx_invites()
+        _, second = self.meta_gets_authorised_invite()
+        self.assertEqual(self.listener.server_names, ["wa.meta.vc"])
+        self.meta.send(second.reply(486, "Busy Here", "meta"))
+        self.assertEqual(self.pbx.final().status, 486)
+
+        # Somebody else in Meta's place gets nothing.
+        self.meta.close()
+        self.listener.close()
+        time.sleep(0.2)
+        self.listen_as_meta(self.authority.issue("evil.example.net"))
+        self.pbx_invites()
+        stranger = self.listener.accept()
+        self.addCleanup(stranger.close)
+        self.assertIsNone(stranger.receive())
+        self.assertEqual(self.pbx.final().status, 503)
 
 
 class Check(Case):
