@@ -40,8 +40,8 @@ class Kamailio:
 
     def table_entries(self):
         """How much the tables remember that is not from settings.cfg."""
-        lines = [line.strip() for table in ("contacts", "answered", "silent") for line in self.control("htable.dump", table)]
-        return sum(line.startswith("name:") for line in lines)
+        tables = re.findall(r"name: (\w+)\s+slots: \d+\s+all: (\d+)", "\n".join(self.control("htable.stats")))
+        return sum(int(entries) for name, entries in tables if name in ("contacts", "answered", "silent", "backed_off"))
 
 
 def fill_settings(text, ports, numbers, settings):

@@ -109,6 +109,8 @@ def parse_options():
 
 
 def run(options):
+    # All parts share the machine with whatever else runs: the verdict is on them only where that is little.
+    print(f"load of the machine before: {os.getloadavg()[0]:.1f} on {os.cpu_count()} processors", flush=True)
     folder = fresh_folder(os.path.join(ROOT, ".run", "load"))
     ports = choose_ports()
     ports.relay_media = 40000
@@ -150,8 +152,10 @@ def run(options):
         problems.append(f"memory of the relay was {relay_kb // 1024} MB and is {relay_kb_again // 1024} MB after more of the same")
     for problem in problems:
         print(f"BAD   {problem}")
-    print("all of it held" if not problems else f"{len(problems)} things did not hold; logs: {folder}")
-    return 1 if problems else 0
+    status = 1 if problems else 0
+    print(("PASS  all of it held" if not problems else f"FAIL  {len(problems)} things did not hold; logs: {folder}")
+          + f"; exit status {status}")
+    return status
 
 
 def place(binary, folder, ports, number, password, options):
