@@ -276,7 +276,8 @@ class RelaySets(WithSecondRelay, Case):
 
 class RelayIsDown(Case):
     def test_both_sides_get_503_and_a_call_that_cannot_be_answered_ends(self):
-        self.meta_invites()
+        self.listen_as_meta()
+        self.meta_invites(routes=[f"<sip:127.0.0.1:{self.ports.meta_tls};transport=tls;lr>"])
         invite = self.pbx.receive()
         os.killpg(self.relay.part.process.pid, signal.SIGKILL)
         time.sleep(0.2)
@@ -284,6 +285,9 @@ class RelayIsDown(Case):
         answer = self.meta.final()
         self.meta_acknowledges(answer)
         self.assertEqual(self.pbx.receive(5).method, "BYE")
+        ended = self.listener.accept()
+        self.addCleanup(ended.close)
+        self.assertEqual(ended.receive().method, "BYE")
 
         self.new_call(f"outgoing:wacid.{token()}==")
         self.meta_invites()
