@@ -10,9 +10,11 @@ import unittest
 
 ROOT = os.path.abspath(os.path.join(os.path.dirname(__file__), "..", ".."))
 PACKAGING = os.path.join(ROOT, "packaging")
-COMPOSE = ["one-host/compose.yaml", "two-hosts/proxy.yaml", "two-hosts/relay.yaml"]
+COMPOSE = ["one-host/compose.yaml", "one-host/opensips.yaml", "two-hosts/proxy.yaml", "two-hosts/opensips.yaml",
+           "two-hosts/relay.yaml"]
 # What the operator copies or makes, as the head of each file says.
-MADE_BY_HAND = {"tandem.conf": ["tandem.conf", "two-hosts/tandem.conf.example"], "settings.cfg": ["../kamailio-scripts/settings.cfg"],
+MADE_BY_HAND = {"tandem.conf": ["tandem.conf", "two-hosts/tandem.conf.example"],
+                "settings.cfg": ["../kamailio-scripts/settings.cfg", "../opensips-scripts/settings.cfg"],
                 "tls.cfg": ["../kamailio-scripts/tls.cfg"], "certificate": []}
 
 
@@ -26,7 +28,8 @@ class Examples(unittest.TestCase):
             with self.subTest(name):
                 path = os.path.join(PACKAGING, name)
                 with open(path) as file:
-                    services = yaml.safe_load(file)["services"]
+                    document = yaml.safe_load(file)
+                services = document["services"]
                 for service in services.values():
                     context = os.path.normpath(os.path.join(os.path.dirname(path), service["build"]["context"]))
                     self.assertEqual(context, ROOT)
@@ -34,11 +37,13 @@ class Examples(unittest.TestCase):
                     self.assertLessEqual(set(service.get("depends_on", [])), set(services))
                     for volume in service["volumes"]:
                         source = volume.split(":")[0].removeprefix("./")
+                        if source in document.get("volumes", {}):
+                            continue
                         for template in MADE_BY_HAND[source]:
                             self.assertTrue(os.path.exists(os.path.join(PACKAGING, template)), template)
 
     def test_dockerfiles_copy_what_is_there(self):
-        for name in ("relay", "kamailio"):
+        for name in ("relay", "kamailio", "opensips"):
             with open(os.path.join(PACKAGING, "docker", name + ".Dockerfile")) as file:
                 text = file.read()
             for line in re.findall(r"^COPY (?!--from)(.*)$", text, re.M):
@@ -48,17 +53,18 @@ class Examples(unittest.TestCase):
     @unittest.skipUnless(shutil.which("systemd-analyze"), "there is no systemd-analyze here")
     def test_units_are_what_systemd_takes(self):
         with tempfile.TemporaryDirectory() as folder:
-            for program in ("tandem", "kamailio"):
+            for program in ("tandem", "kamailio", "opensips"):
                 shutil.copy("/bin/true", os.path.join(folder, program))
             with open(os.path.join(PACKAGING, "tandem.service")) as file:
                 self.write(folder, "tandem.service", file.read().replace("/usr/bin/tandem", f"{folder}/tandem"))
-            # Debian's unit, as far as the drop-in matters.
-            self.write(folder, "kamailio.service", f"[Service]\nType=forking\nExecStart={folder}/kamailio\n")
-            os.makedirs(os.path.join(folder, "kamailio.service.d"))
-            shutil.copy(os.path.join(ROOT, "kamailio-scripts", "check.sh"), folder)
-            with open(os.path.join(PACKAGING, "kamailio.service.d", "tandem.conf")) as file:
-                self.write(folder, "kamailio.service.d/tandem.conf", file.read().replace("/etc/kamailio/", folder + "/"))
-            for unit in ("tandem.service", "kamailio.service"):
+            # The units of the proxies' packages, as far as the drop-ins matter.
+            for proxy in ("kamailio", "opensips"):
+                self.write(folder, proxy + ".service", f"[Service]\nType=forking\nExecStart={folder}/{proxy}\n")
+                os.makedirs(os.path.join(folder, proxy + ".service.d"))
+                shutil.copy(os.path.join(ROOT, proxy + "-scripts", "check.sh"), folder)
+                with open(os.path.join(PACKAGING, proxy + ".service.d", "tandem.conf")) as file:
+                    self.write(folder, proxy + ".service.d/tandem.conf", file.read().replace(f"/etc/{proxy}/", folder + "/"))
+            for unit in ("tandem.service", "kamailio.service", "opensips.service"):
                 done = subprocess.run(["systemd-analyze", "verify", "--man=no", os.path.join(folder, unit)], capture_output=True,
                                       text=True, check=False)
                 ours = [line for line in (done.stdout + done.stderr).splitlines() if folder in line or unit in line]
