@@ -17,6 +17,8 @@ fine() { echo "fine     $*"; }
 # The value of a setting: of cfgutils by its name, of another module by module and parameter.
 shared() { sed -n "s/^modparam(\"cfgutils\", \"shvset\", \"$1=[si]:\(.*\)\")\$/\1/p" "$settings" | head -1; }
 parameter() { sed -n "s/^modparam(\"$1\", \"$2\", \"\(.*\)\")\$/\1/p" "$settings"; }
+# Of each business number: the number and its value.
+of_number() { sed -n "s/^[^#]*cache_store(\"local\", \"$1_\([0-9]*\)\", \"\(.*\)\").*/\1 \2/p" "$settings"; }
 tls_file() { parameter tls_mgm "$1" | sed -n "s/^\[$2\]//p" | head -1; }
 
 if [ ! -r "$settings" ]; then
@@ -36,10 +38,17 @@ grep -v '^ *#' "$settings" | grep -q 'change-me' && wrong "settings.cfg still sa
 case $(stat -c %a "$settings") in *[4567]) warning "everybody on this host can read the passwords: chmod 640 $settings" ;; esac
 number=$(shared default_number)
 grep -q "\"secret_$number\"" "$settings" || wrong "default_number $number has no secret_$number"
-for number in $(sed -n 's/^[^#]*cache_store("local", "secret_\([0-9]*\)".*/\1/p' "$settings"); do
+for number in $(of_number secret | cut -d ' ' -f 1); do
     grep -Eq "^[^#]*\"keys_$number\", \"(DTLS|SDES)\"" "$settings" || wrong "number $number has no keys_$number, which is DTLS or SDES"
 done
-[ "$(parameter rtpengine rtpengine_sock)" = "$(shared relays)" ] || wrong "rtpengine_sock and relays are not the same list"
+sets=$(parameter rtpengine rtpengine_sock)
+[ "$(echo "$sets" | grep -v ' == ')" = "$(shared relays)" ] || wrong "rtpengine_sock and relays are not the same list"
+while read -r number set relays; do
+    echo "$sets" | grep -qxF "$set == $relays" || wrong "relays_$number has no line 'rtpengine_sock' with \"$set == $relays\""
+done < <(of_number relays)
+for target in $(echo "$(shared pbx_next_hops),$(of_number pbx | cut -d ' ' -f 2 | paste -sd ,)" | tr , ' '); do
+    [[ ,$(shared pbx_asked), = *,$target,* ]] || warning "PBX $target is not in pbx_asked: when it is silent, callers find out"
+done
 
 # ---- Our name and certificate
 
@@ -80,7 +89,7 @@ done
 
 # ---- The relays: the NG ping, as OpenSIPS sends it
 
-for relay in $(shared relays); do
+for relay in $(echo "$sets" | sed 's/^.* == //'); do
     address=${relay#udp:}
     answer=$(exec 3<>"/dev/udp/${address%:*}/${address##*:}" && printf 'check d7:command4:pinge' >&3 && timeout 1 dd bs=200 count=1 <&3 2>/dev/null)
     case $answer in *pong*) fine "relay $relay answers" ;; *) warning "relay $relay does not answer: every call gets 503 until it does" ;; esac

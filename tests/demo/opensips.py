@@ -91,13 +91,15 @@ class OpenSips(Proxy):
         shutil.copytree(os.path.join(SCRIPTS, "calls"), calls)
         text = fill_settings(read("settings.cfg"), ports, numbers, certificates, calls)
         for name, value in (settings or {}).items():
-            text = re.sub(rf'(?m)(?<="{name.lower()}=[si]:)[^"]*', str(value), text)
+            text, found = re.subn(rf'(?<="{name.lower()}=[si]:)[^"]*', str(value), text)
+            assert found == 1, f"settings.cfg has no line for {name.lower()}"
         write(folder, "settings.cfg", text)
         super().__init__(folder, os.path.join(folder, "opensips.cfg"), tcp_answers(ports.kamailio_tls))
 
 
 def fill_settings(text, ports, numbers, certificates, calls):
-    relays = " ".join(f"udp:127.0.0.1:{port}" for port in getattr(ports, "relays", [ports.relay_ng]))
+    sets = {number: " ".join(f"udp:127.0.0.1:{port}" for port in sockets) for number, sockets in (
+        {0: getattr(ports, "relays", [ports.relay_ng])} | getattr(ports, "relay_sets", {})).items()}
     tls, udp = f"tls:127.0.0.1:{ports.kamailio_tls}", f"udp:127.0.0.1:{ports.kamailio_udp}"
     values = {
         "meta_socket": tls,
@@ -106,8 +108,10 @@ def fill_settings(text, ports, numbers, certificates, calls):
         "meta_sources": "127.0.0.0/8",
         "pbx_socket": udp,
         "pbx_next_hops": f"127.0.0.1:{ports.phone_sip}",
+        "pbx_asked": ",".join(dict.fromkeys([f"127.0.0.1:{ports.phone_sip}", *(
+            target for _, _, *more in numbers.values() for target in dict(more).get("pbx", "").split(",") if target)])),
         "pbx_sources": "127.0.0.1/32",
-        "relays": relays,
+        "relays": sets[0],
         "default_number": next(iter(numbers)),
     }
     replacements = {
@@ -116,10 +120,13 @@ def fill_settings(text, ports, numbers, certificates, calls):
         r'\[from_meta\]/etc/opensips/fullchain\.pem': f"[from_meta]{certificates.kamailio_chain}",
         r'\[from_meta\]/etc/opensips/privkey\.pem': f"[from_meta]{certificates.kamailio_key}",
         r'\[to_meta\]/etc/ssl/certs/ca-certificates\.crt': f"[to_meta]{certificates.authority}",
-        r'"udp:127\.0\.0\.1:2223"': f'"{relays}"',
+        r'"udp:127\.0\.0\.1:2223"': f'"{sets[0]}"',
         r"text:///var/lib/opensips/calls": f"text://{calls}",
         r"change-me-change-me-change-me-32": secrets.token_hex(16),
     } | {rf'"{name}=s:[^"]*"': f'"{name}=s:{value}"' for name, value in values.items()}
+    for number in set(sets) - {0}:
+        example = r'^#modparam\("rtpengine", "rtpengine_sock", "1 == .*$'
+        replacements[example] = f'modparam("rtpengine", "rtpengine_sock", "{number} == {sets[number]}")'
     if version().startswith("opensips 3"):
         # As settings.cfg tells the operator.
         replacements[r"^tcp_threads=1\n.*\n"] = ""
@@ -131,6 +138,8 @@ def fill_settings(text, ports, numbers, certificates, calls):
     lines = []
     for number, (password, keys, *more) in numbers.items():
         for name, value in [("secret", password), ("keys", keys), *more]:
+            if name == "relays":
+                value = f"{value} {sets[value]}"
             lines.append(f'    cache_store("local", "{name}_{number}", "{value}");')
     replacements[r'(?s)^    cache_store\("local", "secret_.*?"keys_[^\n]*$'] = "\n".join(lines)
     for pattern, replacement in replacements.items():
