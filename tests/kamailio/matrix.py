@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Every case of the SIP scripts, with each proxy and each way of agreeing on keys, as one table.
 
-The proxies are Kamailio from Debian and OpenSIPS, which Debian does not have: the environment variable OPENSIPS names it, or it
-is on the PATH. The relay is tandem; WhatsApp's side is the simulator or a small peer, the PBX is baresip, sipp or a small peer.
+The proxies are the Kamailio on the PATH and OpenSIPS, which Debian does not have: the environment variable OPENSIPS names it, or
+it is on the PATH. The relay is tandem; WhatsApp's side is the simulator or a small peer, the PBX is baresip, sipp or a small peer.
 
 Exit status: 0 when no case failed, 1 when one did, 2 when the matrix could not run.
 """

@@ -24,6 +24,7 @@ class UserInitiated(Case):
             ("X-WA-Meta-Cta-Payload", "a: b")])
         invite = self.pbx.receive()
         self.assertEqual(invite.first, f"INVITE sip:+{NUMBER}@127.0.0.1:{self.pbx.port} SIP/2.0")
+        self.assertEqual(invite.get("From"), self.invite.get("From"), "display name and number of the user")
         self.assertEqual(invite.get("X-WhatsApp-wacid"), "wacid.1")
         self.assertEqual(invite.get("X-WhatsApp-Cta-Payload"), "a: b")
         self.assertEqual(invite.get("X-WhatsApp-user-params"), "tgrp=a;trunk-context=b")
