@@ -27,4 +27,15 @@ mod sdp_options;
 mod shortcomings;
 mod subscribe;
 mod support;
+mod transcoded;
 mod whatsapp;
+// What the transcoder's own tests use: the codecs of `transcoded` are by the same other hands.
+#[path = "../../../media/tests/transcoding/ogg.rs"]
+mod ogg;
+#[path = "../../../media/tests/transcoding/programs.rs"]
+mod programs;
+#[path = "../../../media/tests/transcoding/signal.rs"]
+mod signal;
+#[allow(dead_code, reason = "some of it is for those tests alone")]
+#[path = "../../../media/tests/transcoding/stream.rs"]
+mod stream;

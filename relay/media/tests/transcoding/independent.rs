@@ -1,79 +1,11 @@
 //! The same codecs by other hands: ffmpeg (G.711, G.722, linear PCM, and an Opus decoder of its own) and opus-tools.
-//!
-//! Where a program is not installed, its test says so and proves nothing.
 
-use std::path::PathBuf;
-use std::process::Command;
-
-use relay_media::{AudioFormat, Codec, Decoder, Encoder, EncoderSettings, Transcoder};
+use relay_media::{AudioFormat, Decoder, Encoder, EncoderSettings, Transcoder};
 
 use crate::ogg;
+use crate::programs::{convert, ffmpeg, little_endian, raw, samples};
 use crate::signal::{at_rate, purity, signal_to_noise, speech, tone};
 use crate::stream::{G722, L16, OPUS, PCMA, PCMU, Packet, heard, packets, rate_of, transcode};
-
-/// A program's path in, path out; `None` when the program is not there.
-fn convert(
-    program: &str,
-    name: &str,
-    input: &[u8],
-    arguments: impl Fn(&str, &str) -> Vec<String>,
-) -> Option<Vec<u8>> {
-    if Command::new(program).arg("-version").output().is_err() {
-        eprintln!("skipped: {program} is not installed");
-        return None;
-    }
-    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR"));
-    let (from, to) = (
-        folder.join(format!("{name}.in")),
-        folder.join(format!("{name}.out")),
-    );
-    std::fs::write(&from, input).unwrap();
-    let arguments = arguments(from.to_str().unwrap(), to.to_str().unwrap());
-    let output = Command::new(program).args(&arguments).output().unwrap();
-    assert!(
-        output.status.success(),
-        "{program} {arguments:?}: {}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-    Some(std::fs::read(to).unwrap())
-}
-
-fn ffmpeg(name: &str, input: &[u8], from: &str, to: &str) -> Option<Vec<u8>> {
-    convert("ffmpeg", name, input, |input, output| {
-        let line = format!("-y -hide_banner -loglevel error {from} -i {input} {to} {output}");
-        line.split_whitespace().map(str::to_owned).collect()
-    })
-}
-
-fn little_endian(samples: &[i16]) -> Vec<u8> {
-    samples
-        .iter()
-        .flat_map(|sample| sample.to_le_bytes())
-        .collect()
-}
-
-fn samples(octets: &[u8]) -> Vec<i16> {
-    octets
-        .as_chunks()
-        .0
-        .iter()
-        .map(|&octets| i16::from_le_bytes(octets))
-        .collect()
-}
-
-/// The name of a format that ffmpeg has as a raw stream.
-fn raw(format: AudioFormat) -> String {
-    let name = match format.codec {
-        Codec::Pcmu => "mulaw",
-        Codec::Pcma => "alaw",
-        Codec::G722 => "g722",
-        _ => "s16be",
-    };
-    match format.codec {
-        Codec::G722 => format!("-f {name}"),
-        _ => format!("-f {name} -ar {} -ac 1", rate_of(format)),
-    }
-}
 
 #[test]
 fn our_decoders_agree_with_those_of_ffmpeg_to_the_bit_and_our_encoders_are_as_good() {

@@ -1,14 +1,14 @@
-//! Speech through the transcoder: every pair of codecs, loss, drift, and codecs that are not ours.
+//! Speech through the transcoder: every pair of codecs, loss, and codecs that are not ours.
 //!
 //! Signals are made here, so that nothing must be shipped; what is heard is judged by signal-to-noise ratios whose floors stand
 //! beside each codec.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
-mod drift;
 mod independent;
 mod loss;
 mod ogg;
 mod pairs;
+mod programs;
 mod signal;
 mod stream;

@@ -1,30 +1,11 @@
 //! Every pair of codecs, both ways: a tone and something like speech, at every packet time.
 
-use relay_media::{AudioFormat, Codec, EncoderSettings, Transcoder};
+use relay_media::{AudioFormat, EncoderSettings, Transcoder};
 
-use crate::signal::{at_rate, purity, signal_to_noise, speech, tone};
+use crate::signal::{at_rate, floor, floors, purity, signal_to_noise, speech, tone};
 use crate::stream::{G722, L16, L16_CD, OPUS, PCMA, PCMU, heard, packets, rate_of, transcode};
 
 const ALL: [AudioFormat; 6] = [OPUS, PCMU, PCMA, G722, L16, L16_CD];
-
-/// The floors, in dB, of one coding: a pure tone, and speech.
-fn floors(format: AudioFormat) -> (f64, f64) {
-    match format.codec {
-        // The logarithmic laws make for 37 dB at most.
-        Codec::Pcmu | Codec::Pcma => (33.0, 35.0),
-        Codec::G722 => (30.0, 27.0),
-        // Exact; but half of the pairs need the resampler, whose filter ends at 3.5 kHz.
-        Codec::L16 => (50.0, 33.0),
-        // Opus does not keep the waveform; what is left of it is this.
-        _ => (30.0, 9.0),
-    }
-}
-
-/// Two codings in a row: their noises add.
-fn floor(one: f64, other: f64) -> f64 {
-    let noise = 10f64.powf(-one / 10.0) + 10f64.powf(-other / 10.0);
-    -10.0 * noise.log10() - 1.0
-}
 
 #[test]
 fn every_pair_keeps_a_tone_and_speech() {

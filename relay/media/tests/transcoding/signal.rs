@@ -2,7 +2,7 @@
 
 use std::f64::consts::TAU;
 
-use relay_media::Resampler;
+use relay_media::{AudioFormat, Codec, Resampler};
 
 /// A sine at a usual speech level.
 pub(crate) fn tone(hz: f64, rate_hz: u32, seconds: f64) -> Vec<i16> {
@@ -61,7 +61,12 @@ pub(crate) fn speech(rate_hz: u32, seconds: f64) -> Vec<i16> {
 /// How much louder what was said is than everything else in what was heard, in dB, at the delay that suits best. Both have
 /// 16 kHz; the delay need not be a whole number of samples.
 pub(crate) fn signal_to_noise(said: &[i16], heard: &[i16], longest_delay: usize) -> f64 {
-    let coarse = (0..longest_delay).map(|delay| (ratio(said, &[heard], delay), delay));
+    // A second tells the delay well enough; all of it is compared only near there.
+    let second = said.len() / 2..said.len().min(said.len() / 2 + 16_000);
+    let coarse = (0..longest_delay).map(|delay| {
+        let heard = heard.get(second.start..).unwrap_or(&[]);
+        (ratio(&said[second.clone()], &[heard], delay), delay)
+    });
     let (_, delay) = coarse
         .max_by(|one, other| one.0.total_cmp(&other.0))
         .unwrap();
@@ -119,4 +124,23 @@ pub(crate) fn steepest(samples: &[i16]) -> i32 {
         .windows(2)
         .map(|pair| (i32::from(pair[1]) - i32::from(pair[0])).abs());
     steps.max().unwrap_or(0)
+}
+
+/// The floors, in dB, of one coding: a pure tone, and speech.
+pub(crate) fn floors(format: AudioFormat) -> (f64, f64) {
+    match format.codec {
+        // The logarithmic laws make for 37 dB at most.
+        Codec::Pcmu | Codec::Pcma => (33.0, 35.0),
+        Codec::G722 => (30.0, 27.0),
+        // Exact; but half of the pairs need the resampler, whose filter ends at 3.5 kHz.
+        Codec::L16 => (50.0, 33.0),
+        // Opus does not keep the waveform; what is left of it is this.
+        _ => (30.0, 9.0),
+    }
+}
+
+/// Two codings in a row: their noises add.
+pub(crate) fn floor(one: f64, other: f64) -> f64 {
+    let noise = 10f64.powf(-one / 10.0) + 10f64.powf(-other / 10.0);
+    -10.0 * noise.log10() - 1.0
 }
