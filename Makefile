@@ -1,6 +1,6 @@
 # The commands of this project. Each one says what it does while it does it.
 #
-#   make demo                  four WhatsApp-style calls through Kamailio and tandem, measured
+#   make demo                  six WhatsApp-style calls through Kamailio and tandem, measured
 #   make demo RELAY=rtpengine  the same with Debian's rtpengine in place of tandem
 #   make test                  everything that can be tested, the demo's calls included
 #   make test-interop          calls with a browser, aiortc and libopus; also with SUBJECT=rtpengine;

@@ -37,6 +37,7 @@ opus_bitrate            20000
 snd_path                {recordings}
 module_path             /usr/lib/baresip/modules
 module                  opus.so
+module                  g711.so
 module                  aufile.so
 module                  sndfile.so
 module_tmp              account.so
@@ -47,10 +48,12 @@ ctrl_tcp_listen         127.0.0.1:{control}
 
 
 class Phone:
-    def __init__(self, run, ports, numbers):
+    def __init__(self, run, ports, numbers, codecs=None):
+        """`codecs` maps a number to the only codec that its account knows, where that is not Opus."""
         self.run = run
         self.ports = ports
         self.events = []
+        self.keys_heard = ""  # in this call, so far
         self.buffer = b""
         folder = os.path.join(run, "baresip")
         self.recordings = os.path.join(run, "recordings")
@@ -66,7 +69,7 @@ class Phone:
         with open(os.path.join(folder, "accounts"), "w") as file:
             for number in numbers:
                 file.write(f"<{self.account(number)};transport=udp>;regint=0;answermode=auto;"
-                           "audio_codecs=opus/48000/2\n")
+                           f"audio_codecs={(codecs or {}).get(number, 'opus/48000/2')}\n")
         open(os.path.join(folder, "contacts"), "w").close()
         # On SIGTERM baresip waits for answers to its BYE, which no longer come when all else has ended.
         self.part = Part("baresip", ["baresip", "-f", folder], run, signal_when_orphaned=signal.SIGKILL)
@@ -83,6 +86,14 @@ class Phone:
     def hang_up(self, number):
         self.command("uafind", self.account(number))
         self.command("hangup")
+
+    def press(self, number, digits):
+        self.command("uafind", self.account(number))
+        for digit in digits:
+            self.command("sndcode", digit)
+            time.sleep(0.25)
+            self.command("sndcode", "\x04")
+            time.sleep(0.1)
 
     def command(self, name, parameters=""):
         payload = json.dumps({"command": name, "params": parameters, "token": name}).encode()
@@ -104,6 +115,7 @@ class Phone:
         while self.receive(0.01):
             pass
         self.events.clear()
+        self.keys_heard = ""
 
     def receive(self, seconds):
         self.control.settimeout(seconds)
@@ -119,7 +131,10 @@ class Phone:
             if not match or len(self.buffer) < match.end() + int(match[1]) + 1:
                 return True
             end = match.end() + int(match[1])
-            self.events.append(json.loads(self.buffer[match.end():end]))
+            event = json.loads(self.buffer[match.end():end])
+            if event.get("type") == "CALL_DTMF_START":
+                self.keys_heard += event.get("param", "")
+            self.events.append(event)
             self.buffer = self.buffer[end + 1:]
 
     def newest_recording(self):

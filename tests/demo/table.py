@@ -15,6 +15,7 @@ class CallResult:
     to_phone: tuple | None = None
     tone_at_meta: float | None = None  # share of what was heard
     tone_at_phone: float | None = None
+    tone_wanted: float = 0.9  # a steady tone reaches the other end from the first packet on
     hang_up: str = "-"
     problems: list = field(default_factory=list)
     notes: list = field(default_factory=list)

@@ -30,7 +30,7 @@ class UserInitiated(Case):
         self.assertEqual(invite.get("X-WhatsApp-user-params"), "tgrp=a;trunk-context=b")
         for name in ("Route", "X-FB-External-Domain", "x-wa-meta-wacid", "Proxy-Authorization"):
             self.assertIsNone(invite.get(name), name)
-        self.assertIn("RTP/AVP 111 126", invite.body)
+        self.assertIn("RTP/AVP 111 8 0 126", invite.body)
         self.pbx.send(invite.reply(486, "Busy Here", "pbx"))
         self.assertEqual(self.meta.final().status, 486)
 
@@ -603,7 +603,7 @@ class Shield(Case):
         self.send("INVITE", cseq)
         offer = self.pbx.final()
         self.assertEqual(offer.status, 200, offer)
-        self.assertEqual(re.search(r"m=audio (\d+) RTP/AVP 111 126", offer.body)[1], port)
+        self.assertEqual(re.search(r"m=audio (\d+) RTP/AVP 111 8 0 126", offer.body)[1], port)
         self.assertIn("a=sendrecv", offer.body)
         self.send("ACK", cseq, body=PBX_SDP.replace("26000", "26020"))
         deadline = time.monotonic() + 2

@@ -41,6 +41,8 @@ pub(crate) struct Listener {
     payload_types: BTreeMap<u8, u64>,
     frame_lengths: BTreeMap<u32, u64>,
     report: ReceivedReport,
+    /// The timestamp of the newest telephone-event.
+    last_key_at: Option<u32>,
 }
 
 /// The first stream, which is the only one that is heard.
@@ -93,6 +95,7 @@ impl Listener {
             payload_types: BTreeMap::new(),
             frame_lengths: BTreeMap::new(),
             report: ReceivedReport::default(),
+            last_key_at: None,
         })
     }
 
@@ -181,6 +184,7 @@ impl Listener {
 
         if packet.payload_type == payload_types.telephone_event {
             self.report.telephone_events += 1;
+            self.note_key(packet);
         } else if let Some(codec) = payload_types.codec_of(packet.payload_type) {
             self.handle_audio(now, number, is_in_order, packet, codec, violations);
         } else {
@@ -188,6 +192,18 @@ impl Listener {
                 "payload type {} was not agreed",
                 packet.payload_type
             ));
+        }
+    }
+
+    /// All packets of one event carry its timestamp (RFC 4733 §2.5.1.2).
+    fn note_key(&mut self, packet: &RtpPacket<'_>) {
+        const KEYS: &[u8; 16] = b"0123456789*#ABCD";
+        let event = packet.payload.first();
+        let Some(&key) = event.and_then(|&event| KEYS.get(usize::from(event))) else {
+            return;
+        };
+        if self.last_key_at.replace(packet.timestamp) != Some(packet.timestamp) {
+            self.report.keys.push(key.into());
         }
     }
 

@@ -91,6 +91,8 @@ pub struct ReceivedReport {
     pub reported_loss_of_ours: Option<u32>,
     /// Telephone-event packets.
     pub telephone_events: u64,
+    /// The keys that they stand for, each once.
+    pub keys: String,
     /// Audio that could be decoded.
     pub audio_ms: f64,
     /// Audio that could not be decoded.
