@@ -21,6 +21,7 @@ sys.path[:0] = [os.path.join(HERE, "..", "kamailio"), os.path.join(HERE, "..", "
 import opensips  # noqa: E402
 from case import META_OFFER, NUMBER, PASSWORD, PBX_SDP, SIP_HOST, Case, main  # noqa: E402
 from peers import TlsPeer, challenge_fields, digest_response, token  # noqa: E402
+from processes import Part, tcp_answers  # noqa: E402
 
 
 def change_settings(test, *changes):
@@ -173,9 +174,9 @@ class ServerName(Case):
                 ("/etc/ssl/certs/ca-certificates.crt", self.authority.certificate)):
             self.assertIn(words, command)
             command = command.replace(words, instead)
-        tunnel = subprocess.Popen(command.split(), stderr=subprocess.DEVNULL)
-        self.addCleanup(tunnel.wait)
-        self.addCleanup(tunnel.terminate)
+        tunnel = Part("socat", command.split(), self.run_folder)
+        self.addCleanup(tunnel.stop)
+        tunnel.wait_until(tcp_answers(tunnel_port))
         change_settings(self, (f"127.0.0.1:{self.ports.meta_tls};", f"127.0.0.1:{tunnel_port};"),
                         (f"[to_meta]{self.authority.certificate}", f"[to_meta]{name}"))
         self.pbx_invites()
@@ -187,7 +188,7 @@ class ServerName(Case):
         # Somebody else in Meta's place gets nothing.
         self.meta.close()
         self.listener.close()
-        time.sleep(0.2)
+        time.sleep(2)  # socat waits half a second for more in the other direction, then OpenSIPS sees the end
         self.listen_as_meta(self.authority.issue("evil.example.net"))
         self.pbx_invites()
         stranger = self.listener.accept()
