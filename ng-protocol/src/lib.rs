@@ -60,7 +60,7 @@ pub mod vocabulary;
 pub use error::NgError;
 pub use flags::Flags;
 pub use frame::{Encoding, Frame};
-pub use request::{CallId, Command, Request, Tag, ViaBranch, Word};
+pub use request::{CallId, Command, RecordingOutput, Request, Tag, ViaBranch, Word};
 pub use response::{Outcome, Response, reason};
 pub use rtpp_flags::Templates;
 pub use value::{Dictionary, Value};

@@ -33,6 +33,10 @@ pub(crate) fn make(config: &Config) -> Result<CallConfig, StartError> {
         hold: config.hold,
         fill: config.silence_fill,
         dtmf_log: None,
+        recording_dir: config
+            .recording
+            .as_ref()
+            .map(|recording| recording.directory.as_str().into()),
         instance: format!("{:012x}", instance & 0xffff_ffff_ffff),
         software: String::new(),
         clock: clock(),

@@ -11,6 +11,7 @@ pub mod file;
 pub mod interface;
 mod log;
 pub mod options;
+mod recording;
 mod settings;
 mod templates;
 #[cfg(test)]
@@ -31,8 +32,11 @@ pub use interface::{Interface, MediaAddress};
 use interface::{Machine, Names};
 pub use log::Log;
 use log::log;
+use recording::recording;
 use settings::bad;
 pub use settings::{Origin, Setting, Settings, Unknown};
+
+use crate::recording::RecordingSettings;
 
 /// Everything the relay needs to know at its start.
 #[derive(Clone, Debug)]
@@ -83,6 +87,8 @@ pub struct Config {
     pub dtmf_log: Option<SocketAddr>,
     /// Every connection for the control protocol over TCP is told of pressed keys.
     pub dtmf_log_connections: bool,
+    /// Where and how calls are recorded.
+    pub recording: Option<RecordingSettings>,
     /// How we speak DTLS.
     pub dtls: Dtls,
     /// What we call ourselves.
@@ -165,6 +171,7 @@ impl Config {
             dtls_passive: false,
             dtmf_log: None,
             dtmf_log_connections: false,
+            recording: None,
             dtls: Dtls::default(),
             software_id: concat!("tandem-", env!("CARGO_PKG_VERSION")).to_owned(),
             workers: processors(),
@@ -265,6 +272,7 @@ impl Config {
             dtls_passive: settings.switch("dtls-passive", false)?,
             dtmf_log: destination(settings, "dtmf-log-dest", names)?,
             dtmf_log_connections: settings.switch("dtmf-log-ng-tcp", false)?,
+            recording: recording(settings)?,
             dtls,
             software_id: software_id.unwrap_or(&defaults.software_id).to_owned(),
             workers,
@@ -339,6 +347,7 @@ pub fn read(arguments: impl IntoIterator<Item = String>) -> Result<Wish, ConfigE
     config.arguments = arguments;
     let mut remarks = settings.remarks();
     remarks.extend(templates::remarks(&config.templates, &settings));
+    remarks.extend(recording::remarks(&settings));
     if check {
         let mut text = remarks.join("\n");
         if !text.is_empty() {

@@ -19,12 +19,15 @@ pub mod live_config;
 pub mod logging;
 pub mod metrics;
 pub mod notify;
+pub mod recording;
 pub mod service_manager;
 pub mod signals;
+mod utc_time;
 pub mod worker;
 
 use std::io;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use relay_net::SocketOptions;
@@ -38,6 +41,7 @@ use control::TlsError;
 use control::dispatch::Dispatch;
 use control::listeners::{Addresses, Listeners, Threads};
 use live_config::{ControlSettings, LiveConfig};
+use recording::{RecordingCounters, RecordingFigures, RecordingThread};
 use worker::WorkerSettings;
 use worker::counters::WorkerCounters;
 
@@ -78,6 +82,14 @@ pub enum StartError {
     /// No certificate could be made, or no settings of that kind.
     #[error("DTLS: {0}")]
     Dtls(String),
+    /// Recordings cannot be written.
+    #[error("option recording-dir: {}: {error}", path.display())]
+    Recording {
+        /// The folder that is missing, or cannot be written to.
+        path: PathBuf,
+        /// The kernel's reason.
+        error: io::Error,
+    },
     /// Threads or descriptors ran out.
     #[error("cannot start: {0}")]
     Resources(#[from] io::Error),
@@ -93,6 +105,8 @@ pub struct Relay {
     live: Arc<LiveConfig>,
     /// Gone after the end.
     control: Option<Threads>,
+    /// The same, or there never was one.
+    recording: Option<RecordingThread>,
 }
 
 impl Relay {
@@ -106,6 +120,11 @@ impl Relay {
         let (gone_sender, gone) = mpsc::channel(FAREWELLS);
         let (notifier, notifications) = mpsc::channel(notify::WAITING);
         let calls = Arc::new(call_config::make(&config)?);
+        let recorded = Arc::new(RecordingCounters::default());
+        let recording = match &config.recording {
+            Some(settings) => Some(RecordingThread::start(settings, Arc::clone(&recorded))?),
+            None => None,
+        };
         let mut workers = Vec::new();
         for number in 0..config.workers.max(1) {
             let settings = WorkerSettings {
@@ -127,10 +146,15 @@ impl Relay {
                 seed: config.seed,
                 notifier: notifier.clone(),
                 tells_connections: config.dtmf_log_connections,
+                recordings: recording.as_ref().map(RecordingThread::outlet),
             };
             workers.push(worker::start(settings, gone_sender.clone())?);
         }
-        let dispatch = Arc::new(Dispatch::new(workers, ControlSettings::of(&config)));
+        let dispatch = Arc::new(Dispatch::new(
+            workers,
+            ControlSettings::of(&config),
+            recorded,
+        ));
         let live = LiveConfig::new(config, (*calls).clone(), certificate, Arc::clone(&dispatch));
         let live = Arc::new(live);
         let console = Arc::new(Console::new(Arc::clone(&dispatch), Arc::clone(&live)));
@@ -141,6 +165,7 @@ impl Relay {
             dispatch,
             live,
             control: Some(control),
+            recording,
         })
     }
 
@@ -159,6 +184,11 @@ impl Relay {
         self.dispatch.worker_counters()
     }
 
+    /// What was counted about recordings.
+    pub fn recordings(&self) -> RecordingFigures {
+        self.dispatch.recordings()
+    }
+
     /// The configuration, which may change while the relay runs.
     pub fn live(&self) -> &LiveConfig {
         &self.live
@@ -173,6 +203,9 @@ impl Relay {
         // First no more requests, then the workers, which end with the last owner of the dispatcher.
         drop(self.control.take());
         self.dispatch.stop_workers();
+        if let Some(recording) = self.recording.take() {
+            recording.end();
+        }
     }
 }
 
@@ -218,6 +251,9 @@ pub fn describe(config: &Config, relay: &Relay) {
         }
     }
     relay.addresses.describe();
+    if let Some(recording) = &config.recording {
+        info!("recordings go to {}", recording.directory);
+    }
     let addresses = config
         .interfaces
         .iter()

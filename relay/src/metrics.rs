@@ -17,6 +17,7 @@ pub use exposition::prometheus_text;
 pub use histogram::Histogram;
 
 use crate::config::Interface;
+use crate::recording::RecordingFigures;
 use crate::worker::counters::WorkerCounters;
 
 /// Everything at one moment.
@@ -32,6 +33,8 @@ pub struct Snapshot<'a> {
     pub workers: &'a [WorkerCounters],
     /// The configured interfaces.
     pub interfaces: &'a [Interface],
+    /// Recordings.
+    pub recordings: RecordingFigures,
 }
 
 impl Snapshot<'_> {

@@ -32,6 +32,7 @@ use tracing::{error, warn};
 use crate::control::directory::Ticket;
 use crate::control::udp::{self, Listener, Reply, Taken};
 use crate::notify::Notification;
+use crate::recording::Outlet;
 use counters::WorkerCounters;
 use deadlines::Deadlines;
 pub use handle::{
@@ -100,6 +101,8 @@ struct Worker {
     notifier: mpsc::Sender<Notification>,
     /// Pressed keys are told to every connection for the control protocol.
     tells_connections: bool,
+    /// Takes what calls record.
+    recordings: Option<Outlet>,
     /// Farewells that the control side had no room for yet.
     gone_later: VecDeque<CallGone>,
     calls: Vec<Option<LiveCall>>,
@@ -162,6 +165,7 @@ impl Worker {
             commands,
             gone,
             notifier: settings.notifier,
+            recordings: settings.recordings,
             tells_connections: settings.tells_connections,
             gone_later: VecDeque::new(),
             calls: Vec::new(),
@@ -215,6 +219,9 @@ impl Worker {
             };
             self.serve_deadlines(now);
             self.backend.flush(&mut self.out);
+            if let Some(recordings) = &mut self.recordings {
+                recordings.hand_over(now);
+            }
             self.say_farewell();
             if now >= self.published_at + PUBLISH {
                 self.publish(now);
@@ -228,7 +235,8 @@ impl Worker {
 
     /// Until the next deadline; and until counters are due, unless nothing has changed since: an idle worker sleeps.
     fn time_to_wait(&self, now: Instant) -> Option<Duration> {
-        let deadline = self.deadlines.next();
+        let recordings = self.recordings.as_ref().and_then(Outlet::due);
+        let deadline = self.deadlines.next().into_iter().chain(recordings).min();
         let due = if self.active || !self.gone_later.is_empty() {
             let publish = self.published_at + PUBLISH;
             Some(deadline.map_or(publish, |deadline| deadline.min(publish)))
@@ -378,6 +386,9 @@ impl Worker {
             }
             live.tell(&event, now, &mut self.counters);
         }
+        if let Some(recordings) = &mut self.recordings {
+            recordings.take_from(&mut live.call, now);
+        }
         if live.call.is_finished() {
             let gone = self.remove(number);
             self.gone_later.extend(gone);
@@ -525,6 +536,12 @@ impl Worker {
     /// A call broke one of our own rules and panicked.
     fn abandon(&mut self, number: u32) {
         self.counters.abandoned += 1;
+        if let Some(live) = self.calls.get_mut(number as usize).and_then(Option::as_mut)
+            && let Some(recordings) = &mut self.recordings
+        {
+            live.call.end_recording();
+            recordings.take_from(&mut live.call, Instant::now());
+        }
         if let Some(gone) = self.remove(number) {
             error!(call = %gone.call_id, "a defect of the relay ended this call; please report the lines above");
             self.gone_later.push_back(gone);
@@ -589,6 +606,9 @@ impl Worker {
             });
         }
         self.backend.flush(&mut self.out);
+        if let Some(recordings) = &mut self.recordings {
+            recordings.finish();
+        }
         self.publish(now);
         for command in self.commands.try_iter() {
             if let WorkerCommand::Request { reply, .. } = command {

@@ -84,7 +84,6 @@ fn every_request_is_understood() {
             "file=/var/snd/tone.wav",
             "flags=T.38-decode",
             "flags=T38-decode",
-            "record-call=yes",
             "t.38=[decode decode]",
         ]
     );

@@ -32,6 +32,7 @@ use crate::stats::{Counter, Tally};
 use crate::trickle::Trickle;
 
 mod control;
+mod recording;
 
 /// One call.
 #[derive(Debug)]
@@ -95,7 +96,7 @@ impl Call {
                 Err(error) => error.into(),
             },
             Command::Offer | Command::Answer => match self.exchange(now, request, ports) {
-                Ok(body) => Response::sdp(body),
+                Ok(body) => self.reply_recorded(now, request, body),
                 Err(error) => {
                     if self.legs.is_empty() {
                         self.finish(EndReason::Refused, &mut Vec::new());
@@ -118,6 +119,9 @@ impl Call {
             Command::SubscribeAnswer => self.subscribe_answer(now, request, ports),
             Command::Unsubscribe => self.unsubscribe(now, request, ports),
             Command::Connect => self.connect(now, request),
+            Command::StartRecording | Command::StopRecording | Command::PauseRecording => {
+                self.switch_recording(request)
+            }
             _ => match unsupported::accept(&self.legs, request) {
                 Ok(warning) => {
                     self.events.push_back(CallEvent::Warning(warning));
@@ -280,6 +284,7 @@ impl Call {
     ) -> Result<Vec<u8>, RequestError> {
         let answers = request.command == Command::Answer;
         check_keys(request)?;
+        self.may_record(request)?;
         if answers && self.legs.is_empty() {
             return Err(RequestError::UnknownCall);
         }
@@ -440,6 +445,7 @@ impl Call {
             Response::from_body(self.reported().dictionary(Some(&victims)))
         };
         delete::schedule(&mut self.legs, &victims, now + delay);
+        self.note_deletion(now, request);
         if delay == Duration::ZERO {
             let gone = self.remove_due(now);
             for socket in gone.iter().flat_map(sockets) {
@@ -486,6 +492,7 @@ impl Call {
             return;
         }
         self.ended = Some(reason);
+        self.live.recorder.end(true, false);
         self.live.clear();
         self.release(gone);
         self.events.push_back(CallEvent::Ended(reason));

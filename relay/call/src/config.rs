@@ -32,6 +32,8 @@ pub struct CallConfig {
     pub fill: bool,
     /// Who is told of pressed keys when the call does not say (`dtmf-log-dest`).
     pub dtmf_log: Option<SocketAddr>,
+    /// The folder of recordings (`recording-dir`), without a slash at its end; nothing is recorded without it.
+    pub recording_dir: Option<Arc<str>>,
     /// The mark of this relay in `a=rtpengine:` (`loop-protect`): 12 hex digits.
     pub instance: String,
     /// The name in `s=` of descriptions that have none (`software-id`).

@@ -39,6 +39,9 @@ pub enum RequestError {
     /// A `subscribe answer` that does not fit what was offered.
     #[error("{text}: {0}", text = reason::SUBSCRIBE_ANSWER_FAILED)]
     Subscription(String),
+    /// A recording is to lie where it must not.
+    #[error("cannot record: {0}")]
+    Recording(String),
     /// The command is not one a call can carry out (yet).
     #[error("{text}: {0}", text = reason::UNSUPPORTED)]
     Unsupported(String),

@@ -95,6 +95,13 @@ pub enum CallEvent {
         /// Where it is.
         to: SocketAddr,
     },
+    /// The call is recorded from now on, or no longer.
+    Recording {
+        /// Which of the two.
+        on: bool,
+        /// The file.
+        path: String,
+    },
     /// A key of the telephone was pressed.
     Dtmf(DtmfReport),
     /// Something failed that an operator must know; the sentence says what to look at.
@@ -259,6 +266,8 @@ impl fmt::Display for CallEvent {
                 Some(from) => write!(f, "{leg}: media comes from {to}, not from {from}"),
                 None => write!(f, "{leg}: media comes from {to}"),
             },
+            Self::Recording { on: true, path } => write!(f, "recording to {path}"),
+            Self::Recording { on: false, path } => write!(f, "no longer recording to {path}"),
             Self::Dtmf(report) => report.fmt(f),
             Self::Failure { leg, text, .. } => write!(f, "{leg}: {text}"),
             Self::Ended(reason) => write!(f, "call ended: {}", reason.label()),

@@ -11,6 +11,7 @@ pub mod leg;
 pub mod negotiate;
 pub mod path;
 pub mod ports;
+pub mod recording;
 pub mod restriction;
 pub mod sdp;
 pub mod section;

@@ -23,6 +23,7 @@ use crate::egress::{Egress, EgressConfig, EgressStats, Stream, Tone};
 use crate::leg::{LegId, Legs, SectionId};
 use crate::negotiate::{dtls, ice};
 use crate::path::Format;
+use crate::recording::Recorder;
 use crate::sdp::Protocol;
 use crate::section::MediaSection;
 use crate::stats::{Counter, Ingress, Tally};
@@ -36,6 +37,7 @@ mod paths;
 mod pierce;
 mod quality;
 mod reports;
+mod tape;
 
 use bundle::Share;
 pub(crate) use forward::Arrival;
@@ -52,6 +54,8 @@ pub(crate) struct Live {
     sockets: HashMap<SocketId, (usize, Component)>,
     /// Media goes nowhere for the time being (`drop-traffic`).
     pub(crate) drop_traffic: bool,
+    /// Takes copies of what comes in, while the call is recorded.
+    pub(crate) recorder: Recorder,
     /// What closed sections have counted, by local address.
     gone: Vec<(IpAddr, Tally)>,
 }

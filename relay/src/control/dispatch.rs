@@ -15,6 +15,7 @@ use super::load::{self, Usage};
 use super::udp::Listener;
 use crate::live_config::ControlSettings;
 use crate::metrics::{ControlCounters, Snapshot, prometheus_text};
+use crate::recording::{RecordingCounters, RecordingFigures};
 use crate::worker::counters::WorkerCounters;
 use crate::worker::{
     CallGone, Handled, Happening, ReplyTo, Session, Undelivered, WorkerCommand, WorkerHandle,
@@ -33,6 +34,7 @@ const MOST_WORDS: usize = 1000;
 pub struct Dispatch {
     workers: Vec<WorkerHandle>,
     settings: RwLock<Arc<ControlSettings>>,
+    recordings: Arc<RecordingCounters>,
     started: Instant,
     state: Mutex<State>,
 }
@@ -83,10 +85,15 @@ pub struct Pending {
 
 impl Dispatch {
     /// Distributes to `workers`.
-    pub fn new(workers: Vec<WorkerHandle>, settings: ControlSettings) -> Self {
+    pub fn new(
+        workers: Vec<WorkerHandle>,
+        settings: ControlSettings,
+        recordings: Arc<RecordingCounters>,
+    ) -> Self {
         let directory = Directory::new(workers.len());
         Self {
             workers,
+            recordings,
             settings: RwLock::new(Arc::new(settings)),
             started: Instant::now(),
             state: Mutex::new(State {
@@ -439,6 +446,11 @@ impl Dispatch {
         self.with_snapshot(prometheus_text)
     }
 
+    /// What was counted about recordings.
+    pub fn recordings(&self) -> RecordingFigures {
+        self.recordings.figures()
+    }
+
     fn with_snapshot<T>(&self, tell: impl FnOnce(&Snapshot<'_>) -> T) -> T {
         let workers: Vec<WorkerCounters> =
             self.workers.iter().map(WorkerHandle::counters).collect();
@@ -454,6 +466,7 @@ impl Dispatch {
             control: &control,
             workers: &workers,
             interfaces: &settings.interfaces,
+            recordings: self.recordings(),
         })
     }
 

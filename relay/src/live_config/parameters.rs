@@ -127,6 +127,10 @@ fn media(list: &mut List, config: &Config) {
         },
     );
     list.fixed("dtmf-log-ng-tcp", config.dtmf_log_connections);
+    if let Some(recording) = &config.recording {
+        list.fixed("recording-dir", &recording.directory);
+        list.fixed("recording-format", recording.link_type);
+    }
     for (name, value) in config.dtls.values() {
         list.fixed(name, value);
     }

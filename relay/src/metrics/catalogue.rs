@@ -132,6 +132,9 @@ metrics! {
     WORKER_NAPS: Counter "tandem_worker_naps_total" ["worker"] "Naps taken to let datagrams gather";
     DATAGRAMS: Counter "tandem_datagrams_total" ["worker", "direction"] "Datagrams of all kinds (RTP, RTCP, ICE, DTLS) by worker: received or sent";
     DATAGRAM_BYTES: Counter "tandem_datagram_bytes_total" ["worker", "direction"] "Their bytes";
+    RECORDINGS: Gauge "tandem_recordings" [] "Calls that are being recorded";
+    RECORDED_PACKETS: Counter "tandem_recorded_packets_total" [] "Packets written to recordings";
+    RECORDING_PROBLEMS: Counter "tandem_recording_problems_total" ["problem"] "What is missing in recordings: file (one that could not be made, written or moved; the log names the first), lost (a packet or description that the disk was too slow for)";
     DATAGRAM_ERRORS: Counter "tandem_datagram_errors_total" ["worker", "error"] "Datagrams that the sockets lost: oversized, receive, send, closed (for a port that was just closed)";
 }
 

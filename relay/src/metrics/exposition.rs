@@ -12,6 +12,7 @@ use tracing::error;
 
 use super::catalogue::{self as names, Kind, METRICS, Metric};
 use super::{Histogram, Snapshot, per};
+use crate::recording::RecordingFigures;
 use crate::worker::counters::WorkerCounters;
 
 /// Everything in the text format of Prometheus.
@@ -23,6 +24,7 @@ pub fn prometheus_text(snapshot: &Snapshot<'_>) -> String {
     page.control(snapshot);
     page.interfaces(snapshot, &sum);
     page.set_up(&sum);
+    page.recordings(&snapshot.recordings);
     page.workers(snapshot.workers);
     page.into_text()
 }
@@ -197,6 +199,13 @@ impl Page {
         );
         self.spread(names::FIRST_PACKET_SECONDS, &["plain"], &sum.first_plain);
         self.put(names::CLIPPED_SECONDS, &[], sum.clipped.as_secs_f64());
+    }
+
+    fn recordings(&mut self, figures: &RecordingFigures) {
+        self.count(names::RECORDINGS, &[], figures.running);
+        self.count(names::RECORDED_PACKETS, &[], figures.packets);
+        self.count(names::RECORDING_PROBLEMS, &["file"], figures.failed);
+        self.count(names::RECORDING_PROBLEMS, &["lost"], figures.lost);
     }
 
     fn workers(&mut self, workers: &[WorkerCounters]) {

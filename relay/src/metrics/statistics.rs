@@ -211,6 +211,7 @@ mod tests {
     use super::super::control::MOST_PROXIES;
     use super::*;
     use crate::config::Config;
+    use crate::recording::RecordingFigures;
 
     const PROXY: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
@@ -221,6 +222,7 @@ mod tests {
             control,
             workers,
             interfaces: &Config::on(PROXY).interfaces,
+            recordings: RecordingFigures::default(),
         }
         .response()
     }

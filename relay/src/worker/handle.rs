@@ -17,6 +17,7 @@ use super::ports::InterfacePorts;
 use crate::control::directory::Ticket;
 use crate::control::udp::{Listener, Reply, UdpExchange};
 use crate::notify::Notification;
+use crate::recording::Outlet;
 
 /// What a worker is started with.
 #[derive(Clone, Debug)]
@@ -41,6 +42,8 @@ pub struct WorkerSettings {
     pub notifier: mpsc::Sender<Notification>,
     /// Pressed keys are told to every connection for the control protocol (`dtmf-log-ng-tcp`).
     pub tells_connections: bool,
+    /// Where recordings go, if calls are recorded.
+    pub recordings: Option<Outlet>,
     /// Where randomness comes from; the system's when `None`.
     pub seed: Option<u64>,
 }

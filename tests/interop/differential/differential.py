@@ -130,7 +130,7 @@ class Failed(Exception):
 def play(sequence, relays, options):
     """The differences, step by step: pairs of the step's title and its differing lines."""
     call_id = f"differential {sequence.name}"
-    masks = [Mask(relay.prefix) for relay in relays]
+    masks = [Mask(relay.prefix, relay.spool) for relay in relays]
     replies, used, found = [], {call_id}, []
     for number, step in enumerate(sequence.steps):
         try:

@@ -15,8 +15,8 @@ PEER_FINGERPRINTS = {FINGERPRINT, FINGERPRINT_SHA1, FINGERPRINT.replace("AB", "E
 
 
 class Mask:
-    def __init__(self, own_prefix):
-        self.own_prefix = own_prefix
+    def __init__(self, own_prefix, spool=""):
+        self.own_prefix, self.spool = own_prefix, spool
         self.names = {}
         # The command that is replied to.
         self.command = None
@@ -47,6 +47,8 @@ class Mask:
         return port.isdigit() and 10000 <= int(port) < 40000
 
     def addresses(self, text):
+        if self.spool:
+            text = text.replace(self.spool, "(spool)")
         return text.replace(self.own_prefix, "127.0.R.")
 
     def sdp(self, text, sent, party):

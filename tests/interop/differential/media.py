@@ -12,6 +12,7 @@ import socket
 import struct
 import time
 
+import recordings
 from relays import decoded, encoded
 
 # A listener waits so long for the first packet, has heard everything when nothing came for the second time, and has heard
@@ -221,6 +222,24 @@ class Call:
             if source[1] == section["rtcp"]:
                 return f"its RTCP port of section {index}"
         return "another port"
+
+
+    # Recordings.
+
+    def note_recordings(self):
+        """What is in the files about this call, once it is over."""
+        self.ask({"command": "delete", "delete-delay": 0})
+        deadline = time.monotonic() + LISTEN_SECONDS
+        while time.monotonic() < deadline and recordings.files(self.relay.spool, "tmp", self.call_id):
+            time.sleep(0.02)
+        places = {}
+        for peer in (self.caller, self.callee):
+            for one, kind in zip(peer.sockets(), ("RTP", "RTCP", "RTP elsewhere", "RTCP elsewhere")):
+                places[one.getsockname()[1]] = f"{peer.name} {kind}"
+            for index, section in enumerate(peer.relay or []):
+                places.setdefault(section["port"], f"port of section {index} for {peer.name}")
+                places.setdefault(section["rtcp"], f"RTCP port of section {index} for {peer.name}")
+        self.log += recordings.told(self.relay.spool, self.call_id, places)
 
 
 AUDIO = ["m=audio {port} RTP/AVP 0 8 101", "a=rtpmap:101 telephone-event/8000"]

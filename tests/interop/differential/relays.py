@@ -46,11 +46,13 @@ class RelayUnderTest:
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
         self.socket.connect(self.address)
         self.cookies = 0
+        self.spool = os.path.join(run, f"{kind}-recordings")
+        os.makedirs(self.spool)
         interfaces = ["internal/{}1", "internal/::1", "external/{}2", "external/{}3", "natted/{}4!203.0.113.4", "pub/{}5",
                       "priv/{}6", "pool:1/{}7", "pool:2/{}8"]
         self.part = Part(kind, [
             *wrapper, binary, "--config-file=none", "--table=-1", "--foreground", "--log-stderr", "--log-level=5",
-            "--delete-delay=0", f"--listen-ng={self.address[0]}:{NG_PORT}", "--port-min=20000", "--port-max=29999",
+            "--delete-delay=0", f"--recording-dir={self.spool}", "--recording-method=pcap", f"--listen-ng={self.address[0]}:{NG_PORT}", "--port-min=20000", "--port-max=29999",
             *(f"--interface={interface.format(self.prefix)}" for interface in interfaces)], run)
         self.part.wait_until(self.is_up)
 

@@ -10,8 +10,7 @@ use crate::leg::Legs;
 /// Accepts a command of which a script must not fail, with a line for the log, or says why it fails.
 pub(crate) fn accept(legs: &Legs, request: &Request) -> Result<String, RequestError> {
     match request.command {
-        // Scripts record on the side; a call must not fail because there is no recording.
-        Command::StartRecording | Command::StopRecording | Command::PauseRecording => {}
+        // Scripts forward on the side; a call must not fail because nobody listens.
         Command::StartForwarding | Command::StopForwarding => {
             select::party(legs, request, FromTag::SelectsIfDirectional)?;
         }
@@ -34,7 +33,7 @@ pub(crate) fn accept(legs: &Legs, request: &Request) -> Result<String, RequestEr
         other => return Err(RequestError::unsupported(other)),
     }
     Ok(format!(
-        "{} is accepted and nothing is recorded",
+        "{} is accepted and nothing is forwarded",
         request.command.name()
     ))
 }

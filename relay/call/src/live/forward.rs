@@ -9,6 +9,7 @@ use relay_transport::ice::Component;
 use relay_transport::rtp::{RtpHeader, RtpHeaderMut};
 
 use super::Live;
+use super::tape::Entry;
 use crate::path::Format;
 use crate::restriction::{Events, Restriction};
 
@@ -41,6 +42,10 @@ impl Live {
             _ => &mut live.rtp,
         };
         let requires_keys = transport.requires_keys();
+        let entry = Entry {
+            source: received.source,
+            socket: received.socket,
+        };
         match transport.handle_datagram(now, received, out) {
             Incoming::Rtp(packet) => {
                 if live.secure && !requires_keys {
@@ -49,6 +54,7 @@ impl Live {
                     out.recycle(packet);
                     return Arrival::Other(position);
                 }
+                self.record(now, position, entry, &packet);
                 let Some(position) = self.section_of_rtp(position, &packet) else {
                     self.sections[position].count_drop(DropReason::UnknownPayloadType);
                     out.recycle(packet);
@@ -68,6 +74,7 @@ impl Live {
                 }
                 live.last_rtcp = Some(now);
                 live.rtcp_in.add(packet.len());
+                self.record(now, position, entry, &packet);
                 for section in self.sections_of_rtcp(position, &packet) {
                     self.forward_rtcp(now, section, &packet, out);
                 }
@@ -82,6 +89,7 @@ impl Live {
                     live.last_rtp = Some(now);
                     live.rtp_in.add(packet.len());
                 }
+                self.record(now, position, entry, &packet);
                 self.forward_datagram(position, component, packet, out);
                 Arrival::Media(position)
             }

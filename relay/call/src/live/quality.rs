@@ -153,8 +153,9 @@ impl Live {
 
     /// Closes all sections; what they counted stays.
     pub(crate) fn clear(&mut self) {
-        let closed = std::mem::take(self);
+        let mut closed = std::mem::take(self);
         self.gone = closed.tallies();
+        self.recorder = std::mem::take(&mut closed.recorder);
     }
 }
 

@@ -53,6 +53,7 @@ impl Reported<'_> {
             .with("SSRC", self.sources())
             .with("tags", tags)
             .with("totals", self.totals())
+            .with_some("recording", self.recording())
     }
 
     fn seconds(&self, instant: Instant) -> u64 {
@@ -69,6 +70,16 @@ impl Reported<'_> {
             }
         }
         sources
+    }
+
+    /// Only of a call that was recorded at some time.
+    fn recording(&self) -> Option<Dictionary<'static>> {
+        let recorder = &self.live.recorder;
+        (recorder.begun() > 0).then(|| {
+            Dictionary::new()
+                .with("call recording", u32::from(recorder.is_running()))
+                .with("forwarding", 0_u32)
+        })
     }
 
     fn totals(&self) -> Dictionary<'static> {

@@ -22,6 +22,7 @@ mod passthrough;
 mod play_dtmf;
 mod quality;
 mod recorded;
+mod recording;
 mod restrict;
 mod sdp_options;
 mod shortcomings;

@@ -3,14 +3,14 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use relay_call::{CallEvent, EndReason, Failure};
+use relay_call::{CallConfig, CallEvent, EndReason, Failure};
 use relay_packet::{Outbox, PacketBuf, Received, SocketId, Transmit};
 use relay_transport::rtcp::{Compound, NtpTime, SenderInfo, write_report};
 use relay_transport::rtp::{PayloadType, RtpHeader, RtpTimestamp, SequenceNumber, Ssrc};
 use relay_transport::srtp::SrtpContext;
 use relay_transport::srtp::sdes::CryptoAttribute;
 
-use crate::support::{Desk, interface, sdp};
+use crate::support::{Desk, config, epoch, interface, sdp};
 use crate::whatsapp::{
     BIC_ANSWER, BIC_DTLS, BIC_SDES, META_DTLS, META_SDES, UIC_ANSWER, UIC_OFFER, exchange, pbx,
 };
@@ -35,10 +35,19 @@ pub(crate) struct Line {
 impl Line {
     /// A user-initiated call that is ringing: offered, not answered.
     pub(crate) fn ringing() -> Self {
-        let mut desk = Desk::new(vec![
+        Self::ringing_with(|_| {})
+    }
+
+    /// The same with some options changed.
+    pub(crate) fn ringing_with(change: impl FnOnce(&mut CallConfig)) -> Self {
+        let now = epoch();
+        let interfaces = vec![
             interface("priv", &["192.0.2.1"]),
             interface("pub", &["203.0.113.1"]),
-        ]);
+        ];
+        let mut config = config(now, interfaces);
+        change(&mut config);
+        let mut desk = Desk::with(now, config);
         sdp(&desk.ask(&exchange("offer", META_SDES, ["meta", ""], UIC_OFFER)));
         let socket_on = |ip: &str, desk: &Desk| {
             let found = desk

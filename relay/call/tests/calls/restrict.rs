@@ -356,10 +356,10 @@ fn what_is_not_done_is_named_or_told_to_the_operator() {
             "{command} {keys}"
         );
     }
-    let start = about("start recording", "");
+    let start = about("start forwarding", "");
     let (now, ports) = (line.desk.now, &mut line.desk.ports);
     line.desk.call.handle_request(now, &start, ports);
     line.collect();
-    let told = CallEvent::Warning("start recording is accepted and nothing is recorded".into());
+    let told = CallEvent::Warning("start forwarding is accepted and nothing is forwarded".into());
     assert!(line.events.contains(&told));
 }

@@ -26,7 +26,7 @@ const KERNEL: &str = "packets are forwarded by this process, without a kernel mo
 const REDIS: &str = "calls are not kept in Redis yet: they end with the process";
 const GRAPHITE: &str = "nothing is sent to Graphite; Prometheus reads /metrics (listen-http)";
 const HOMER: &str = "nothing is sent to Homer yet";
-const RECORDING: &str = "calls are not recorded yet";
+const EGRESS: &str = "recordings have what comes in, before anything is changed in it";
 const MQTT: &str = "nothing is published to MQTT yet";
 const PLAYER: &str = "there is no player yet";
 const VSC: &str = "there are no recording codes by DTMF yet";
@@ -91,11 +91,8 @@ pub(super) const FOREIGN: &[Opt] = &[
     accepted("media-num-threads", ' ', One(""), PLAYER),
     accepted("codec-num-threads", ' ', One(""), TRANSCODING),
     accepted("reject-invalid-sdp", ' ', Nothing, INVALID_SDP),
-    accepted("recording-dir", ' ', One(""), RECORDING),
-    accepted("recording-method", ' ', One(""), RECORDING),
-    accepted("recording-format", ' ', One(""), RECORDING),
-    accepted("record-egress", ' ', Nothing, RECORDING),
-    accepted("record-both", ' ', Nothing, RECORDING),
+    accepted("record-egress", ' ', Nothing, EGRESS),
+    accepted("record-both", ' ', Nothing, EGRESS),
     accepted("ssrc-reporting", ' ', One(""), QUALITY),
     accepted("mos", ' ', Many(""), QUALITY),
     accepted("measure-rtp", ' ', Nothing, QUALITY),

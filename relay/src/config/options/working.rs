@@ -125,6 +125,25 @@ pub(super) const WORKING: &[Opt] = &[
         "Tell every connection of listen-tcp-ng of every key that is pressed",
     ),
     works(
+        "recording-dir",
+        ' ',
+        One("PATH"),
+        "Record calls that ask for it into this folder: pcaps/ with their packets, metadata/ with a text about each, tmp/ for the texts \
+         of calls that go on [default: nothing is recorded]",
+    ),
+    works(
+        "recording-method",
+        ' ',
+        One("pcap|proc|all"),
+        "pcap and all write files; proc, which is for rtpengine's recording daemon, writes nothing [default: pcap]",
+    ),
+    works(
+        "recording-format",
+        ' ',
+        One("raw|eth"),
+        "What packets in files begin with: their IP header, or an Ethernet header of zeros before it [default: raw]",
+    ),
+    works(
         "dtls-engine",
         ' ',
         Many("[INTERFACE/]ENGINE"),

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::*;
 use crate::config::Config;
 use crate::metrics::ControlCounters;
+use crate::recording::RecordingFigures;
 
 const PROXY: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
@@ -118,6 +119,12 @@ fn page(control: &ControlCounters, workers: &[WorkerCounters]) -> String {
         control,
         workers,
         interfaces: &Config::on(PROXY).interfaces,
+        recordings: RecordingFigures {
+            running: 1,
+            packets: 2,
+            failed: 3,
+            lost: 4,
+        },
     })
 }
 

@@ -53,6 +53,18 @@ def recording_and_playing():
         yield Sequence(f"recording/{title}", [*UP, command(name)])
         yield Sequence(f"recording/{title}-with-tag", [*UP, command(name, {"from-tag": FROM, "metadata": "x"})])
         yield Sequence(f"recording/{title}@unknown-call", [command(name)])
+    start = command("start recording")
+    yield Sequence("recording/start-twice", [*UP, start, start, again()])
+    yield Sequence("recording/stopped-and-started", [*UP, start, again(), command("stop recording"), again(), start, again()])
+    yield Sequence("recording/stop-without-start", [*UP, command("stop recording"), again()])
+    for title, keys in (("yes", {"record-call": "yes"}), ("on", {"record-call": "on"}), ("word", words("record-call")),
+                        ("spaced", {"record call": "yes"}), ("no", {"record-call": "no"}), ("metadata", {"record-call": "yes", "metadata": "a:b|c"})):
+        yield Sequence(f"recording/offer-{title}", [offer("plain", keys), answer(), again()])
+        yield Sequence(f"recording/answer-{title}", [offer("plain"), answer(keys), again()])
+    yield Sequence("recording/answer-ends-it", [offer("plain", {"record-call": "yes"}), answer({"record-call": "no"}), again()])
+    for title, keys in (("folder", {"recording-dir": "/etc"}), ("file", {"output-destination": "/etc/x"}), ("up", {"recording-path": "../x"})):
+        yield Sequence(f"recording/outside-{title}", [*UP, command("start recording", keys)])
+    yield Sequence("recording/discard", [*UP, start, command("stop recording", words("discard-recording")), again()])
     yield Sequence("recording/stop-with-pause", [*UP, command("start recording"), command("stop recording", words("pause"))])
     for name, keys in (("no-party", {}), ("no-source", {"from-tag": FROM}), ("missing-file", {"from-tag": FROM, "file": "/nowhere.wav"}),
                        ("unknown-tag", {"from-tag": "nobody", "file": "/nowhere.wav"}), ("all-no-source", words("all"))):
@@ -64,6 +76,11 @@ def recording_and_playing():
         yield Sequence(f"playing/play-DTMF-{name}", [*UP, command("play DTMF", keys)])
     for name in ("play media", "stop media", "play DTMF"):
         yield Sequence(f"playing/{name.replace(' ', '-')}@unknown-call", [command(name, {"from-tag": FROM, "code": "1", "file": "/x"})])
+
+
+def again():
+    """The same offer once more."""
+    return offer("plain", to=TO)
 
 
 def subscribe():

@@ -3,6 +3,7 @@
 import securing
 from media import AUDIO, PACKETS
 from sequences import words
+from tables import recording
 
 PLAIN = {"flags": ["trust-address"]}
 MUX = [*AUDIO, "a=rtcp-mux"]
@@ -23,6 +24,7 @@ def scripts(with_security=False):
     yield from holding()
     yield from restricting()
     yield from changing()
+    yield from recording.scripts()
 
 
 def simple(offered=None, answered=None, before=None, after=None, **flags):

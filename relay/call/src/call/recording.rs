@@ -1,0 +1,132 @@
+//! When a call is recorded: `record-call` in an offer or answer, the commands that start and stop, the end of the call.
+
+use std::time::Instant;
+
+use ng_protocol::{Command, Request, Response, Value};
+use rand::rngs::ChaCha12Rng;
+use rand::{RngExt, SeedableRng};
+
+use super::Call;
+use crate::error::RequestError;
+use crate::event::CallEvent;
+use crate::recording::{self, Recorded};
+
+/// Tells the random numbers of names from the others of the call.
+const NAMES: u64 = 0x7265_636f_7264;
+
+impl Call {
+    /// What the recording of the call consists of; call until `None` after every other method.
+    pub fn poll_recorded(&mut self) -> Option<Recorded> {
+        self.live.recorder.poll()
+    }
+
+    /// Ends the recording of a call that is given up. A call that ends by itself has done so.
+    pub fn end_recording(&mut self) {
+        self.live.recorder.end(true, false);
+    }
+
+    /// Whether an offer or answer asks for a recording that may be had; before anything else is done about it.
+    pub(super) fn may_record(&self, request: &Request) -> Result<(), RequestError> {
+        if request.flags.media.record_call == Some(true)
+            && let Some(directory) = &self.config.recording_dir
+        {
+            recording::stem(directory, &request.recording, "", 1)?;
+        }
+        Ok(())
+    }
+
+    /// The reply to an offer or answer that succeeded, with the file that the call is recorded to.
+    pub(super) fn reply_recorded(
+        &mut self,
+        now: Instant,
+        request: &Request,
+        body: Vec<u8>,
+    ) -> Response {
+        self.note_metadata(request);
+        if !self.is_deleted() {
+            // An offer takes a scheduled deletion back.
+            self.live.recorder.deleted_at = None;
+            self.live.recorder.discards = false;
+        }
+        match request.flags.media.record_call {
+            Some(true) => {
+                if let Err(error) = self.start_recording(request) {
+                    return error.into();
+                }
+            }
+            Some(false) => self.stop_recording(false),
+            None => {}
+        }
+        let Some(path) = self.live.recorder.pcap().map(str::to_owned) else {
+            return Response::sdp(body);
+        };
+        let answers = request.command == Command::Answer;
+        self.live.recorder.description(now, answers, &body);
+        Response::ok()
+            .with("recordings", vec![Value::from(path)])
+            .with("sdp", body)
+    }
+
+    /// `start recording`, `stop recording`, `pause recording`. A pause ends the file, too; the next start begins another one.
+    pub(super) fn switch_recording(&mut self, request: &Request) -> Response {
+        self.note_metadata(request);
+        if request.command != Command::StartRecording {
+            self.stop_recording(request.flags.selection.discard_recording);
+        } else if let Err(error) = self.start_recording(request) {
+            return error.into();
+        }
+        Response::ok()
+    }
+
+    /// What a `delete` means for the recording, which goes on for as long as the call does.
+    pub(super) fn note_deletion(&mut self, now: Instant, request: &Request) {
+        if self.is_deleted() {
+            let at = self.config.clock.unix_at(now);
+            let recorder = &mut self.live.recorder;
+            recorder.deleted_at.get_or_insert(at);
+            recorder.discards |= request.flags.selection.discard_recording;
+        }
+    }
+
+    fn note_metadata(&mut self, request: &Request) {
+        if let Some(text) = &request.flags.selection.metadata {
+            self.live.recorder.metadata = Some(text.clone());
+        }
+    }
+
+    fn start_recording(&mut self, request: &Request) -> Result<(), RequestError> {
+        let Some(directory) = &self.config.recording_dir else {
+            let text = "recording is asked for and nothing is recorded: \
+                        option recording-dir is not set, or recording-method is not pcap";
+            self.events.push_back(CallEvent::Warning(text.to_owned()));
+            return Ok(());
+        };
+        let begun = self.live.recorder.begun();
+        let seed = self.seed ^ NAMES ^ begun.rotate_left(48);
+        let random = ChaCha12Rng::seed_from_u64(seed).random();
+        let name = recording::name(&self.id, random);
+        let stem = recording::stem(directory, &request.recording, &name, begun + 1)?;
+        if self.live.recorder.is_running() {
+            return Ok(());
+        }
+        let pcap = recording::pcap_path(&stem);
+        let created = self.deadlines.created;
+        self.live
+            .recorder
+            .begin(name, pcap, self.config.clock, created);
+        self.tell_recording(true);
+        Ok(())
+    }
+
+    fn stop_recording(&mut self, discard: bool) {
+        self.tell_recording(false);
+        self.live.recorder.end(false, discard);
+    }
+
+    fn tell_recording(&mut self, on: bool) {
+        if let Some(path) = self.live.recorder.pcap() {
+            let path = path.to_owned();
+            self.events.push_back(CallEvent::Recording { on, path });
+        }
+    }
+}

@@ -1,0 +1,187 @@
+//! Names of recordings, and where their files lie: as rtpengine has them, or where a request wants them inside the same folder.
+
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+use ng_protocol::{CallId, RecordingOutput};
+
+use crate::error::RequestError;
+
+/// The longest encoded call-id in a name: with what stands around it, a name of a file has at most 255 bytes.
+const LONGEST_CALL_ID: usize = 219;
+
+/// The name of a recording as rtpengine makes it: the call-id with `%` for everything but letters, digits, `-`, `_`, `.` and `~`, and 64
+/// random bits. No call-id makes one that has a `/` or is `..`.
+pub fn name(call_id: &CallId, random: u64) -> Arc<str> {
+    let mut name = String::new();
+    for &byte in call_id.as_bytes() {
+        let plain = byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte);
+        if name.len() + if plain { 1 } else { 3 } > LONGEST_CALL_ID {
+            break;
+        }
+        if plain {
+            name.push(char::from(byte));
+        } else {
+            // Writing to a string cannot fail.
+            let _ = write!(name, "%{byte:02X}");
+        }
+    }
+    let _ = write!(name, "-{random:016x}");
+    name.into()
+}
+
+/// The files of a recording without their endings.
+///
+/// `output-destination` names the file, of which an ending that we would write ourselves is taken away; `recording-dir` names its
+/// folder. Both are inside `directory`, absolute or relative to it. The second and later recordings of a call have their `number`
+/// behind a destination, for a file is never written twice.
+pub(crate) fn stem(
+    directory: &str,
+    output: &RecordingOutput,
+    name: &str,
+    number: u64,
+) -> Result<String, RequestError> {
+    let folder = match &output.directory {
+        Some(wanted) => Some(inside(directory, directory, "recording-dir", wanted)?),
+        None => None,
+    };
+    let Some(wanted) = &output.destination else {
+        let pcaps = || format!("{directory}/pcaps");
+        return Ok(format!("{}/{name}", folder.unwrap_or_else(pcaps)));
+    };
+    let from = folder.as_deref().unwrap_or(directory);
+    let mut stem = inside(directory, from, "output-destination", wanted)?;
+    if stem == from || wanted.ends_with('/') {
+        let problem = format!("output-destination=\"{wanted}\" names a folder and not a file");
+        return Err(RequestError::Recording(problem));
+    }
+    if let Some(bare) = stem.strip_suffix(".pcap").or(stem.strip_suffix(".wav")) {
+        stem.truncate(bare.len());
+    }
+    if number > 1 {
+        let _ = write!(stem, "-{number}");
+    }
+    Ok(stem)
+}
+
+/// The file with the packets.
+pub(crate) fn pcap_path(stem: &str) -> String {
+    format!("{stem}.pcap")
+}
+
+/// The path that the value of a key means: absolute, or relative to `from`. It lies inside `directory`, by its text: nobody but the
+/// operator makes links there.
+fn inside(directory: &str, from: &str, key: &str, value: &str) -> Result<String, RequestError> {
+    let refuse = |problem: &str| {
+        let problem = format!("{key}=\"{}\" {problem}", value.escape_debug());
+        Err(RequestError::Recording(problem))
+    };
+    let path = if value.starts_with('/') {
+        value.to_owned()
+    } else {
+        format!("{from}/{value}")
+    };
+    if path.contains('\0') || path.split('/').any(|part| part == "..") {
+        return refuse("may contain neither `..` nor zero bytes");
+    }
+    let parts = path.split('/').filter(|part| !matches!(*part, "" | "."));
+    let path: String = parts.flat_map(|part| ["/", part]).collect();
+    match path.strip_prefix(directory) {
+        Some(rest) if rest.is_empty() || rest.starts_with('/') => Ok(path),
+        _ => refuse(&format!(
+            "is outside of {directory}, the folder of option recording-dir"
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_the_call_id_encoded_with_random_digits_behind_it() {
+        let of = |id: &[u8]| name(&CallId::from(id), 0x16c0_0366_ab9c_13a1).to_string();
+        assert_eq!(of(b"call/1@x"), "call%2F1%40x-16c00366ab9c13a1");
+        assert_eq!(
+            of("a b\n%é~_-.".as_bytes()),
+            "a%20b%0A%25%C3%A9~_-.-16c00366ab9c13a1"
+        );
+        assert_eq!(of(b".."), "..-16c00366ab9c13a1");
+        assert_eq!(
+            of(b"../../etc/passwd"),
+            "..%2F..%2Fetc%2Fpasswd-16c00366ab9c13a1"
+        );
+        assert_eq!(of(b"\0\xff"), "%00%FF-16c00366ab9c13a1");
+    }
+
+    #[test]
+    fn a_long_call_id_is_cut_between_its_bytes_and_makes_no_name_that_is_too_long_for_a_file() {
+        for id in [vec![b'x'; 1000], vec![b'/'; 1000]] {
+            let name = name(&CallId::from(&id[..]), 1).to_string();
+            let longest = format!("rtpengine-meta-{name}.txt");
+            assert!((250..=255).contains(&longest.len()), "{}", longest.len());
+            let (encoded, _) = name.split_once('-').unwrap();
+            assert!(
+                encoded.len() % 3 == 0 || !encoded.contains('%'),
+                "{encoded}"
+            );
+        }
+    }
+
+    fn placed(directory: Option<&str>, destination: Option<&str>) -> Result<String, String> {
+        let output = RecordingOutput {
+            directory: directory.map(str::to_owned),
+            destination: destination.map(str::to_owned),
+            pattern: None,
+        };
+        stem("/var/rec", &output, "call-0", 1).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_request_may_choose_a_place_inside_the_folder() {
+        let at = |directory, destination| placed(directory, destination).unwrap();
+        assert_eq!(at(None, None), "/var/rec/pcaps/call-0");
+        assert_eq!(at(Some("/var/rec/sales"), None), "/var/rec/sales/call-0");
+        assert_eq!(at(Some("sales//2026/"), None), "/var/rec/sales/2026/call-0");
+        assert_eq!(at(Some("/var/rec/"), None), "/var/rec/call-0");
+        assert_eq!(at(None, Some("one.pcap")), "/var/rec/one");
+        assert_eq!(at(None, Some("/var/rec/./a/one.wav")), "/var/rec/a/one");
+        assert_eq!(at(Some("sales"), Some("one.v2")), "/var/rec/sales/one.v2");
+        assert_eq!(at(Some("sales"), Some("/var/rec/two")), "/var/rec/two");
+    }
+
+    #[test]
+    fn a_place_outside_of_the_folder_is_refused_by_key_and_value() {
+        for value in [
+            "/etc",
+            "/var/recordings",
+            "/var/rec/../x",
+            "..",
+            "a/../../x",
+            "/",
+            "a\0b",
+        ] {
+            let refused = placed(Some(value), None).unwrap_err();
+            let named = format!("recording-dir=\"{}\"", value.escape_debug());
+            assert!(refused.contains(&named), "{refused}");
+            let refused = placed(None, Some(value)).unwrap_err();
+            assert!(refused.contains("output-destination=\""), "{refused}");
+        }
+        let refused = placed(None, Some("/etc/passwd")).unwrap_err();
+        assert!(refused.contains("is outside of /var/rec"), "{refused}");
+        for folder in ["", "/var/rec", "sales/"] {
+            let refused = placed(None, Some(folder)).unwrap_err();
+            assert!(refused.contains("names a folder"), "{refused}");
+        }
+    }
+
+    #[test]
+    fn a_second_recording_of_a_call_does_not_want_the_file_of_the_first() {
+        let output = RecordingOutput {
+            destination: Some("one.pcap".to_owned()),
+            ..RecordingOutput::default()
+        };
+        let second = stem("/var/rec", &output, "call-0", 2).unwrap();
+        assert_eq!(pcap_path(&second), "/var/rec/one-2.pcap");
+    }
+}

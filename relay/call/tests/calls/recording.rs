@@ -1,0 +1,254 @@
+//! Recorded calls: when a call hands out copies, of what, and what controllers are told.
+
+use std::time::Duration;
+
+use ng_protocol::Response;
+use relay_call::CallEvent;
+use relay_call::recording::{Part, Recorded};
+
+use crate::media::{FRAME, Line, META, SPEECH};
+use crate::restrict::about;
+use crate::support::{request, sdp};
+use crate::whatsapp::{META_SDES, UIC_OFFER, exchange};
+
+const START: &str = "start recording";
+const STOP: &str = "stop recording";
+
+fn recordable() -> Line {
+    Line::ringing_with(|config| config.recording_dir = Some("/var/rec".into()))
+}
+
+impl Line {
+    fn tell(&mut self, command: &str, keys: &str) -> Response {
+        let request = about(command, keys);
+        self.ask(&request)
+    }
+
+    fn ask(&mut self, request: &ng_protocol::Request) -> Response {
+        let (now, ports) = (self.desk.now, &mut self.desk.ports);
+        let response = self.desk.call.handle_request(now, request, ports);
+        self.collect();
+        response
+    }
+
+    fn recorded(&mut self) -> Vec<Recorded> {
+        std::iter::from_fn(|| self.desk.call.poll_recorded()).collect()
+    }
+
+    /// Beginnings (`B`), descriptions (`O`, `A`), datagrams (`D`) and ends (`E`).
+    fn story(&mut self) -> String {
+        let letter = |recorded: Recorded| match recorded.part {
+            Part::Beginning { .. } => 'B',
+            Part::Description { answers: false, .. } => 'O',
+            Part::Description { answers: true, .. } => 'A',
+            Part::Datagram { .. } => 'D',
+            Part::End { .. } => 'E',
+        };
+        self.recorded().into_iter().map(letter).collect()
+    }
+}
+
+fn is_ok(response: &Response) -> bool {
+    response.error_reason().is_none()
+}
+
+fn files(response: &Response) -> Vec<String> {
+    let list = response.body().get("recordings").cloned();
+    list.iter()
+        .flat_map(|list| list.as_list().unwrap().iter().map(ToString::to_string))
+        .collect()
+}
+
+#[test]
+fn what_comes_in_is_copied_decrypted_with_its_way_and_its_time() {
+    let mut line = recordable();
+    line.answer();
+    assert!(is_ok(&line.tell(START, "")));
+    line.run(Duration::from_millis(500));
+    line.meta_says(111, 7);
+    line.pbx_says(9);
+    let recorded = line.recorded();
+    let [beginning, from_meta, from_pbx] = &recorded[..] else {
+        panic!("{recorded:?}");
+    };
+    let Part::Beginning { pcap, call_created } = &beginning.part else {
+        panic!("{beginning:?}");
+    };
+    let name = &beginning.recording;
+    assert!(
+        name.starts_with("call-") && name.len() == "call-".len() + 16,
+        "{name}"
+    );
+    assert_eq!(*pcap, format!("/var/rec/pcaps/{name}.pcap"));
+    for (part, source, ours, ssrc) in [
+        (from_meta, META, "203.0.113.1", 0x2222_u32),
+        (from_pbx, "192.0.2.55:40000", "192.0.2.1", 0x1111),
+    ] {
+        let Part::Datagram {
+            at,
+            source: from,
+            local,
+            bytes,
+        } = &part.part
+        else {
+            panic!("{part:?}");
+        };
+        assert_eq!(part.recording, *name);
+        assert_eq!(*at, *call_created + Duration::from_millis(500));
+        assert_eq!(
+            (from.to_string(), local.ip().to_string()),
+            (source.into(), ours.into())
+        );
+        assert_eq!(bytes[8..12], ssrc.to_be_bytes());
+        assert_eq!(bytes[12..], SPEECH);
+    }
+}
+
+#[test]
+fn a_packet_that_is_not_authentic_is_not_in_the_recording() {
+    let mut line = recordable();
+    line.answer();
+    line.tell(START, "");
+    let forged = crate::media::rtp(111, 1, 0x3333, &SPEECH);
+    line.receive(line.towards_meta, META, forged);
+    assert_eq!(line.story(), "B");
+}
+
+#[test]
+fn stop_and_start_make_another_file_and_a_pause_is_a_stop() {
+    let mut line = recordable();
+    line.answer();
+    assert_eq!(line.story(), "");
+    let mut names = Vec::new();
+    for stop in [STOP, "pause recording", STOP] {
+        assert!(is_ok(&line.tell(START, "")));
+        assert!(
+            is_ok(&line.tell(START, "")),
+            "a second start changes nothing"
+        );
+        line.pbx_says(1);
+        assert!(is_ok(&line.tell(stop, r#""flags":["pause"]"#)));
+        line.pbx_says(2);
+        let recorded = line.recorded();
+        assert_eq!(recorded.len(), 3, "{recorded:?}");
+        names.push(recorded[0].recording.clone());
+    }
+    names.sort();
+    names.dedup();
+    assert_eq!(names.len(), 3);
+    let told = line
+        .events
+        .iter()
+        .filter(|event| matches!(event, CallEvent::Recording { .. }));
+    assert_eq!(told.count(), 6);
+}
+
+#[test]
+fn an_offer_that_asks_is_told_the_file_and_so_is_everybody_after_it() {
+    let mut line = recordable();
+    let keys = format!("{UIC_OFFER} record-call=yes metadata=of|the|caller");
+    let offered = line.ask(&exchange("offer", META_SDES, ["meta", ""], &keys));
+    let again = line.ask(&exchange("offer", META_SDES, ["meta", ""], UIC_OFFER));
+    assert_eq!(files(&offered).len(), 1);
+    assert_eq!(files(&offered), files(&again));
+    let query = line.tell("query", "");
+    let recording = query.body().get("recording").unwrap().to_string();
+    assert!(recording.contains('1'), "{recording}");
+    let recorded = line.recorded();
+    let Part::Description { sdp: body, .. } = &recorded[1].part else {
+        panic!("{recorded:?}");
+    };
+    assert_eq!(
+        String::from_utf8_lossy(body).replace("\r\n", "\n"),
+        sdp(&offered)
+    );
+    line.answer();
+    line.pbx_says(1);
+    line.tell("delete", r#""delete-delay":0"#);
+    let recorded = line.recorded();
+    let end = &recorded.last().unwrap().part;
+    let Part::End {
+        with_call: true,
+        deleted_at: Some(_),
+        metadata,
+        discard: false,
+    } = end
+    else {
+        panic!("{end:?}");
+    };
+    assert_eq!(metadata.as_deref(), Some("of|the|caller"));
+    assert!(line.desk.call.is_finished());
+}
+
+#[test]
+fn an_answer_may_end_the_recording() {
+    let mut line = recordable();
+    line.tell(START, "");
+    let request =
+        request(r#""command":"offer","call-id":"call","from-tag":"meta","record-call":"no""#);
+    assert!(!is_ok(&line.ask(&request)));
+    assert_eq!(line.story(), "B", "a refused offer changes nothing");
+    let keys = format!("{UIC_OFFER} record-call=no");
+    let offered = line.ask(&exchange("offer", META_SDES, ["meta", ""], &keys));
+    assert!(files(&offered).is_empty());
+    assert_eq!(line.story(), "E");
+}
+
+#[test]
+fn a_recording_goes_on_while_a_deleted_call_does_and_can_be_discarded_with_it() {
+    let mut line = recordable();
+    line.answer();
+    line.tell(START, "");
+    line.tell(
+        "delete",
+        r#""delete-delay":2,"flags":["discard-recording"]"#,
+    );
+    line.pbx_says(1);
+    assert_eq!(line.story(), "BD");
+    line.run(Duration::from_secs(3));
+    let recorded = line.recorded();
+    let end = recorded.last().map(|recorded| &recorded.part);
+    assert!(
+        matches!(end, Some(Part::End { discard: true, .. })),
+        "{end:?}"
+    );
+}
+
+#[test]
+fn a_place_outside_of_the_folder_is_refused_and_nothing_else_happens() {
+    let mut line = recordable();
+    line.answer();
+    let refused = line.tell(START, r#""recording-dir":"/etc""#);
+    let reason = refused.error_reason().unwrap().to_owned();
+    assert_eq!(
+        reason,
+        "cannot record: recording-dir=\"/etc\" is outside of /var/rec, the folder of option recording-dir"
+    );
+    let keys = format!("{UIC_OFFER} record-call output-destination=../x");
+    let refused = line.ask(&exchange("offer", META_SDES, ["meta", ""], &keys));
+    let reason = refused.error_reason().unwrap().to_owned();
+    assert!(reason.contains("output-destination=\"../x\""), "{reason}");
+    assert_eq!(line.story(), "");
+    line.tell(
+        START,
+        r#""recording-dir":"/var/rec/sales","output-file":"one.pcap""#,
+    );
+    let recorded = line.recorded();
+    let Some(Part::Beginning { pcap, .. }) = recorded.first().map(|recorded| &recorded.part) else {
+        panic!("{recorded:?}");
+    };
+    assert_eq!(pcap, "/var/rec/sales/one.pcap");
+}
+
+#[test]
+fn without_a_folder_the_operator_is_told_and_the_call_goes_on() {
+    let mut line = Line::answered();
+    assert!(is_ok(&line.tell(START, r#""recording-dir":"/etc""#)));
+    assert!(is_ok(&line.tell(STOP, "")));
+    line.pbx_says(1);
+    line.run(FRAME);
+    assert_eq!(line.story(), "");
+    let told = |event: &CallEvent| matches!(event, CallEvent::Warning(text) if text.contains("recording-dir"));
+    assert_eq!(line.events.iter().filter(|event| told(event)).count(), 1);
+    assert!(line.tell("query", "").body().get("recording").is_none());
+}
