@@ -235,7 +235,7 @@ impl Response {
 
     /// The reply as a datagram.
     pub fn to_datagram(&self, cookie: &[u8], encoding: Encoding) -> Vec<u8> {
-        let mut datagram = Vec::with_capacity(cookie.len() + 2048);
+        let mut datagram = Vec::with_capacity(cookie.len() + 4096);
         datagram.extend_from_slice(cookie);
         datagram.push(b' ');
         self.write(encoding, &mut datagram);

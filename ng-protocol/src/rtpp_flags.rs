@@ -125,12 +125,13 @@ pub struct Templates {
 impl Templates {
     /// Adds a template; a later one of the same name replaces the earlier.
     pub fn insert(&mut self, name: &str, flags: impl Into<String>) {
-        self.strings.insert(canonical(name.trim()), flags.into());
+        let name = canonical(name.trim()).into_owned();
+        self.strings.insert(name, flags.into());
     }
 
     pub(crate) fn get(&self, name: &str) -> Option<&str> {
         self.strings
-            .get(&canonical(name.trim()))
+            .get(canonical(name.trim()).as_ref())
             .map(String::as_str)
     }
 }

@@ -16,20 +16,25 @@ const MAX_REPORTED: usize = 200;
 const MAX_WORDS: usize = 64;
 
 /// The canonical spelling of a name. Its length is that of the name.
-pub(crate) fn canonical(name: &str) -> String {
-    name.chars()
-        .map(|c| match c {
-            '_' | ' ' => '-',
-            c => c.to_ascii_lowercase(),
-        })
-        .collect()
+pub(crate) fn canonical(name: &str) -> Cow<'_, str> {
+    let differs = |byte: &u8| matches!(byte, b'_' | b' ' | b'A'..=b'Z');
+    // Most names come as they are compared, a dozen in every request.
+    if !name.as_bytes().iter().any(differs) {
+        return Cow::Borrowed(name);
+    }
+    let mut spelt = String::with_capacity(name.len());
+    spelt.extend(name.chars().map(|c| match c {
+        '_' | ' ' => '-',
+        c => c.to_ascii_lowercase(),
+    }));
+    Cow::Owned(spelt)
 }
 
 /// A flag word, as written and in canonical spelling.
 #[derive(Debug)]
 pub(crate) struct Spelled<'a> {
     pub(crate) original: &'a str,
-    pub(crate) canonical: String,
+    pub(crate) canonical: Cow<'a, str>,
 }
 
 impl<'a> Spelled<'a> {
@@ -84,7 +89,7 @@ fn push(words: &mut Vec<Word>, key: &str, value: String) {
         return;
     }
     let word = Word {
-        key: cut(canonical(key)),
+        key: cut(canonical(key).into_owned()),
         value: cut(value),
     };
     if !words.contains(&word) {
@@ -111,7 +116,7 @@ pub(crate) fn text<'v>(value: &'v Value<'_>) -> Option<Cow<'v, str>> {
 
 /// The canonical spelling of a keyword value.
 pub(crate) fn keyword(value: &Value<'_>) -> Option<String> {
-    text(value).map(|text| canonical(text.trim()))
+    text(value).map(|text| canonical(text.trim()).into_owned())
 }
 
 /// The elements of a list of names.
@@ -169,8 +174,8 @@ pub(crate) fn pairs<'v>(
         Value::Dictionary(dictionary) => dictionary
             .iter()
             .map(|(name, value)| {
-                let name = canonical(&String::from_utf8_lossy(name));
-                (name, value.clone())
+                let name = String::from_utf8_lossy(name);
+                (canonical(&name).into_owned(), value.clone())
             })
             .collect(),
         other => {

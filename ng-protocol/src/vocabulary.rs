@@ -4,6 +4,7 @@
 //! for operators (`docs/ng-compatibility.md`) is written.
 //! Words stand as in a flags string: `word`, or `key=value` with a value that the key takes. `X` stands for a name.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 use std::sync::LazyLock;
 
@@ -160,7 +161,7 @@ fn split(text: &'static str) -> impl Iterator<Item = &'static str> {
 ///
 /// A key some of whose values have an effect is not: its own parser reports the values that have none.
 pub(crate) fn is_ignored(name: &str) -> bool {
-    static IGNORED: LazyLock<HashSet<String>> = LazyLock::new(|| {
+    static IGNORED: LazyLock<HashSet<Cow<'_, str>>> = LazyLock::new(|| {
         let names = |wanted: fn(Support) -> bool| {
             let words = FAMILIES.iter().flat_map(Family::words);
             words

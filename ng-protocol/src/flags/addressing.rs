@@ -87,7 +87,7 @@ impl Addressing {
     }
 
     pub(crate) fn apply_word(&mut self, word: &Spelled<'_>, report: &mut Report) -> bool {
-        match word.canonical.as_str() {
+        match word.canonical.as_ref() {
             "trust-address" => self.sip_source_address = Some(false),
             "sip-source-address" => self.sip_source_address = Some(true),
             "internal" | "external" => self.push_interface(word.original, report),

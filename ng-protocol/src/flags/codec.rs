@@ -125,7 +125,7 @@ impl CodecFlags {
     }
 
     pub(crate) fn apply_word(&mut self, word: &Spelled<'_>) -> bool {
-        match word.canonical.as_str() {
+        match word.canonical.as_ref() {
             "always-transcode" => self.always_transcode = true,
             "single-codec" => self.single_codec = true,
             "static-codecs" => self.static_codecs = true,

@@ -164,7 +164,7 @@ impl CryptoFlags {
 }
 
 fn set_dtls(slot: &mut Option<Dtls>, key: &str, element: &str, report: &mut Report) {
-    match canonical(element.trim()).as_str() {
+    match canonical(element.trim()).as_ref() {
         "off" | "no" | "disable" | "disabled" => *slot = Some(Dtls::Off),
         "passive" => *slot = Some(Dtls::Passive),
         "active" => *slot = Some(Dtls::Active),
@@ -188,7 +188,7 @@ impl FingerprintHash {
 
 impl Osrtp {
     fn element(&mut self, element: &str, report: &mut Report) {
-        match canonical(element.trim()).as_str() {
+        match canonical(element.trim()).as_ref() {
             "offer" | "offer-rfc" => self.offer = true,
             "accept" | "accept-rfc" => self.accept = true,
             // Each section twice, plain and encrypted: what came before RFC 8643. The two are relayed as the two sections they are.

@@ -79,7 +79,7 @@ impl IceFlags {
     }
 
     pub(crate) fn apply_word(&mut self, word: &Spelled<'_>, report: &mut Report) -> bool {
-        match word.canonical.as_str() {
+        match word.canonical.as_ref() {
             "trickle-ice" => self.trickle = true,
             "reject-ice" => self.reject = true,
             "fragment" => self.fragment = true,
@@ -92,7 +92,7 @@ impl IceFlags {
     }
 
     fn element(&mut self, element: &str, report: &mut Report) {
-        match canonical(element.trim()).as_str() {
+        match canonical(element.trim()).as_ref() {
             "default" => self.mode = Some(Ice::Default),
             "remove" => self.mode = Some(Ice::Remove),
             "force" => self.mode = Some(Ice::Force),

@@ -147,7 +147,7 @@ impl MediaFlags {
     }
 
     pub(crate) fn apply_word(&mut self, word: &Spelled<'_>, report: &mut Report) -> bool {
-        match word.canonical.as_str() {
+        match word.canonical.as_ref() {
             // The default; scripts of the rtpproxy era write it everywhere.
             "symmetric" => {}
             "asymmetric" => self.asymmetric = true,
@@ -199,7 +199,7 @@ fn set_switch(slot: &mut Option<bool>, key: &str, value: &Value<'_>, report: &mu
 
 impl EndpointLearning {
     fn parse(text: &str) -> Option<Self> {
-        Some(match canonical(text.trim()).as_str() {
+        Some(match canonical(text.trim()).as_ref() {
             "off" => Self::Off,
             "immediate" => Self::Immediate,
             "delayed" => Self::Delayed,
@@ -231,7 +231,7 @@ impl RtcpMux {
     }
 
     pub(crate) fn element(&mut self, element: &str, report: &mut Report) {
-        match canonical(element.trim()).as_str() {
+        match canonical(element.trim()).as_ref() {
             "offer" => self.offer = true,
             "require" => {
                 self.require = true;

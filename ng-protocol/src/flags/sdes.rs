@@ -48,7 +48,7 @@ impl Sdes {
 impl Sdes {
     pub(super) fn element(&mut self, element: &str, report: &mut Report) {
         let word = Spelled::new(element.trim());
-        match word.canonical.as_str() {
+        match word.canonical.as_ref() {
             "off" | "no" | "disable" | "disabled" => self.off = true,
             "nonew" | "no-new" => self.nonew = true,
             "pad" => self.pad = true,

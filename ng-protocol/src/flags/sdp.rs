@@ -159,7 +159,7 @@ impl SdpFlags {
     }
 
     pub(crate) fn apply_word(&mut self, word: &Spelled<'_>, report: &mut Report) -> bool {
-        match word.canonical.as_str() {
+        match word.canonical.as_ref() {
             "generate-mid" => self.generate_mid = true,
             "no-rtcp-attribute" => self.no_rtcp_attribute = true,
             "full-rtcp-attribute" => self.full_rtcp_attribute = true,
@@ -313,7 +313,7 @@ fn substitutions_of_item(item: &Value<'_>, out: &mut Vec<(String, String)>, repo
 
 impl Replace {
     fn element(&mut self, element: &str, report: &mut Report) {
-        match canonical(element.trim()).as_str() {
+        match canonical(element.trim()).as_ref() {
             "origin" => self.origin = true,
             "origin-full" => self.origin_full = true,
             "session-connection" => self.session_connection = true,
@@ -331,7 +331,7 @@ impl Replace {
 
 impl Bundle {
     pub(crate) fn element(&mut self, element: &str, report: &mut Report) {
-        match canonical(element.trim()).as_str() {
+        match canonical(element.trim()).as_ref() {
             "accept" => self.accept = true,
             "offer" => self.offer = true,
             "require" => {

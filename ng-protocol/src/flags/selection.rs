@@ -90,7 +90,7 @@ impl SelectionFlags {
     }
 
     pub(crate) fn apply_word(&mut self, word: &Spelled<'_>) -> bool {
-        match word.canonical.as_str() {
+        match word.canonical.as_ref() {
             "all" => self.all = Some(All::All),
             "directional" => self.directional = true,
             "egress" => self.egress = true,

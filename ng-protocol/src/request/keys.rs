@@ -62,7 +62,7 @@ impl Request {
             "delete-delay" => integer(&mut self.delete_delay, report),
             "supports" => {
                 for feature in names(key, value, report) {
-                    match canonical(&feature).as_str() {
+                    match canonical(&feature).as_ref() {
                         "load-limit" => self.supports_load_limit = true,
                         _ => report.unknown(key, feature),
                     }

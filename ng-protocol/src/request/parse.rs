@@ -63,7 +63,7 @@ impl Request {
             }
         }
         for (key, value) in &entries {
-            match canonical(key).as_str() {
+            match canonical(key).as_ref() {
                 "command" | "template" => {}
                 "flags" => {
                     for word in names("flags", value, &mut report) {
@@ -100,7 +100,7 @@ impl Request {
         value: &Value<'_>,
         report: &mut Report,
     ) -> Result<(), NgError> {
-        match (canonical(key).as_str(), value) {
+        match (canonical(key).as_ref(), value) {
             ("direction", Value::String(_)) => {
                 let name = value.to_string();
                 self.flags.addressing.push_interface(&name, report);
