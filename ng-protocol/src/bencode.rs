@@ -60,6 +60,7 @@ fn encode_value(value: &Value<'_>, out: &mut Vec<u8>) {
 }
 
 fn encode_string(bytes: &[u8], out: &mut Vec<u8>) {
+    out.reserve(bytes.len() + 4);
     encode_digits(bytes.len() as u64, out);
     out.push(b':');
     out.extend_from_slice(bytes);
@@ -67,6 +68,10 @@ fn encode_string(bytes: &[u8], out: &mut Vec<u8>) {
 
 /// A reply has a length before every key and every value: not worth a string each.
 fn encode_digits(mut number: u64, out: &mut Vec<u8>) {
+    if number < 10 {
+        out.push(b'0' + number as u8);
+        return;
+    }
     let mut digits = [0; 20];
     let mut first = digits.len();
     loop {

@@ -302,16 +302,13 @@ impl LiveSection {
         self.wants = section.wants_media();
         self.answered_at.get_or_insert(now);
         self.egress.set_wanted(self.wants && !self.opaque);
-        let speech = section
-            .sent_formats()
-            .iter()
-            .find(|f| f.is_speech())
-            .and_then(format_of);
         let sent = section.sent_formats();
-        let main = sent.iter().find(|f| f.is_speech()).or(sent.first());
+        let speech = sent.iter().find(|f| f.is_speech());
+        let main = speech.or(sent.first());
         self.quality.clock_hz = main.map_or(8_000, |format| format.clock_rate);
         self.quality.is_audio = section.kind.eq_ignore_ascii_case("audio");
-        self.egress.set_format(speech);
+        self.egress
+            .set_format(speech.and_then(|format| format_of(format)));
         self.schedule_reports(now);
     }
 

@@ -5,6 +5,7 @@
 //! receiver does not understand it transcodes ([`transcoding`]).
 //! Sequence numbers, timestamps and the synchronisation source belong to [`Egress`]: they outlive the path.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use relay_media::{AudioFormat, Codec, Reframed, Repacketizer, TelephoneEvent};
@@ -23,7 +24,7 @@ use transcoding::Transcoding;
 pub struct Format {
     pub payload_type: PayloadType,
     /// The encoding name of `a=rtpmap`, as written there.
-    pub encoding: String,
+    pub encoding: Arc<str>,
     /// The clock of `a=rtpmap`, in Hz.
     pub clock_hz: u32,
     pub channels: u8,

@@ -4,6 +4,7 @@
 //! what moves packets stands in `live.rs`.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use ng_protocol::flags::{CodecSpec, MediaFlags, Sdes};
 use relay_transport::LocalSocket;
@@ -27,7 +28,7 @@ pub struct MediaSection {
     /// The RTP profile that was in use before the section turned to something else (T.38), to return to.
     pub profile: Option<RtpProfile>,
     /// What the party last said about it.
-    pub remote: Option<RemoteMedia>,
+    pub remote: Option<Arc<RemoteMedia>>,
     /// Where its RTP goes, after `received-from` and holds were considered.
     pub rtp_endpoint: Option<SocketAddr>,
     /// Where its RTCP goes without rtcp-mux.
@@ -334,34 +335,34 @@ impl MediaSection {
 
     /// Formats the party may send: what it was told, and, because many send by their own numbers, what it said itself.
     /// What it was told stands last and so wins where numbers collide.
-    pub fn received_formats(&self) -> Vec<PayloadFormat> {
+    pub fn received_formats(&self) -> impl Iterator<Item = &PayloadFormat> {
         let own = self.remote.iter().flat_map(|r| &r.codecs);
-        own.chain(&self.told).cloned().collect()
+        own.chain(&self.told)
     }
 
     /// Formats the party takes, in its numbers; the one in use stands first.
-    pub fn sent_formats(&self) -> Vec<PayloadFormat> {
+    pub fn sent_formats(&self) -> Vec<&PayloadFormat> {
         let Some(remote) = &self.remote else {
-            return self.told.clone();
+            return self.told.iter().collect();
         };
         if self.told.is_empty() {
-            return remote.codecs.clone();
+            return remote.codecs.iter().collect();
         }
-        let both = |formats: &[PayloadFormat], others: &[PayloadFormat]| {
-            formats
-                .iter()
-                .filter(|f| others.iter().any(|o| o.same_encoding(f)))
-                .cloned()
-                .collect::<Vec<_>>()
-        };
+        fn both<'a>(
+            formats: &'a [PayloadFormat],
+            others: &[PayloadFormat],
+        ) -> Vec<&'a PayloadFormat> {
+            let known = |f: &&PayloadFormat| others.iter().any(|o| o.same_encoding(f));
+            formats.iter().filter(known).collect()
+        }
         let agreed = if self.we_answered {
             both(&self.told, &remote.codecs)
         } else {
             both(&remote.codecs, &self.told)
         };
-        let speaks = |formats: &[PayloadFormat]| formats.iter().any(PayloadFormat::is_speech);
-        if agreed.is_empty() || (speaks(&remote.codecs) && !speaks(&agreed)) {
-            remote.codecs.clone()
+        let can_speak = remote.codecs.iter().any(PayloadFormat::is_speech);
+        if agreed.is_empty() || (can_speak && !agreed.iter().any(|f| f.is_speech())) {
+            remote.codecs.iter().collect()
         } else {
             agreed
         }

@@ -3,6 +3,7 @@
 //! A fragment names an ICE session by its ufrag and a media section by its mid. One that fits nothing yet may have overtaken its
 //! description on the way through the proxy; it waits a few seconds for it.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ng_protocol::Tag;
@@ -89,7 +90,8 @@ fn place(legs: &mut Legs, waiting: &Waiting) -> Option<SectionId> {
         })?,
         None => said.index,
     };
-    let ice = sections.get_mut(index)?.remote.as_mut()?.ice.as_mut()?;
+    let remote = sections.get_mut(index)?.remote.as_mut()?;
+    let ice = Arc::make_mut(remote).ice.as_mut()?;
     if said.ufrag.as_ref().is_some_and(|ufrag| *ufrag != ice.ufrag) {
         return None;
     }

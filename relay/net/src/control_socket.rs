@@ -56,11 +56,13 @@ impl ControlSocket {
                 SocketAddr::V6(_) => socket.set_tclass_v6(u32::from(tos)),
             };
         }
-        let (level, option) = match address {
-            SocketAddr::V4(_) => (libc::IPPROTO_IP, libc::IP_PKTINFO),
-            SocketAddr::V6(_) => (libc::IPPROTO_IPV6, libc::IPV6_RECVPKTINFO),
-        };
-        switch_on(&socket, level, option)?;
+        if address.ip().is_unspecified() {
+            let (level, option) = match address {
+                SocketAddr::V4(_) => (libc::IPPROTO_IP, libc::IP_PKTINFO),
+                SocketAddr::V6(_) => (libc::IPPROTO_IPV6, libc::IPV6_RECVPKTINFO),
+            };
+            switch_on(&socket, level, option)?;
+        }
         // A proxy that restarts asks about all its calls at once. The kernel cuts this to what it allows.
         socket.set_recv_buffer_size(RECEIVE_BUFFER)?;
         socket.bind(&address.into())?;
@@ -122,7 +124,11 @@ impl ControlSocket {
             iov_len: bytes.len(),
         };
         let mut control = Control([0; 64]);
-        let filled = write_local_address(&mut control.0, local);
+        let filled = if self.address.ip().is_unspecified() {
+            write_local_address(&mut control.0, local)
+        } else {
+            0
+        };
         // SAFETY: an all-zero msghdr is a valid value of this plain C structure.
         let mut header: libc::msghdr = unsafe { mem::zeroed() };
         header.msg_name = destination.as_ptr().cast_mut().cast();
@@ -232,9 +238,9 @@ mod tests {
         panic!("nothing arrived");
     }
 
-    /// Asks `ours` through a socket bound to the wildcard and says from where the answer came.
-    fn ask(wildcard: &str, ours: IpAddr) -> io::Result<SocketAddr> {
-        let socket = ControlSocket::bind(wildcard.parse().unwrap(), Some(0x10))?;
+    /// Asks `ours` through a socket bound to `bound` and says from where the answer came.
+    fn ask(bound: &str, ours: IpAddr) -> io::Result<SocketAddr> {
+        let socket = ControlSocket::bind(bound.parse().unwrap(), Some(0x10))?;
         let client = UdpSocket::bind(SocketAddr::new(ours, 0))?;
         client.set_read_timeout(Some(Duration::from_secs(5)))?;
         client.send_to(b"1 ping", SocketAddr::new(ours, socket.address().port()))?;
@@ -255,6 +261,12 @@ mod tests {
             let ours: IpAddr = ours.parse().unwrap();
             assert_eq!(ask("0.0.0.0:0", ours).unwrap().ip(), ours);
         }
+    }
+
+    #[test]
+    fn a_socket_of_one_address_answers_from_it() {
+        let ours = "127.0.0.78".parse().unwrap();
+        assert_eq!(ask("127.0.0.78:0", ours).unwrap().ip(), ours);
     }
 
     #[test]

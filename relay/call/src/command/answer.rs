@@ -2,6 +2,8 @@
 //!
 //! `from-tag` names the offerer and `to-tag` the answerer, whose description is in the request.
 
+use std::sync::Arc;
+
 use ng_protocol::flags::TransportProtocol;
 use ng_protocol::{Request, Tag, reason};
 
@@ -126,7 +128,7 @@ fn answer_section(
     draft: &mut Draft<'_>,
     request: &Request,
     (offerer, answerer): (SectionId, SectionId),
-    said: Option<&RemoteMedia>,
+    said: Option<&Arc<RemoteMedia>>,
 ) -> Result<Option<SectionOutput>, RequestError> {
     let Some(section) = draft.section(offerer) else {
         return Ok(None);
@@ -159,9 +161,9 @@ fn answer_section(
     }
     let mut output = describe::rejected(draft, offerer, said.unwrap_or(&offered));
     output.protocol = offered.protocol.to_string();
-    output.kind = offered.kind;
-    output.formats = offered.formats;
-    output.mid = offered.mid;
+    output.kind.clone_from(&offered.kind);
+    output.formats.clone_from(&offered.formats);
+    output.mid.clone_from(&offered.mid);
     Ok(Some(output))
 }
 
@@ -177,7 +179,7 @@ pub(crate) fn accept(
     draft: &mut Draft<'_>,
     request: &Request,
     (_, answerer): (SectionId, SectionId),
-    said: &RemoteMedia,
+    said: &Arc<RemoteMedia>,
 ) -> Result<(), RequestError> {
     let (rtp_endpoint, rtcp_endpoint) = endpoints(draft, request, said);
     let has_candidates = said.ice.as_ref().is_some_and(|i| !i.candidates.is_empty());

@@ -4,6 +4,7 @@
 //! Nothing that is in use changes here: keys, ICE and addresses of a running call take effect with the `answer`.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use ng_protocol::flags::TransportProtocol;
 use ng_protocol::{Request, reason};
@@ -207,7 +208,7 @@ fn offer_section(
     draft: &mut Draft<'_>,
     request: &Request,
     (sender, receiver): (SectionId, SectionId),
-    remote: RemoteMedia,
+    remote: Arc<RemoteMedia>,
 ) -> Result<Option<SectionOutput>, RequestError> {
     let flags = &request.flags;
     let hidden = flags
@@ -367,7 +368,7 @@ pub(crate) fn note_sender(
     draft: &mut Draft<'_>,
     request: &Request,
     sender: SectionId,
-    remote: &RemoteMedia,
+    remote: &Arc<RemoteMedia>,
     (rtp_endpoint, rtcp_endpoint): (Option<SocketAddr>, Option<SocketAddr>),
 ) {
     let flags = &request.flags;
@@ -417,7 +418,11 @@ pub(crate) fn receiver_protocol(
 }
 
 /// A stream that the sender refuses or ends is closed on both sides (RFC 3264 §8.2).
-fn refuse(draft: &mut Draft<'_>, (sender, receiver): (SectionId, SectionId), remote: &RemoteMedia) {
+fn refuse(
+    draft: &mut Draft<'_>,
+    (sender, receiver): (SectionId, SectionId),
+    remote: &Arc<RemoteMedia>,
+) {
     for id in [sender, receiver] {
         draft.reject(id);
         if let Some(section) = draft.section_mut(id) {
@@ -438,7 +443,7 @@ fn refuse(draft: &mut Draft<'_>, (sender, receiver): (SectionId, SectionId), rem
 fn pass_foreign(
     draft: &mut Draft<'_>,
     (sender, receiver): (SectionId, SectionId),
-    remote: RemoteMedia,
+    remote: Arc<RemoteMedia>,
 ) -> SectionOutput {
     for id in [sender, receiver] {
         draft.reject(id);

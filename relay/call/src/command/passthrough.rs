@@ -5,6 +5,8 @@
 //! rank. A check that comes to one of our ports goes on to the other side under the other side's credentials, as every datagram
 //! does.
 
+use std::sync::Arc;
+
 use ng_protocol::Request;
 use ng_protocol::flags::Ice;
 use relay_transport::ice::{Candidate, CandidateKind, Component};
@@ -24,7 +26,7 @@ pub(crate) fn wanted(
     draft: &mut Draft<'_>,
     request: &Request,
     sender: SectionId,
-    remote: &RemoteMedia,
+    remote: &Arc<RemoteMedia>,
 ) -> bool {
     let flags = &request.flags;
     let by_ice = matches!(flags.ice.mode, Some(Ice::Optional | Ice::ForceRelay));
@@ -53,7 +55,7 @@ pub(crate) fn offer(
     draft: &mut Draft<'_>,
     request: &Request,
     (sender, receiver): (SectionId, SectionId),
-    remote: &RemoteMedia,
+    remote: &Arc<RemoteMedia>,
     mut formats: Vec<PayloadFormat>,
 ) -> Result<SectionOutput, RequestError> {
     // Nobody transcodes what nobody reads.
@@ -95,7 +97,7 @@ pub(crate) fn answer(
     draft: &mut Draft<'_>,
     request: &Request,
     (offerer, answerer): (SectionId, SectionId),
-    said: &RemoteMedia,
+    said: &Arc<RemoteMedia>,
 ) -> Result<SectionOutput, RequestError> {
     let (rtp_endpoint, rtcp_endpoint) = endpoints(draft, request, said);
     let has_candidates = said.ice.as_ref().is_some_and(|i| !i.candidates.is_empty());

@@ -1,5 +1,7 @@
 //! `publish`: a party that only speaks. Its offer is answered by us, and others subscribe to it.
 
+use std::sync::Arc;
+
 use ng_protocol::{Request, Tag, reason};
 
 use crate::command::describe;
@@ -73,7 +75,7 @@ fn publish_section(
     draft: &mut Draft<'_>,
     request: &Request,
     id: SectionId,
-    remote: &RemoteMedia,
+    remote: &Arc<RemoteMedia>,
 ) -> Result<SectionOutput, RequestError> {
     let flags = &request.flags;
     if remote.is_rejected() || remote.protocol.rtp().is_none() {
@@ -131,7 +133,7 @@ fn publish_section(
         extmap_allow_mixed: false,
         label: None,
         other: Vec::new(),
-        ..remote.clone()
+        ..(**remote).clone()
     };
     Ok(describe::answered(draft, request, id, &answered))
 }

@@ -244,7 +244,7 @@ fn heard(
     let remote = section.remote.as_ref()?;
     let direction = Direction::of(!request.flags.media.inactive, false);
     Some(RemoteMedia {
-        codecs: section.sent_formats(),
+        codecs: section.sent_formats().into_iter().cloned().collect(),
         address: None,
         rtcp: None,
         rtcp_mux: false,
@@ -262,7 +262,7 @@ fn heard(
         bundled: false,
         bundle_only: false,
         other: Vec::new(),
-        ..remote.clone()
+        ..(**remote).clone()
     })
 }
 

@@ -36,7 +36,7 @@ impl Share {
     fn follow(&mut self, section: &MediaSection) {
         self.mid.clone_from(&section.mid);
         let formats = section.received_formats();
-        self.payload_types = formats.iter().map(|format| format.payload_type).collect();
+        self.payload_types = formats.map(|format| format.payload_type).collect();
         let Some(remote) = &section.remote else {
             return;
         };

@@ -1,5 +1,6 @@
 //! Which paths lead from a section to those who hear it. Compiled when signalling changes them, kept when it does not.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use relay_media::{Codec, EncoderSettings};
@@ -127,12 +128,15 @@ fn listeners(legs: &Legs, speaker: LegId) -> Vec<LegId> {
 fn plan(legs: &Legs, from: SectionId, to: SectionId) -> Option<Plan> {
     let section = |id: SectionId| legs.get(id.leg)?.sections.get(id.index);
     let (source, sink) = (section(from)?, section(to)?);
-    let formats = |formats: &[PayloadFormat]| formats.iter().filter_map(format_of).collect();
     let packet_time = packet_time(sink);
     Some(Plan {
         to,
-        received: formats(&source.received_formats()),
-        sent: formats(&sink.sent_formats()),
+        received: source.received_formats().filter_map(format_of).collect(),
+        sent: sink
+            .sent_formats()
+            .into_iter()
+            .filter_map(format_of)
+            .collect(),
         unknown: if speaks_with_own_ssrc(sink) {
             Unknown::Drop
         } else {
@@ -205,7 +209,7 @@ pub(super) fn format_of(format: &PayloadFormat) -> Option<Format> {
     }
     Some(Format {
         payload_type: relay_transport::rtp::PayloadType::new(format.payload_type)?,
-        encoding: format.name.clone(),
+        encoding: Arc::clone(&format.name),
         clock_hz: format.clock_rate,
         channels: format.channels,
     })
@@ -224,7 +228,7 @@ mod tests {
             let text = format!("v=0\nm=audio 1 RTP/AVP 0\n{lines}");
             let description = SessionDescription::parse(text.as_bytes()).unwrap();
             let mut section = MediaSection::new("audio", Protocol::parse("RTP/AVP"), Ssrc(1));
-            section.remote = RemoteMedia::read(&description, 0);
+            section.remote = RemoteMedia::read(&description, 0).map(Arc::new);
             packet_time(&section)
         };
         let twenty = Some(Duration::from_millis(20));

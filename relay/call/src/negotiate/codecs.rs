@@ -3,6 +3,8 @@
 //! Codecs are matched by name, clock rate and channels, never by number. `telephone-event` stays beside a masked codec list
 //! unless it is masked by name, and its clock rate is kept: WhatsApp knows 8000 Hz events only, also next to Opus.
 
+use std::sync::Arc;
+
 use ng_protocol::flags::{CodecFlags, CodecSpec};
 
 use crate::sdp::PayloadFormat;
@@ -160,7 +162,7 @@ fn new_format(
         spec.clock_rate.unwrap_or(clock_rate),
         spec.channels.unwrap_or(channels),
     );
-    format.fmtp = spec.fmtp.clone().or_else(|| {
+    format.fmtp = spec.fmtp.as_deref().map(Arc::from).or_else(|| {
         if format.is_telephone_event() {
             Some("0-15".into())
         } else {

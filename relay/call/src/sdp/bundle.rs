@@ -61,9 +61,11 @@ impl RemoteMedia {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
 
-    fn read(text: &str) -> Vec<RemoteMedia> {
+    fn read(text: &str) -> Vec<Arc<RemoteMedia>> {
         let description = SessionDescription::parse(text.as_bytes()).unwrap();
         RemoteMedia::read_all(&description)
     }

@@ -1,5 +1,7 @@
 //! One RTP payload format of a media section: number, name, clock rate, parameters (RFC 8866 §6.6, §6.15).
 
+use std::sync::Arc;
+
 use relay_media::{AudioFormat, Codec};
 
 use super::description::MediaDescription;
@@ -10,13 +12,13 @@ pub struct PayloadFormat {
     /// The number in the RTP header.
     pub payload_type: u8,
     /// The encoding name, as it was written; empty when a dynamic number came without `a=rtpmap`.
-    pub name: String,
+    pub name: Arc<str>,
     /// The RTP clock rate in Hz; 0 when unknown.
     pub clock_rate: u32,
     /// Channels, 1 unless written.
     pub channels: u8,
     /// The value of `a=fmtp` behind the number.
-    pub fmtp: Option<String>,
+    pub fmtp: Option<Arc<str>>,
     /// The values of `a=rtcp-fb` behind the number (RFC 4585 §4.2).
     pub feedback: Vec<String>,
 }
@@ -65,7 +67,7 @@ impl PayloadFormat {
         format.fmtp = media
             .attributes("fmtp")
             .find_map(|value| for_number(value, payload_type))
-            .map(str::to_owned);
+            .map(Arc::from);
         format.feedback = media
             .attributes("rtcp-fb")
             .filter_map(|value| for_number(value, payload_type))
@@ -78,7 +80,7 @@ impl PayloadFormat {
     pub fn new(payload_type: u8, name: &str, clock_rate: u32, channels: u8) -> Self {
         Self {
             payload_type,
-            name: name.to_owned(),
+            name: name.into(),
             clock_rate,
             channels,
             fmtp: None,
@@ -119,11 +121,11 @@ impl PayloadFormat {
         if self.name.is_empty() {
             return None;
         }
-        let mut mapping = format!("{}/{}", self.name, self.clock_rate);
-        if self.channels > 1 {
-            mapping.push_str(&format!("/{}", self.channels));
-        }
-        Some(mapping)
+        let rate = self.clock_rate.to_string();
+        Some(match self.channels {
+            0 | 1 => [&*self.name, "/", &rate].concat(),
+            channels => [&*self.name, "/", &rate, "/", &channels.to_string()].concat(),
+        })
     }
 
     /// Whether both mean the same encoding: name (any case), clock rate and channels.

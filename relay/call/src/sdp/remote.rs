@@ -4,6 +4,7 @@
 //! Keys, candidates and fingerprints stay text here; `negotiate` reads them with the types of the transport.
 
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
 use super::attribute::{Direction, RtcpAttribute, Setup};
 use super::bundle::share_transport;
@@ -241,12 +242,12 @@ impl RemoteMedia {
     }
 
     /// All sections of a description; those of a bundle say each what the tagged one says for all.
-    pub fn read_all(description: &SessionDescription) -> Vec<Self> {
+    pub fn read_all(description: &SessionDescription) -> Vec<Arc<Self>> {
         let mut sections: Vec<Self> = (0..description.media.len())
             .filter_map(|index| Self::read(description, index))
             .collect();
         share_transport(description, &mut sections);
-        sections
+        sections.into_iter().map(Arc::new).collect()
     }
 
     /// Whether the stream is rejected or over (RFC 3264 §6, §8.2). A bundled-only section has port 0 and lives (RFC 9143 §6).

@@ -189,15 +189,16 @@ fn section_lines(output: &SectionOutput) -> Vec<Line> {
     attributes.valued("label", output.label.as_deref());
     attributes.flag("bundle-only", output.bundle_only);
     for codec in &output.codecs {
-        let number = codec.payload_type;
+        let number = codec.payload_type.to_string();
+        let mut about = |name, value: &str| attributes.push([name, &*number, " ", value].concat());
         if let Some(mapping) = codec.mapping() {
-            attributes.push(format!("rtpmap:{number} {mapping}"));
+            about("rtpmap:", &mapping);
         }
         if let Some(fmtp) = &codec.fmtp {
-            attributes.push(format!("fmtp:{number} {fmtp}"));
+            about("fmtp:", fmtp);
         }
         for feedback in &codec.feedback {
-            attributes.push(format!("rtcp-fb:{number} {feedback}"));
+            about("rtcp-fb:", feedback);
         }
     }
     attributes.all("rtcp-fb:", &output.feedback);
@@ -250,13 +251,13 @@ impl Attributes {
 
     fn valued(&mut self, name: &str, value: Option<&str>) {
         if let Some(value) = value {
-            self.push(format!("{name}:{value}"));
+            self.push([name, ":", value].concat());
         }
     }
 
     fn all(&mut self, prefix: &str, values: &[String]) {
         for value in values {
-            self.push(format!("{prefix}{value}"));
+            self.push([prefix, value].concat());
         }
     }
 }

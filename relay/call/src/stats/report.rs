@@ -133,8 +133,13 @@ impl Reported<'_> {
         let live = self.live.section(SectionId { leg: leg.id, index });
         // Named once it has been heard.
         let heard = live.is_some_and(|live| live.last_rtp.is_some());
-        let mut formats = section.sent_formats().into_iter().filter(|_| heard);
-        let codec = formats.find(|f| f.is_speech()).and_then(|f| f.mapping());
+        let formats = if heard {
+            section.sent_formats()
+        } else {
+            Vec::new()
+        };
+        let speech = formats.iter().find(|f| f.is_speech());
+        let codec = speech.and_then(|f| f.mapping());
         let ingress: Vec<Value<'static>> = live
             .iter()
             .flat_map(|live| live.ingress.sources())
