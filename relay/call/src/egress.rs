@@ -319,6 +319,11 @@ impl Egress {
         }
     }
 
+    /// The event that was injected last ends now, however long it was to be.
+    pub fn release(&mut self) {
+        self.tones.release();
+    }
+
     /// Sends the packet of an event that is due; whether an event is in progress.
     fn play(&mut self, now: Instant, sink: &mut impl MediaSink, out: &mut Outbox) -> bool {
         let Some(piece) = self.tones.next(now) else {

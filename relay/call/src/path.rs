@@ -2,7 +2,7 @@
 //!
 //! `offer` and `answer` compile it; a packet merely runs it (docs/architecture.md, section 1).
 //! A path maps payload types, scales telephone-events, and brings packets to the length the receiver asked for. Speech that the
-//! receiver does not understand it transcodes ([`transcoding`]).
+//! receiver does not understand it transcodes ([`transcoding`]), and keys it makes heard, or finds in speech ([`keys`]).
 //! Sequence numbers, timestamps and the synchronisation source belong to [`Egress`]: they outlive the path.
 
 use std::sync::Arc;
@@ -14,8 +14,10 @@ use relay_transport::rtp::{PayloadType, RtpHeader, RtpHeaderMut, RtpTimestamp, S
 
 use crate::egress::{Egress, MediaSink};
 
+mod keys;
 mod transcoding;
 
+use keys::KeyListener;
 pub use transcoding::Coding;
 use transcoding::Transcoding;
 
@@ -90,6 +92,10 @@ struct Mapped {
 enum Way {
     Pass(Frame),
     Transcode(AudioFormat),
+    /// Events counted in this clock are to be heard.
+    Sound(u32),
+    /// What a pause sounds like is to be heard.
+    Rest,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -97,6 +103,10 @@ enum Entry {
     Mapped(Mapped),
     /// Speech that the receiver gets in another codec.
     Transcoded(AudioFormat),
+    /// Telephone-events, counted in this clock, for a receiver that knows none.
+    Sounded(u32),
+    /// Comfort noise, for a receiver that knows none.
+    Noise,
     /// Negotiated with the sender, of no use to the receiver.
     NotWanted,
     Unknown,
@@ -110,6 +120,7 @@ pub struct ForwardPath {
     /// The clock of the stream towards the receiver: that of its speech codec.
     clock_hz: u32,
     transcoding: Option<Transcoding>,
+    keys: Option<KeyListener>,
     repacketizer: Option<Repacketizer>,
     reframed: Vec<Reframed>,
     /// From the first packet on that is transcoded or of another length, the path numbers its packets itself.
@@ -146,6 +157,10 @@ impl ForwardPath {
                 None if target.is_some() && format.audio().is_transcodable() => {
                     Entry::Transcoded(format.audio())
                 }
+                None if target.is_some() && format.codec() == Codec::TelephoneEvent => {
+                    Entry::Sounded(format.clock_hz)
+                }
+                None if target.is_some() && format.codec() == Codec::ComfortNoise => Entry::Noise,
                 None => Entry::NotWanted,
             };
         }
@@ -158,6 +173,7 @@ impl ForwardPath {
             unknown,
             clock_hz,
             transcoding: target.map(|format| Transcoding::new(format, coding)),
+            keys: None,
             repacketizer,
             reframed: Vec::new(),
             next: None,
@@ -184,6 +200,8 @@ impl ForwardPath {
         match self.map(&mut packet) {
             Ok(Way::Pass(frame)) => self.pass(now, packet, frame, egress, sink, out),
             Ok(Way::Transcode(format)) => self.transcode(now, packet, format, egress, sink, out),
+            Ok(Way::Rest) => self.rest(now, packet, egress, sink, out),
+            Ok(Way::Sound(clock_hz)) => self.sound(now, packet, clock_hz, egress, sink, out),
             Err(reason) => {
                 out.recycle(packet);
                 Err(reason)
@@ -198,6 +216,8 @@ impl ForwardPath {
         let mapped = match self.entries[usize::from(header.payload_type.number() & 0x7f)] {
             Entry::Mapped(mapped) => mapped,
             Entry::Transcoded(format) => return Ok(Way::Transcode(format)),
+            Entry::Sounded(clock_hz) => return Ok(Way::Sound(clock_hz)),
+            Entry::Noise => return Ok(Way::Rest),
             Entry::NotWanted => return Err(DropReason::NotWanted),
             Entry::Unknown if self.unknown == Unknown::Drop => {
                 return Err(DropReason::UnknownPayloadType);

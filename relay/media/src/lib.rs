@@ -1,4 +1,4 @@
-//! Codecs, transcoding, silence, telephone-events and repacketising.
+//! Codecs, transcoding, silence, telephone-events, the sound of keys and repacketising.
 //!
 //! This crate knows payloads: what a frame of a codec looks like, how long it lasts, what silence is, how speech in one codec
 //! becomes speech in another. It knows no RTP header, no address, no file and no time of day.
@@ -13,6 +13,7 @@ mod encoder;
 mod g711;
 mod g722;
 mod jitter_buffer;
+mod key_tone;
 #[cfg(feature = "opus")]
 mod opus_codec;
 mod opus_packet;
@@ -27,8 +28,9 @@ pub use audio_format::AudioFormat;
 pub use codec::Codec;
 pub use decoder::{Decoder, InvalidFrame, NotTranscodable};
 pub use encoder::{Encoder, EncoderSettings};
+pub use key_tone::{KeyHeard, KeyTone, ToneDetector};
 pub use opus_packet::{OpusPacket, OpusPacketError};
 pub use repacketizer::{Reframed, Repacketizer};
 pub use resampler::Resampler;
 pub use telephone_event::TelephoneEvent;
-pub use transcoder::{Coded, Heard, Refusal, Transcoder};
+pub use transcoder::{Coded, Heard, KeyPacket, Refusal, Transcoder};

@@ -7,18 +7,30 @@
 //! The output is paced by what comes in: a frame leaves in the moment in which its last sample arrived. So the two clocks
 //! cannot drift apart, and nothing is delayed but by the codecs themselves and by packets that are to be longer than those that
 //! come. Lost packets are made up for when the one behind them is there, whose redundancy helps; timestamps keep the distances
-//! of the sender's, so that a pause stays a pause.
+//! of the sender's, so that a pause stays a pause. A pause of which the sender says how it sounds is filled ([`rest`]), and keys
+//! are heard by those who know no events ([`key`]).
 
 use std::time::{Duration, Instant};
 
+use crate::Codec;
 use crate::audio_format::{AudioFormat, rates};
 use crate::decoder::{Decoder, NotTranscodable};
 use crate::encoder::{Encoder, EncoderSettings};
 use crate::jitter_buffer::{Admission, JitterBuffer};
 use crate::resampler::Resampler;
+use crate::telephone_event::TelephoneEvent;
+
+mod key;
+mod rest;
+
+pub use key::KeyPacket;
+use key::Sounding;
+use rest::Rest;
 
 /// What is made up for lost packets at most; it has faded long before.
 const MAX_CONCEALED: Duration = Duration::from_millis(120);
+/// An Opus frame this short begins or renews a pause (RFC 6716 §2.1.9; libopus makes none shorter of speech).
+const DTX_FRAME: usize = 2;
 /// A sender that changes its codec keeps the state of so many at most.
 const MAX_VOICES: usize = 4;
 
@@ -68,6 +80,10 @@ pub struct Transcoder {
     /// What was sent beyond what the sender's timestamps say, in ours.
     ahead: u32,
     marker: bool,
+    /// The key that sounds, or sounded last.
+    key: Option<Sounding>,
+    /// The pause that is being filled.
+    rest: Option<Rest>,
     decoded: Vec<i16>,
     waiting: Vec<i16>,
     payload: Vec<u8>,
@@ -79,6 +95,16 @@ enum Turn {
     Speech {
         timestamp: u32,
         format: AudioFormat,
+    },
+    /// A key, which is to be heard.
+    Key {
+        timestamp: u32,
+        event: TelephoneEvent,
+        clock_hz: u32,
+    },
+    /// What a pause sounds like (RFC 3389): so many dB below the loudest.
+    Noise {
+        level: u8,
     },
     /// Something else, which takes another way.
     Other,
@@ -119,6 +145,8 @@ impl Transcoder {
             timestamp: None,
             ahead: 0,
             marker: false,
+            key: None,
+            rest: None,
             decoded: Vec::new(),
             waiting: Vec::new(),
             payload: Vec::new(),
@@ -168,16 +196,18 @@ impl Transcoder {
 
     /// When [`Self::handle_timeout`] is due.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        self.buffer.due()
+        let rest = self.rest.as_ref().map(Rest::due);
+        [self.buffer.due(), rest].into_iter().flatten().min()
     }
 
-    /// Gives up what was waited for in vain.
+    /// Gives up what was waited for in vain, and fills pauses.
     pub fn handle_timeout(&mut self, now: Instant, emit: &mut dyn FnMut(Coded<'_>)) {
         while let Some((queued, missing)) = self.buffer.release(now) {
             // Nobody is there to be told that a payload was invalid.
-            let _ = self.play(queued.what, missing, &queued.payload, emit);
+            let _ = self.play(now, queued.what, missing, &queued.payload, emit);
             self.buffer.recycle(queued.payload);
         }
+        self.fill_rest(now, emit);
     }
 
     fn take(
@@ -196,9 +226,9 @@ impl Transcoder {
             }
             Admission::Restart => {
                 self.begin_anew();
-                self.play(turn, 0, payload, emit)
+                self.play(now, turn, 0, payload, emit)
             }
-            Admission::Play { missing } => self.play(turn, missing, payload, emit),
+            Admission::Play { missing } => self.play(now, turn, missing, payload, emit),
         };
         self.handle_timeout(now, emit);
         result
@@ -209,20 +239,34 @@ impl Transcoder {
         self.expected = None;
         self.missing = 0;
         self.ahead = 0;
+        self.key = None;
+        self.rest = None;
         self.waiting.clear();
     }
 
     fn play(
         &mut self,
+        now: Instant,
         turn: Turn,
         missing: u16,
         payload: &[u8],
         emit: &mut dyn FnMut(Coded<'_>),
     ) -> Result<(), Refusal> {
         self.missing += u32::from(missing);
-        let Turn::Speech { timestamp, format } = turn else {
-            return Ok(());
+        let (timestamp, format) = match turn {
+            Turn::Speech { timestamp, format } => (timestamp, format),
+            Turn::Key {
+                timestamp,
+                event,
+                clock_hz,
+            } => return self.sound(timestamp, event, clock_hz, emit),
+            Turn::Noise { level } => {
+                self.rest_in_noise(now, level);
+                return Ok(());
+            }
+            Turn::Other => return Ok(()),
         };
+        self.rest = None;
         let index = self.voice(format).map_err(|_| Refusal::Invalid)?;
         self.bridge(timestamp, index, payload, emit);
         self.decoded.clear();
@@ -235,9 +279,29 @@ impl Transcoder {
         let ticks = rescale(self.decoded.len(), voice.decoder.rate_hz(), format.clock_hz);
         self.expected = Some((timestamp.wrapping_add(ticks), ticks));
         self.timestamp.get_or_insert(timestamp);
+        if self.is_covered_by_a_key() {
+            self.leave_out(rescale(
+                ticks as usize,
+                format.clock_hz,
+                self.target.clock_hz,
+            ));
+            return Ok(());
+        }
         self.add_decoded(index);
         self.encode(emit);
+        if format.codec == Codec::Opus && payload.len() <= DTX_FRAME {
+            self.rest_in_decoder(now, index);
+        }
         Ok(())
+    }
+
+    /// So many ticks of what came are not sent, because something else was sent in their place, or is to be.
+    fn leave_out(&mut self, ticks: u32) {
+        let covered = self.ahead.min(ticks);
+        self.ahead -= covered;
+        if let Some(timestamp) = &mut self.timestamp {
+            *timestamp = timestamp.wrapping_add(ticks - covered);
+        }
     }
 
     /// Between what came last and a packet with this timestamp: makes up what was lost, leaves out what was a pause.

@@ -10,6 +10,8 @@ use relay_transport::rtp::{PayloadType, RtpTimestamp};
 pub(super) const STEP: Duration = Duration::from_millis(20);
 /// RFC 4733 §2.5.1.4: the last packet is sent three times.
 const ENDS: u8 = 3;
+/// ITU-T Q.24: what is shorter than this need not be taken for a key.
+const SHORTEST: Duration = Duration::from_millis(40);
 /// Keys that wait behind the one that is being pressed; a longer dial string is cut.
 const MAX_WAITING: usize = 64;
 
@@ -62,6 +64,16 @@ impl Tones {
     pub(super) fn push(&mut self, tone: Tone) {
         if self.waiting.len() < MAX_WAITING {
             self.waiting.push_back(tone);
+        }
+    }
+
+    /// The key that was pressed last is released: its event lasts no longer than it has, if it has begun.
+    pub(super) fn release(&mut self) {
+        if let Some(tone) = self.waiting.back_mut() {
+            tone.duration = tone.duration.min(SHORTEST);
+        } else if let Some(playing) = &mut self.playing {
+            let lasted = playing.elapsed.max(SHORTEST);
+            playing.tone.duration = playing.tone.duration.min(lasted);
         }
     }
 

@@ -1,17 +1,23 @@
 //! A datagram's way: to its transport, along the paths of its section, out through the egresses of those who hear it.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use relay_media::{Codec, TelephoneEvent};
+use relay_media::{Codec, KeyHeard, TelephoneEvent};
 use relay_packet::{DropReason, Outbox, PacketBuf, Received};
 use relay_transport::Incoming;
 use relay_transport::ice::Component;
 use relay_transport::rtp::{RtpHeader, RtpHeaderMut};
 
-use super::Live;
 use super::tape::Entry;
+use super::{Live, Path, Pressed};
+use crate::egress::Tone;
 use crate::path::Format;
 use crate::restriction::{Events, Restriction};
+
+/// A key in speech that is never released (somebody plays a steady tone) is an event of this length.
+const LONGEST_KEY: Duration = Duration::from_secs(5);
+/// What a key in speech is said to be as loud as: nobody told how loud it was when pressed.
+const USUAL_VOLUME: u8 = 10;
 
 /// What came of a datagram.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -131,8 +137,17 @@ impl Live {
         let mut paths = std::mem::take(&mut self.sections[position].paths);
         let mut packet = Some(packet);
         let count = paths.len();
+        let mut keys = Vec::new();
         for (index, path) in paths.iter_mut().enumerate() {
-            if let Some(treatment) = withheld(path.restriction, codec) {
+            if let Some(packet) = &packet {
+                path.program.listen(packet);
+            }
+            keys.clear();
+            keys.extend(std::iter::from_fn(|| path.program.poll_key()));
+            if !keys.is_empty() {
+                self.pass_keys(now, position, path, &keys, out);
+            }
+            if let Some(treatment) = withheld(path, codec) {
                 if let Some((sink, carrier)) = self.sink(path.to) {
                     let transport = carrier.map_or(&mut sink.rtp, |carrier| &mut carrier.rtp);
                     let egress = &mut sink.egress;
@@ -183,9 +198,60 @@ impl Live {
         self.sections[position].paths = paths;
     }
 
+    /// Keys that were found in speech become events for the listener, and are told of as events are.
+    fn pass_keys(
+        &mut self,
+        now: Instant,
+        speaker: usize,
+        path: &Path,
+        keys: &[KeyHeard],
+        out: &mut Outbox,
+    ) {
+        for key in keys {
+            if let KeyHeard::Up { event, duration } = *key {
+                let pressed = Pressed {
+                    event,
+                    duration_ms: u32::try_from(duration.as_millis()).unwrap_or(u32::MAX),
+                    volume: USUAL_VOLUME,
+                };
+                // Several may listen, and each finds the same key.
+                let told = &mut self.sections[speaker].pressed;
+                if told.last() != Some(&pressed) {
+                    told.push(pressed);
+                }
+            }
+            let format = path.plan.event_format();
+            let passes = path.restriction.events == Events::Pass && !path.restriction.silenced;
+            let Some(format) = format.filter(|_| passes) else {
+                continue;
+            };
+            let Some((sink, carrier)) = self.sink(path.to) else {
+                continue;
+            };
+            match *key {
+                KeyHeard::Up { .. } => sink.egress.release(),
+                KeyHeard::Down { event, volume } if sink.egress.stats().packets > 0 => {
+                    sink.egress.inject(Tone {
+                        event,
+                        volume,
+                        duration: LONGEST_KEY,
+                        pause: Duration::ZERO,
+                        payload_type: format.payload_type,
+                        clock_hz: format.clock_hz,
+                    });
+                    let before = sink.egress.stats();
+                    let transport = carrier.map_or(&mut sink.rtp, |carrier| &mut carrier.rtp);
+                    sink.egress.handle_timeout(now, transport, out);
+                    sink.count_sent(&before);
+                }
+                KeyHeard::Down { .. } => {}
+            }
+        }
+    }
+
     /// Time has passed for those who are transcoded: what waited for late packets does so no longer.
     pub(super) fn release_late(&mut self, now: Instant, position: usize, out: &mut Outbox) {
-        let due = |path: &super::Path| path.program.poll_timeout().is_some_and(|at| at <= now);
+        let due = |path: &Path| path.program.poll_timeout().is_some_and(|at| at <= now);
         if !self.sections[position].paths.iter().any(due) {
             return;
         }
@@ -231,12 +297,18 @@ impl Live {
 }
 
 /// Whether a packet is kept from the listener, and what is heard in its place.
-fn withheld(restriction: Restriction, codec: Codec) -> Option<Events> {
+fn withheld(path: &Path, codec: Codec) -> Option<Events> {
+    let Restriction {
+        events, blocked, ..
+    } = path.restriction;
     // Keys are not media: they have a block of their own.
     if codec == Codec::TelephoneEvent {
-        return (restriction.events != Events::Pass).then_some(restriction.events);
+        return (events != Events::Pass).then_some(events);
     }
-    restriction.blocked.then_some(Events::Drop)
+    if events != Events::Pass && path.program.hears_key() {
+        return Some(events);
+    }
+    blocked.then_some(Events::Drop)
 }
 
 /// Makes silence of speech. What is no speech passes; speech of which no silence can be made does not: `false`.

@@ -10,7 +10,7 @@ use crate::command::describe::speaks_with_own_ssrc;
 use crate::leg::{Echo, LegId, Legs, SectionId};
 use crate::path::{Coding, Format, ForwardPath, Unknown};
 use crate::restriction::Restriction;
-use crate::sdp::PayloadFormat;
+use crate::sdp::{PayloadFormat, RemoteMedia};
 use crate::section::MediaSection;
 
 /// One compiled path and what it was compiled from.
@@ -32,6 +32,8 @@ pub(super) struct Plan {
     unknown: Unknown,
     packet_time: Option<Duration>,
     coding: Coding,
+    /// The speaker presses keys in its speech, and the listener knows events.
+    listens_for_keys: bool,
 }
 
 impl Plan {
@@ -85,13 +87,17 @@ impl Live {
                         if former.is_some_and(ForwardPath::renumbers) {
                             renumbered.push(position);
                         }
-                        ForwardPath::compile(
+                        let mut made = ForwardPath::compile(
                             &plan.received,
                             &plan.sent,
                             plan.unknown,
                             plan.packet_time,
                             &plan.coding,
-                        )
+                        );
+                        if plan.listens_for_keys {
+                            made.listen_for_keys(&plan.received);
+                        }
+                        made
                     }
                 };
                 live.paths.push(Path {
@@ -129,14 +135,17 @@ fn plan(legs: &Legs, from: SectionId, to: SectionId) -> Option<Plan> {
     let section = |id: SectionId| legs.get(id.leg)?.sections.get(id.index);
     let (source, sink) = (section(from)?, section(to)?);
     let packet_time = packet_time(sink);
+    let sent = sink.sent_formats();
+    let presses_in_speech = |remote: &RemoteMedia| {
+        let has_events = remote.codecs.iter().any(PayloadFormat::is_telephone_event);
+        !has_events && remote.codecs.iter().any(PayloadFormat::is_speech)
+    };
     Some(Plan {
         to,
         received: source.received_formats().filter_map(format_of).collect(),
-        sent: sink
-            .sent_formats()
-            .into_iter()
-            .filter_map(format_of)
-            .collect(),
+        listens_for_keys: sent.iter().any(|format| format.is_telephone_event())
+            && source.remote.as_deref().is_some_and(presses_in_speech),
+        sent: sent.into_iter().filter_map(format_of).collect(),
         unknown: if speaks_with_own_ssrc(sink) {
             Unknown::Drop
         } else {
@@ -220,7 +229,7 @@ mod tests {
     use relay_transport::rtp::Ssrc;
 
     use super::*;
-    use crate::sdp::{Protocol, RemoteMedia, SessionDescription};
+    use crate::sdp::{Protocol, SessionDescription};
 
     #[test]
     fn a_longest_packet_is_a_wish_only_where_it_is_the_usual_one() {

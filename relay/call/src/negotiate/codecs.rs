@@ -239,6 +239,11 @@ pub fn answer(
             .find(|f| f.payload_type == first.payload_type);
         let first = known.unwrap_or(first).clone();
         formats.retain(PayloadFormat::is_telephone_event);
+        if formats.is_empty() {
+            // Who knows no events hears the keys.
+            let events = offered_by_offerer.iter();
+            formats.extend(events.filter(|f| f.is_telephone_event()).cloned());
+        }
         formats.insert(0, first);
         return Ok(formats);
     }

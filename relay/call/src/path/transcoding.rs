@@ -4,7 +4,10 @@
 
 use std::time::{Duration, Instant};
 
-use relay_media::{AudioFormat, Codec, Coded, EncoderSettings, Heard, Refusal, Transcoder};
+use relay_media::{
+    AudioFormat, Codec, Coded, EncoderSettings, Heard, KeyPacket, Refusal, TelephoneEvent,
+    Transcoder,
+};
 use relay_packet::{DropReason, Outbox, PacketBuf};
 use relay_transport::rtp::{PayloadType, RtpHeader, RtpTimestamp, SequenceNumber, Ssrc};
 
@@ -201,6 +204,71 @@ impl ForwardPath {
                 } else {
                     Err(DropReason::NotWanted)
                 }
+            }
+        };
+        out.recycle(packet);
+        result
+    }
+
+    /// Makes a packet of a telephone-event into the sound of its key, for a receiver who knows no events.
+    pub(super) fn sound(
+        &mut self,
+        now: Instant,
+        packet: PacketBuf,
+        clock_hz: u32,
+        egress: &mut Egress,
+        sink: &mut impl MediaSink,
+        out: &mut Outbox,
+    ) -> Result<(), DropReason> {
+        let parsed = RtpHeader::parse(&packet).and_then(|header| {
+            let event = TelephoneEvent::parse(header.payload(&packet)?)?;
+            Some((header, event))
+        });
+        out.recycle(packet);
+        let (header, event) = parsed.ok_or(DropReason::Malformed)?;
+        if event.digit().is_none() {
+            return Err(DropReason::NotWanted);
+        }
+        self.next.get_or_insert(header.sequence.0);
+        let transcoding = self.transcoding.as_mut();
+        // Where speech passes as it is, what encodes sounds begins with the first of them.
+        let ready = transcoding.and_then(|t| t.transcoder(t.target));
+        if ready.is_none() {
+            return Err(DropReason::NotWanted);
+        }
+        let pressed = KeyPacket {
+            sequence: header.sequence.0,
+            timestamp: header.timestamp.0,
+            event,
+            clock_hz,
+        };
+        let source = Some(header.ssrc);
+        self.with_transcoder(now, source, egress, sink, out, |transcoder, emit| {
+            transcoder.press(now, pressed, emit)
+        })
+    }
+
+    /// Takes a packet of comfort noise (RFC 3389), for a receiver who knows none.
+    pub(super) fn rest(
+        &mut self,
+        now: Instant,
+        packet: PacketBuf,
+        egress: &mut Egress,
+        sink: &mut impl MediaSink,
+        out: &mut Outbox,
+    ) -> Result<(), DropReason> {
+        let parsed = RtpHeader::parse(&packet)
+            .and_then(|header| header.payload_range(&packet).map(|range| (header, range)));
+        let result = match parsed {
+            None => Err(DropReason::Malformed),
+            // Where speech passes as it is, and before there was any, nobody waits for noise.
+            Some(_) if !self.is_transcoding() => Err(DropReason::NotWanted),
+            Some((header, range)) => {
+                let source = Some(header.ssrc);
+                let payload = &packet[range];
+                self.with_transcoder(now, source, egress, sink, out, |transcoder, emit| {
+                    transcoder.rest(now, header.sequence.0, payload, emit)
+                })
             }
         };
         out.recycle(packet);

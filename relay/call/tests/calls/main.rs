@@ -14,6 +14,7 @@ mod exchanges;
 mod fax;
 mod generated_reports;
 mod keys;
+mod keys_in_speech;
 mod masked;
 mod media;
 mod media_path;

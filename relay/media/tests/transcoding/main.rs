@@ -1,4 +1,4 @@
-//! Speech through the transcoder: every pair of codecs, loss, and codecs that are not ours.
+//! Speech through the transcoder: every pair of codecs, loss, pauses, and codecs that are not ours.
 //!
 //! Signals are made here, so that nothing must be shipped; what is heard is judged by signal-to-noise ratios whose floors stand
 //! beside each codec.
@@ -9,6 +9,7 @@ mod independent;
 mod loss;
 mod ogg;
 mod pairs;
+mod pauses;
 mod programs;
 mod signal;
 mod stream;
