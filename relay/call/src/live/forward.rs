@@ -185,6 +185,10 @@ impl Live {
                 .program
                 .run(now, this, &mut sink.egress, transport, out);
             sink.count_sent(&before);
+            if path.program.is_transcoding() {
+                sink.begin_reports(now);
+                self.sections[position].begin_reports(now);
+            }
             if let Err(reason) = result {
                 self.sections[position].count_drop(reason);
             }

@@ -1,8 +1,8 @@
 //! RTCP of a section: what passes from one party to the other, and what we add of our own (RFC 3550 §6).
 //!
 //! Reports pass translated, because the streams they speak of have other numbers on the other side. A leg that must never
-//! fall silent gets reports of ours whenever no other passed for a while. With `generate-RTCP` reports end here, and each party
-//! gets ours alone.
+//! fall silent gets reports of ours whenever no other passed for a while. With `generate-RTCP`, and where speech is transcoded,
+//! reports end here, and each party gets ours alone.
 
 use std::time::{Duration, Instant};
 
@@ -44,10 +44,8 @@ impl Live {
                 continue;
             }
             if self.is_transcoded(position, to) {
-                // What the speaker reports of its stream and of the one it hears is not true of those on the other side.
-                if !mirrored {
-                    self.sections[to].begin_reports(now);
-                }
+                // What the speaker reports of its stream and of the one it hears is not true of those on the other side,
+                // where reports of ours have begun.
                 continue;
             }
             let Ok([speaker, listener]) = self.sections.get_disjoint_mut([position, to]) else {
@@ -218,10 +216,10 @@ impl LiveSection {
         }
     }
 
-    /// The party hears reports of ours from now on.
-    fn begin_reports(&mut self, now: Instant) {
-        if self.wants && !self.opaque {
-            self.report_at.get_or_insert(now);
+    /// The party hears reports of ours from now on: its speech is transcoded, or what it hears.
+    pub(super) fn begin_reports(&mut self, now: Instant) {
+        if self.report_at.is_none() && self.wants && !self.opaque {
+            self.report_at = Some(now + FIRST);
         }
     }
 

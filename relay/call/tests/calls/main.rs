@@ -30,6 +30,7 @@ mod shortcomings;
 mod subscribe;
 mod support;
 mod transcoded;
+mod transcoded_quality;
 mod whatsapp;
 // What the transcoder's own tests use: the codecs of `transcoded` are by the same other hands.
 #[path = "../../../media/tests/transcoding/ogg.rs"]

@@ -116,13 +116,13 @@ impl Phones {
     }
 }
 
-fn query(desk: &mut Desk) -> Value<'static> {
+pub(crate) fn query(desk: &mut Desk) -> Value<'static> {
     let response = desk.ask(&request(r#""command":"query","call-id":"call""#));
     Value::Dictionary(response.body().clone().into_owned())
 }
 
 /// What stands at a path of keys, as text; `-` when there is nothing.
-fn at(value: &Value<'_>, path: &str) -> String {
+pub(crate) fn at(value: &Value<'_>, path: &str) -> String {
     let mut value = value.clone();
     for step in path.split('/') {
         let next = match &value {
