@@ -1,5 +1,5 @@
 //! Side-by-side measurements of relays that speak NG: processor time and memory per call, the cost of setting
-//! one up, and its start.
+//! one up, its start, and codecs made into each other.
 //!
 //! Every figure of one run comes from the same machine in the same minutes; the ratios are what counts.
 
@@ -11,6 +11,8 @@ mod ng;
 mod pbx;
 mod relay_process;
 mod set_up;
+mod speech;
+mod transcode;
 
 use std::error::Error;
 use std::process::ExitCode;
@@ -48,6 +50,8 @@ enum What {
     FastStart(fast_start::Options),
     /// Processor time of offer, answer and delete, and how many a second there can be.
     SetUp(set_up::Options),
+    /// Opus and µ-law made into each other: processor time, memory, added latency, and how it sounds.
+    Transcode(transcode::Options),
 }
 
 fn main() -> ExitCode {
@@ -70,5 +74,6 @@ fn run(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
         What::Forward(options) => forward::run(options, &arguments.relays, &binaries),
         What::FastStart(options) => fast_start::run(options, &arguments.relays, &binaries),
         What::SetUp(options) => set_up::run(options, &arguments.relays, &binaries),
+        What::Transcode(options) => transcode::run(options, &arguments.relays, &binaries),
     }
 }
