@@ -27,6 +27,8 @@ from relay import Relay  # noqa: E402
 
 PROXY = os.environ.get("PROXY", "kamailio")
 KEYS = os.environ.get("KEYS", "SDES")
+# rtpengine would offer Meta telephone-event/48000, which Meta does not support.
+RELAY_TRANSCODES = bool(os.environ.get("TANDEM"))
 DTLS_NUMBER, SDES_NUMBER, LIMITED_NUMBER, USER = "15550783881", "15550783882", "15550783883", "15551112222"
 NUMBERS = {DTLS_NUMBER: ("first-password", "DTLS"), SDES_NUMBER: ("second-password", "SDES")}
 # A number with three targets, the first of which never answers, and one call at a time.

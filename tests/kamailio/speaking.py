@@ -1,6 +1,6 @@
-"""A PBX's media in a script: a tone in Opus over plain RTP, from whatever address and port the case wants.
+"""A PBX's media in a script: a tone over plain RTP, in Opus or A-law, from whatever address and port the case wants.
 
-The codec is libopus from Debian (baresip needs it too), called without any binding.
+Opus is libopus from Debian (baresip needs it too), called without any binding.
 """
 
 import ctypes
@@ -13,22 +13,73 @@ import time
 
 import tone
 
-RATE, FRAME, SECONDS_OF_FRAME = 48000, 960, 0.02
-OPUS, EVENTS = 111, 126
+SECONDS_OF_PACKET = 0.02
+EVENTS = 126
 VOIP = 2048  # OPUS_APPLICATION_VOIP
 LIBRARY = ctypes.CDLL("libopus.so.0")
 LIBRARY.opus_encoder_create.restype = LIBRARY.opus_decoder_create.restype = ctypes.c_void_p
 
 
+class Opus:
+    PAYLOAD_TYPE, RATE, FRAME, NAME = 111, 48000, 960, "opus/48000/2"
+
+    @classmethod
+    def encode(cls, samples):
+        encoder = ctypes.c_void_p(LIBRARY.opus_encoder_create(cls.RATE, 1, VOIP, None))
+        buffer, packets = ctypes.create_string_buffer(1275), []
+        for at in range(0, len(samples), cls.FRAME):
+            frame = (ctypes.c_int16 * cls.FRAME)(*samples[at:at + cls.FRAME])
+            length = LIBRARY.opus_encode(encoder, frame, cls.FRAME, buffer, 1275)
+            packets.append(buffer.raw[:length])
+        return packets
+
+    def __init__(self):
+        self.decoder = ctypes.c_void_p(LIBRARY.opus_decoder_create(self.RATE, 1, None))
+
+    def decode(self, payload):
+        samples = (ctypes.c_int16 * (6 * self.FRAME))()
+        return samples[:max(0, LIBRARY.opus_decode(self.decoder, payload, len(payload), samples, 6 * self.FRAME, 0))]
+
+    def close(self):
+        LIBRARY.opus_decoder_destroy(self.decoder)
+
+
+def expanded(octet):
+    """The sample that an octet of A-law stands for (ITU-T G.711)."""
+    octet ^= 0x55
+    segment, step = (octet >> 4) & 7, ((octet & 15) << 4) + 8
+    magnitude = (step + 0x100) << (segment - 1) if segment else step
+    return magnitude if octet & 0x80 else -magnitude
+
+
+class ALaw:
+    PAYLOAD_TYPE, RATE, FRAME, NAME = 8, 8000, 160, "PCMA/8000"
+    SAMPLES = [expanded(octet) for octet in range(256)]
+
+    @classmethod
+    def encode(cls, samples):
+        octets = {sample: min(range(256), key=lambda octet: abs(cls.SAMPLES[octet] - sample)) for sample in set(samples)}
+        return [bytes(octets[sample] for sample in samples[at:at + cls.FRAME]) for at in range(0, len(samples), cls.FRAME)]
+
+    def decode(self, payload):
+        return [self.SAMPLES[octet] for octet in payload]
+
+    def close(self):
+        pass
+
+
 class Speaker:
     """Speaks to where the last SDP said, and remembers what it hears, with the moment."""
 
+    # One second of the tone, which fits in whole periods, so that it can be repeated.
+    PACKETS = {codec: codec.encode(tone.samples(tone.PHONE_TONE_HZ, 0, 2 * codec.RATE, codec.RATE))[50:] for codec in (Opus, ALaw)}
+
     def __init__(self):
-        self.packets = encoded_tone(tone.PHONE_TONE_HZ)
         self.ssrc, self.sequence = random.randrange(1 << 32), random.randrange(1 << 15)
         self.timestamp = random.randrange(1 << 31)
         self.heard = []
         self.destination = self.sock = None
+        self.codec = Opus
         self.is_speaking = False
         self.stopped = threading.Event()
         self.move("127.0.0.1")
@@ -43,12 +94,13 @@ class Speaker:
         if old:
             old.close()
 
-    def sdp(self, direction="sendrecv", codecs=f"{OPUS} {EVENTS}", version=1):
+    def sdp(self, direction="sendrecv", events=True, version=1):
         address, port = self.sock.getsockname()
+        codecs = [(self.codec.PAYLOAD_TYPE, self.codec.NAME)] + [(EVENTS, "telephone-event/8000")] * events
         return "".join(line + "\r\n" for line in (
             "v=0", f"o=- 1 {version} IN IP4 {address}", "s=-", f"c=IN IP4 {address}", "t=0 0",
-            f"m=audio {port} RTP/AVP {codecs}", f"a=rtpmap:{OPUS} opus/48000/2", f"a=rtpmap:{EVENTS} telephone-event/8000",
-            "a=ptime:20", f"a={direction}"))
+            f"m=audio {port} RTP/AVP {' '.join(str(number) for number, _ in codecs)}",
+            *[f"a=rtpmap:{number} {name}" for number, name in codecs], "a=ptime:20", f"a={direction}"))
 
     def speak_to(self, sdp):
         lines = dict(line.split("=", 1) for line in reversed(sdp.split("\r\n")) if line[:2] in ("c=", "m="))
@@ -58,51 +110,39 @@ class Speaker:
     def run(self):
         due = time.monotonic()
         while not self.stopped.is_set():
-            sock = self.sock
+            sock, codec = self.sock, self.codec
             try:
                 if select.select([sock], [], [], max(0.0, due - time.monotonic()))[0]:
                     packet = sock.recv(2048)
-                    if len(packet) > 12 and packet[1] & 0x7f == OPUS:
-                        self.heard.append((time.monotonic(), packet[12:]))
+                    if len(packet) > 12 and packet[1] & 0x7f in (Opus.PAYLOAD_TYPE, ALaw.PAYLOAD_TYPE):
+                        self.heard.append((time.monotonic(), packet[1] & 0x7f, packet[12:]))
                     continue
-                due += SECONDS_OF_FRAME
-                self.timestamp += FRAME
+                due += SECONDS_OF_PACKET
+                self.timestamp += codec.FRAME
                 if self.is_speaking:
                     number = self.sequence + 1
-                    header = struct.pack(">BBHII", 0x80, OPUS, number & 0xffff, self.timestamp & 0xffffffff, self.ssrc)
-                    sock.sendto(header + self.packets[number % len(self.packets)], self.destination)
+                    header = struct.pack(">BBHII", 0x80, codec.PAYLOAD_TYPE, number & 0xffff, self.timestamp & 0xffffffff, self.ssrc)
+                    sock.sendto(header + self.PACKETS[codec][number % len(self.PACKETS[codec])], self.destination)
                     self.sequence = number
             except (OSError, ValueError):
                 continue  # moved meanwhile
 
     def seconds_of(self, frequency, since):
-        """How long the tone was heard since a moment."""
-        decoder = ctypes.c_void_p(LIBRARY.opus_decoder_create(RATE, 1, None))
-        samples = (ctypes.c_int16 * (6 * FRAME))()
-        frames = 0
-        for at, payload in list(self.heard):
-            length = LIBRARY.opus_decode(decoder, payload, len(payload), samples, 6 * FRAME, 0)
-            if at >= since and length > 0 and tone.window_is_tone(samples[:length], frequency, RATE):
-                frames += 1
-        LIBRARY.opus_decoder_destroy(decoder)
-        return frames * SECONDS_OF_FRAME
+        """How long the tone was heard since a moment, in the codec of now."""
+        decoder, packets = self.codec(), 0
+        for at, payload_type, payload in list(self.heard):
+            if payload_type != self.codec.PAYLOAD_TYPE:
+                continue
+            samples = decoder.decode(payload)
+            if at >= since and samples and tone.window_is_tone(samples, frequency, self.codec.RATE):
+                packets += 1
+        decoder.close()
+        return packets * SECONDS_OF_PACKET
 
     def close(self):
         self.stopped.set()
         self.thread.join()
         self.sock.close()
-
-
-def encoded_tone(frequency):
-    """One second of the tone, which fits in whole periods, so that it can be repeated."""
-    encoder = ctypes.c_void_p(LIBRARY.opus_encoder_create(RATE, 1, VOIP, None))
-    buffer, packets = ctypes.create_string_buffer(1275), []
-    for at in range(0, 2 * RATE, FRAME):
-        frame = (ctypes.c_int16 * FRAME)(*tone.samples(frequency, at, FRAME, RATE))
-        length = LIBRARY.opus_encode(encoder, frame, FRAME, buffer, 1275)
-        packets.append(buffer.raw[:length])
-    LIBRARY.opus_encoder_destroy(encoder)
-    return packets[len(packets) // 2:]
 
 
 def even_socket(address):

@@ -8,13 +8,14 @@ to do all of this.
 import os
 import sys
 import time
+import unittest
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 import case  # noqa: E402
 from case import NUMBER, NUMBERS, USER, Case  # noqa: E402
 from simulator import Simulator  # noqa: E402
-from speaking import Speaker  # noqa: E402
+from speaking import ALaw, Opus, Speaker  # noqa: E402
 
 SIMULATOR = os.environ.get("SIMULATOR", os.path.join(case.HERE, "..", "..", "target", "debug", "simulator"))
 BEFORE, AFTER = 0.8, 1.2
@@ -33,11 +34,12 @@ class Changes(Case):
         self.speaker = Speaker()
         self.addCleanup(self.speaker.close)
 
-    def each_direction(self, change, silence=0.0, more=()):
+    def each_direction(self, change, silence=0.0, more=(), codec=Opus):
         """A call, some talk, the change, some talk, BYE of the PBX; in both directions of call."""
         for direction in ("user-initiated", "business-initiated"):
             with self.subTest(direction=direction):
                 self.speaker.move("127.0.0.1")
+                self.speaker.codec = codec
                 self.speaker.heard.clear()
                 call = getattr(self, direction.replace("-", "_"))(*more)
                 self.addCleanup(call.part.stop)
@@ -148,7 +150,34 @@ class Changes(Case):
 
     def test_fewer_codecs(self):
         """The PBX gives up telephone-events; what Meta agreed to stays."""
-        self.each_direction(lambda: self.re_invite(self.speaker.sdp(codecs="111", version=2)))
+        self.each_direction(lambda: self.re_invite(self.speaker.sdp(events=False, version=2)))
+
+    @unittest.skipUnless(case.RELAY_TRANSCODES, "only tandem is asked to transcode")
+    def test_another_codec_and_back(self):
+        """The PBX hands the call to a phone without Opus, and takes it back."""
+        def change():
+            for version, codec in ((2, ALaw), (3, Opus)):
+                self.speaker.move("127.0.0.1")
+                self.speaker.codec = codec
+                self.re_invite(self.speaker.sdp(version=version))
+                changed = time.monotonic()
+                time.sleep(AFTER)
+                self.assertGreater(self.tone_since(changed), AFTER - SWALLOWED, codec.NAME)
+
+        self.each_direction(change)
+
+    @unittest.skipUnless(case.RELAY_TRANSCODES, "only tandem is asked to transcode")
+    def test_a_pbx_without_opus_holds_resumes_and_asks_for_an_offer(self):
+        def change():
+            self.assertIn("a=recvonly", self.re_invite(self.speaker.sdp("sendonly", version=2)).body)
+            self.speaker.is_speaking = False
+            time.sleep(0.5)
+            self.assertIn("a=sendrecv", self.re_invite(self.speaker.sdp(version=3)).body)
+            offer = self.ask("INVITE")
+            self.pbx.send(self.in_dialog_of_pbx("ACK", self.cseq, *self.dialog, body=self.speaker.sdp(version=4)))
+            self.speaker.speak_to(offer.body)
+
+        self.each_direction(change, codec=ALaw)
 
     def test_a_refresh_of_the_session_timer_by_invite_and_by_update(self):
         def change():
