@@ -268,6 +268,8 @@ class RelaySets(WithSecondRelay, Case):
             self.hold(call, 20)
             self.re_invite(call, 21, "", PBX_SDP)
             self.end(call)
+        with open(self.proxy.part.log) as log:
+            self.assertNotIn("did not take the SDP", log.read(), "the answer in the ACK went to the wrong relay")
         self.assert_relay_is_empty()
         self.relay, first = self.second, self.relay
         self.assert_relay_is_empty()
