@@ -267,6 +267,9 @@ class RelaySets(WithSecondRelay, Case):
         for call in self.calls:
             self.hold(call, 20)
             self.re_invite(call, 21, "", PBX_SDP)
+        # A BYE may overtake the ACK before it, which then names a call that the relay has forgotten.
+        time.sleep(0.3)
+        for call in self.calls:
             self.end(call)
         with open(self.proxy.part.log) as log:
             self.assertNotIn("did not take the SDP", log.read(), "the answer in the ACK went to the wrong relay")
