@@ -1,10 +1,13 @@
-//! Codecs, transcoding, silence, telephone-events, the sound of keys and repacketising.
+//! Codecs, transcoding, silence, telephone-events, the sound of keys, repacketising and playing of recordings.
 //!
 //! This crate knows payloads: what a frame of a codec looks like, how long it lasts, what silence is, how speech in one codec
-//! becomes speech in another. It knows no RTP header, no address, no file and no time of day.
+//! becomes speech in another. It knows no RTP header, no address and no time of day; audio files are bytes that somebody else reads.
 //!
 //! C code is linked here alone, behind the feature `opus`: libopus. Without it Opus passes, and is not transcoded.
+//! Audio files are read behind the feature `audio-files`.
 
+#[cfg(feature = "audio-files")]
+mod audio_file;
 mod audio_format;
 mod codec;
 mod concealment;
@@ -17,6 +20,7 @@ mod key_tone;
 #[cfg(feature = "opus")]
 mod opus_codec;
 mod opus_packet;
+mod player;
 mod repacketizer;
 mod resampler;
 mod telephone_event;
@@ -24,12 +28,15 @@ mod telephone_event;
 mod testing;
 mod transcoder;
 
+#[cfg(feature = "audio-files")]
+pub use audio_file::{AudioFile, AudioFileError, Bytes};
 pub use audio_format::AudioFormat;
 pub use codec::Codec;
 pub use decoder::{Decoder, InvalidFrame, NotTranscodable};
 pub use encoder::{Encoder, EncoderSettings};
 pub use key_tone::{KeyHeard, KeyTone, ToneDetector};
 pub use opus_packet::{OpusPacket, OpusPacketError};
+pub use player::{Piece, Played, Player, SampleSource, Supply};
 pub use repacketizer::{Reframed, Repacketizer};
 pub use resampler::Resampler;
 pub use telephone_event::TelephoneEvent;
