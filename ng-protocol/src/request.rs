@@ -106,6 +106,14 @@ pub struct Playback {
     pub start_position_ms: Option<i64>,
 }
 
+impl Playback {
+    /// Whether there is anything to open: a file, or its bytes.
+    pub fn names_something(&self) -> bool {
+        let named = self.file.as_ref().is_some_and(|file| !file.is_empty());
+        named || self.blob.as_ref().is_some_and(|blob| !blob.is_empty())
+    }
+}
+
 /// What `play DTMF` sends (RFC 4733).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct DtmfEvent {

@@ -57,6 +57,10 @@ pub mod reason {
     pub const NO_MEDIA_FILE: &str = "No media file specified";
     /// `play media`: the file cannot be played.
     pub const PLAYBACK_FAILED: &str = "Failed to start media playback from file";
+    /// `play media`: the bytes cannot be played.
+    pub const PLAYBACK_OF_BLOB_FAILED: &str = "Failed to start media playback from blob";
+    /// `play media`: there is no such record, or no database.
+    pub const PLAYBACK_OF_RECORD_FAILED: &str = "Failed to start media playback from database";
     /// `stop media` while nothing plays.
     pub const NOT_PLAYING: &str = "Not currently playing media";
     /// `play DTMF` with a code that is no event.

@@ -89,6 +89,8 @@ pub struct Config {
     pub dtmf_log_connections: bool,
     /// Where and how calls are recorded.
     pub recording: Option<RecordingSettings>,
+    /// Where recordings have to be that are played.
+    pub media_dir: Option<PathBuf>,
     /// How we speak DTLS.
     pub dtls: Dtls,
     /// What we call ourselves.
@@ -172,6 +174,7 @@ impl Config {
             dtmf_log: None,
             dtmf_log_connections: false,
             recording: None,
+            media_dir: None,
             dtls: Dtls::default(),
             software_id: concat!("tandem-", env!("CARGO_PKG_VERSION")).to_owned(),
             workers: processors(),
@@ -273,6 +276,7 @@ impl Config {
             dtmf_log: destination(settings, "dtmf-log-dest", names)?,
             dtmf_log_connections: settings.switch("dtmf-log-ng-tcp", false)?,
             recording: recording(settings)?,
+            media_dir: settings.last("media-dir").map(PathBuf::from),
             dtls,
             software_id: software_id.unwrap_or(&defaults.software_id).to_owned(),
             workers,

@@ -19,6 +19,7 @@ pub mod live_config;
 pub mod logging;
 pub mod metrics;
 pub mod notify;
+pub mod prompts;
 pub mod recording;
 pub mod service_manager;
 pub mod signals;
@@ -41,6 +42,7 @@ use control::TlsError;
 use control::dispatch::Dispatch;
 use control::listeners::{Addresses, Listeners, Threads};
 use live_config::{ControlSettings, LiveConfig};
+use prompts::Prompts;
 use recording::{RecordingCounters, RecordingFigures, RecordingThread};
 use worker::WorkerSettings;
 use worker::counters::WorkerCounters;
@@ -125,6 +127,7 @@ impl Relay {
             Some(settings) => Some(RecordingThread::start(settings, Arc::clone(&recorded))?),
             None => None,
         };
+        let prompts = Prompts::start(config.media_dir.clone())?;
         let mut workers = Vec::new();
         for number in 0..config.workers.max(1) {
             let settings = WorkerSettings {
@@ -147,6 +150,7 @@ impl Relay {
                 notifier: notifier.clone(),
                 tells_connections: config.dtmf_log_connections,
                 recordings: recording.as_ref().map(RecordingThread::outlet),
+                prompts: prompts.clone(),
             };
             workers.push(worker::start(settings, gone_sender.clone())?);
         }

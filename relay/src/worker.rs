@@ -18,20 +18,21 @@ use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::os::fd::AsFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::mpsc::{Receiver, TryRecvError, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use ng_protocol::{CallId, Command, Request, Response};
-use relay_call::{Call, CallConfig, CallEvent, EndReason, PortLeaser};
-use relay_net::{Backend, PerPort, Woken, affinity};
+use relay_call::{Call, CallConfig, CallEvent, EndReason, PortLeaser, Recording};
+use relay_net::{Backend, PerPort, Waker, Woken, affinity};
 use relay_packet::{DropReason, Outbox, Received};
 use tokio::sync::mpsc;
 use tracing::{error, warn};
 
 use crate::control::directory::Ticket;
-use crate::control::udp::{self, Listener, Reply, Taken};
+use crate::control::udp::{self, Listener, Reply, Taken, Yours};
 use crate::notify::Notification;
+use crate::prompts::Prompts;
 use crate::recording::Outlet;
 use counters::WorkerCounters;
 use deadlines::Deadlines;
@@ -65,9 +66,17 @@ pub fn start(settings: WorkerSettings, gone: mpsc::Sender<CallGone>) -> io::Resu
     let waker = backend.waker();
     let (commands, receiver) = sync_channel(COMMAND_QUEUE);
     let published = Arc::new(Mutex::new(WorkerCounters::default()));
+    let own = (commands.clone(), waker.clone());
     let name = format!("media-{}", settings.number);
     let pin = settings.pin.then_some(settings.number);
-    let worker = Worker::new(settings, backend, receiver, gone, Arc::clone(&published))?;
+    let worker = Worker::new(
+        settings,
+        backend,
+        own,
+        receiver,
+        gone,
+        Arc::clone(&published),
+    )?;
     let thread = std::thread::Builder::new().name(name).spawn(move || {
         // Without sharp timers a nap is 50 microseconds longer: not worth refusing to start.
         let _ = affinity::sharpen_timers();
@@ -103,6 +112,9 @@ struct Worker {
     tells_connections: bool,
     /// Takes what calls record.
     recordings: Option<Outlet>,
+    /// Who opens recordings, and how it finds back here.
+    prompts: Prompts,
+    own: (SyncSender<WorkerCommand>, Waker),
     /// Farewells that the control side had no room for yet.
     gone_later: VecDeque<CallGone>,
     calls: Vec<Option<LiveCall>>,
@@ -140,6 +152,7 @@ impl Worker {
     fn new(
         settings: WorkerSettings,
         backend: PerPort,
+        own: (SyncSender<WorkerCommand>, Waker),
         commands: Receiver<WorkerCommand>,
         gone: mpsc::Sender<CallGone>,
         published: Arc<Mutex<WorkerCounters>>,
@@ -167,6 +180,8 @@ impl Worker {
             notifier: settings.notifier,
             recordings: settings.recordings,
             tells_connections: settings.tells_connections,
+            prompts: settings.prompts,
+            own,
             gone_later: VecDeque::new(),
             calls: Vec::new(),
             unused: Vec::new(),
@@ -272,6 +287,12 @@ impl Worker {
         for socket in 0..listener.sockets().len() {
             for _ in 0..REQUESTS {
                 match listener.take(socket, self.number, &mut self.request) {
+                    Some(Taken::Yours(yours)) if self.opens(&yours.request) => {
+                        let Yours { request, exchange } = *yours;
+                        let ticket = exchange.ticket();
+                        let reply = ReplyTo::Proxy(Box::new(exchange));
+                        self.open(now, Box::new(request), ticket, reply);
+                    }
                     Some(Taken::Yours(yours)) => {
                         let handled = self.carry_out(now, &yours.request, yours.exchange.ticket());
                         self.answer(yours.exchange.give(&handled));
@@ -309,10 +330,23 @@ impl Worker {
                     reply,
                 }) => {
                     self.active = true;
+                    if self.opens(&request) {
+                        self.open(now, request, ticket, reply);
+                        continue;
+                    }
                     let handled = self.carry_out(now, &request, ticket);
                     if let Some(reply) = reply.give(handled) {
                         self.answer(reply);
                     }
+                }
+                Ok(WorkerCommand::Play {
+                    request,
+                    ticket,
+                    reply,
+                    recording,
+                }) => {
+                    self.active = true;
+                    self.play(now, &request, ticket, reply, recording);
                 }
                 Ok(WorkerCommand::Listen(listener)) => self.listen(listener),
                 Ok(WorkerCommand::Terminate { call_id, reply }) => {
@@ -398,7 +432,61 @@ impl Worker {
         }
     }
 
+    /// Whether a request has to wait until what it names is open.
+    fn opens(&self, request: &Request) -> bool {
+        let names_something = request.playback.names_something();
+        let known = request.call_id.as_ref();
+        let known = known.is_some_and(|call_id| self.by_id.contains_key(call_id));
+        request.command == Command::PlayMedia && names_something && known
+    }
+
+    /// Has a recording opened, and goes on with the request when it is.
+    fn open(&mut self, now: Instant, request: Box<Request>, ticket: Ticket, reply: ReplyTo) {
+        let prepared = match self.prompts.prepare(&request.playback) {
+            Ok(prepared) => prepared,
+            Err(why) => return self.play(now, &request, ticket, reply, Err(why)),
+        };
+        let (commands, waker) = self.own.clone();
+        prepared.open(move |recording| {
+            let command = WorkerCommand::Play {
+                request,
+                ticket,
+                reply,
+                recording,
+            };
+            // A worker that is behind is so for milliseconds; one that has ended needs nothing any more.
+            if commands.send(command).is_ok() {
+                waker.wake();
+            }
+        });
+    }
+
+    /// Carries out a `play media` whose recording is open, or cannot be.
+    fn play(
+        &mut self,
+        now: Instant,
+        request: &Request,
+        ticket: Ticket,
+        reply: ReplyTo,
+        recording: Result<Box<dyn Recording>, String>,
+    ) {
+        let handled = self.act(now, request, ticket, Some(recording));
+        if let Some(reply) = reply.give(handled) {
+            self.answer(reply);
+        }
+    }
+
     fn carry_out(&mut self, now: Instant, request: &Request, ticket: Ticket) -> Handled {
+        self.act(now, request, ticket, None)
+    }
+
+    fn act(
+        &mut self,
+        now: Instant,
+        request: &Request,
+        ticket: Ticket,
+        recording: Option<Result<Box<dyn Recording>, String>>,
+    ) -> Handled {
         let Some(call_id) = &request.call_id else {
             // The dispatcher asks for it first.
             return Handled {
@@ -432,8 +520,9 @@ impl Worker {
         let mut ports = self
             .ports
             .of_call(number, &mut self.backend, &mut self.sockets);
-        let acted = catch_unwind(AssertUnwindSafe(|| {
-            live.call.handle_request(now, request, &mut ports)
+        let acted = catch_unwind(AssertUnwindSafe(|| match recording {
+            Some(recording) => live.call.play_media(now, request, recording),
+            None => live.call.handle_request(now, request, &mut ports),
         }));
         let response = match acted {
             Ok(response) => {
@@ -611,7 +700,9 @@ impl Worker {
         }
         self.publish(now);
         for command in self.commands.try_iter() {
-            if let WorkerCommand::Request { reply, .. } = command {
+            if let WorkerCommand::Request { reply, .. } | WorkerCommand::Play { reply, .. } =
+                command
+            {
                 let reply = reply.give(Handled::by_nobody());
                 reply.iter().for_each(Reply::send);
             }

@@ -1,5 +1,8 @@
 //! The keys that are no options: which call and which parties are meant, what a command is about, and who asks.
 
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+
 use super::{Request, SipMessageType};
 use crate::command::Command;
 use crate::spelling::{Report, canonical, keyword, names, text};
@@ -86,6 +89,10 @@ impl Request {
             "body" => string(&mut self.cli_body, report),
             "file" => string(&mut self.playback.file, report),
             "blob" => self.playback.blob = value.as_bytes().map(<[u8]>::to_vec),
+            "blob64" => match value.as_bytes().map(|text| BASE64_STANDARD.decode(text)) {
+                Some(Ok(blob)) => self.playback.blob = Some(blob),
+                _ => report.unknown(key, value),
+            },
             "db-id" => integer(&mut self.playback.db_id, report),
             "repeat-times" => integer(&mut self.playback.repeat_times, report),
             "repeat-duration" => integer(&mut self.playback.repeat_duration_ms, report),

@@ -32,6 +32,7 @@ use crate::stats::{Counter, Tally};
 use crate::trickle::Trickle;
 
 mod control;
+mod playback;
 mod recording;
 
 /// One call.
@@ -122,6 +123,9 @@ impl Call {
             Command::StartRecording | Command::StopRecording | Command::PauseRecording => {
                 self.switch_recording(request)
             }
+            // Whoever drives the call opens the file and calls `play_media`.
+            Command::PlayMedia => self.play_media(now, request, Err("it was not opened".into())),
+            Command::StopMedia => self.stop_media(now, request),
             _ => match unsupported::accept(&self.legs, request) {
                 Ok(warning) => {
                     self.events.push_back(CallEvent::Warning(warning));

@@ -9,6 +9,7 @@ pub(crate) mod offer;
 pub(crate) mod options;
 pub(crate) mod passthrough;
 pub(crate) mod play_dtmf;
+pub(crate) mod play_media;
 pub(crate) mod publish;
 pub(crate) mod query;
 pub(crate) mod restrict;

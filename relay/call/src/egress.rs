@@ -17,7 +17,7 @@ use relay_media::Codec;
 use relay_packet::{DropReason, Outbox, PacketBuf};
 use relay_transport::MediaTransport;
 use relay_transport::rtp::{
-    ExtendedSequence, RtpHeader, RtpHeaderMut, RtpTimestamp, SequenceNumber, Ssrc,
+    ExtendedSequence, PayloadType, RtpHeader, RtpHeaderMut, RtpTimestamp, SequenceNumber, Ssrc,
 };
 
 use crate::path::{Format, Frame};
@@ -26,8 +26,8 @@ mod continuity;
 mod hold;
 mod tone;
 
-use continuity::Continuity;
 pub use continuity::Translation;
+use continuity::{Continuity, Numbers};
 use hold::{Held, Hold};
 pub use tone::Tone;
 use tone::{STEP, Tones};
@@ -130,6 +130,8 @@ pub struct Egress {
     /// When words leave even to a peer that may lack the keys.
     speak_at: Option<Instant>,
     tones: Tones,
+    /// A recording has the place of whoever feeds the stream.
+    playing: bool,
     stats: EgressStats,
     silence: Vec<u8>,
 }
@@ -158,6 +160,7 @@ impl Egress {
             covered_at: None,
             speak_at: None,
             tones: Tones::default(),
+            playing: false,
             stats: EgressStats::default(),
             silence: Vec::new(),
         }
@@ -246,8 +249,8 @@ impl Egress {
             out.recycle(packet);
             return Err(DropReason::NotWanted);
         }
-        if self.tones.is_playing() {
-            // An event takes the place of what is said meanwhile.
+        if self.tones.is_playing() || (self.playing && frame.codec != Codec::TelephoneEvent) {
+            // An event takes the place of what is said meanwhile, and so does a recording.
             out.recycle(packet);
             return Ok(());
         }
@@ -293,6 +296,13 @@ impl Egress {
             self.fill(now, sink, out);
             return;
         }
+        if self.playing {
+            while let Some(held) = self.hold.skip() {
+                out.recycle(held.packet);
+            }
+            self.fill_at = None;
+            return;
+        }
         self.work_off(now, sink, out);
         if self.hold.is_empty() {
             self.hold.idle();
@@ -305,11 +315,98 @@ impl Egress {
         if !self.open || !sink.is_writable() {
             return None;
         }
-        let own = self.hold.due().or(self.fill_at);
+        let own = self.hold.due().filter(|_| !self.playing).or(self.fill_at);
         match self.tones.due().filter(|_| self.wanted) {
             Some(at) if self.tones.is_playing() => Some(at),
             tone => [tone, own].into_iter().flatten().min(),
         }
+    }
+
+    /// The speech format that was negotiated with the receiver.
+    pub fn format(&self) -> Option<&Format> {
+        self.format.as_ref()
+    }
+
+    /// Whether a recording is heard in place of whoever feeds the stream.
+    pub fn is_playing(&self) -> bool {
+        self.playing
+    }
+
+    /// From now on [`Self::play_recorded`] feeds the stream, and nobody else.
+    pub fn begin_playing(&mut self) {
+        self.playing = true;
+    }
+
+    /// The recording is over. Whoever fed the stream does so again; silence follows at `next` until then.
+    pub fn end_playing(&mut self, next: Instant) {
+        self.playing = false;
+        self.fill_at = self.config.fill.then_some(next);
+    }
+
+    /// Whether what is played now is heard: nothing of a recording should be lost because keys are still missing.
+    pub fn may_play(&self, now: Instant, sink: &impl MediaSink) -> bool {
+        self.open && sink.is_writable() && self.may_speak(now, sink)
+    }
+
+    /// Sends the packet of a recording that is due at `due`.
+    pub fn play_recorded(
+        &mut self,
+        due: Instant,
+        payload: &[u8],
+        duration: Duration,
+        starts: bool,
+        sink: &mut impl MediaSink,
+        out: &mut Outbox,
+    ) {
+        let Some(format) = self.format.as_ref().filter(|_| self.wanted) else {
+            return;
+        };
+        if self.tones.is_playing() {
+            return;
+        }
+        let frame = Frame {
+            codec: format.codec(),
+            clock_hz: format.clock_hz,
+            duration,
+            silent: false,
+        };
+        // Its own clock paces it: a late wake-up of ours does not show in the timestamps.
+        let mut numbers = self.continuity.next_own(due, &frame);
+        numbers.marker |= starts;
+        let payload_type = format.payload_type;
+        if self.send_own(due, payload_type, &numbers, payload, sink, out) {
+            self.fill_at = None;
+        }
+    }
+
+    /// Sends a packet of our own; whether it left.
+    fn send_own(
+        &mut self,
+        now: Instant,
+        payload_type: PayloadType,
+        numbers: &Numbers,
+        payload: &[u8],
+        sink: &mut impl MediaSink,
+        out: &mut Outbox,
+    ) -> bool {
+        let mut header = RtpHeader::new(
+            payload_type,
+            numbers.sequence,
+            numbers.timestamp,
+            self.continuity.ssrc(),
+        );
+        header.marker = numbers.marker;
+        let mut packet = out.take();
+        if !header.write(payload, &mut packet) {
+            out.recycle(packet);
+            return false;
+        }
+        let sent = sink.send_rtp(packet, out).is_ok();
+        if sent {
+            self.continuity.sent(now, numbers);
+            self.count(now, &header, payload.len());
+        }
+        sent
     }
 
     /// Sends a telephone-event as soon as those before it are over. The stream must have begun.
@@ -344,20 +441,7 @@ impl Egress {
             }
         };
         self.tones.started(numbers.timestamp);
-        let mut header = RtpHeader::new(
-            piece.payload_type,
-            numbers.sequence,
-            numbers.timestamp,
-            self.continuity.ssrc(),
-        );
-        header.marker = numbers.marker;
-        let mut packet = out.take();
-        if !header.write(&piece.payload, &mut packet) {
-            out.recycle(packet);
-        } else if sink.send_rtp(packet, out).is_ok() {
-            self.continuity.sent(now, &numbers);
-            self.count(now, &header, piece.payload.len());
-        }
+        self.send_own(now, piece.payload_type, &numbers, &piece.payload, sink, out);
         self.fill_at = self.config.fill.then_some(now + FILL_AFTER);
         true
     }
@@ -420,7 +504,13 @@ impl Egress {
         let due = self
             .covered_at
             .is_none_or(|at| now.saturating_duration_since(at) >= FILL_PACKET_TIME * 3 / 4);
-        if !due || !self.open || !self.wanted || !sink.is_writable() || !self.hold.is_empty() {
+        if self.playing
+            || !due
+            || !self.open
+            || !self.wanted
+            || !sink.is_writable()
+            || !self.hold.is_empty()
+        {
             return;
         }
         self.covered_at = Some(now);
@@ -445,24 +535,13 @@ impl Egress {
             duration: FILL_PACKET_TIME,
             silent: true,
         };
+        let payload_type = format.payload_type;
         let numbers = self.continuity.next_own(now, &frame);
-        let mut header = RtpHeader::new(
-            format.payload_type,
-            numbers.sequence,
-            numbers.timestamp,
-            self.continuity.ssrc(),
-        );
-        header.marker = numbers.marker;
-        let mut packet = out.take();
-        if !header.write(&self.silence, &mut packet) {
-            out.recycle(packet);
-            return;
-        }
-        if sink.send_rtp(packet, out).is_ok() {
-            self.continuity.sent(now, &numbers);
+        let silence = std::mem::take(&mut self.silence);
+        if self.send_own(now, payload_type, &numbers, &silence, sink, out) {
             self.stats.filled += 1;
-            self.count(now, &header, self.silence.len());
         }
+        self.silence = silence;
     }
 
     fn send_from_source(

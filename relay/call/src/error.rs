@@ -15,6 +15,9 @@ pub enum RequestError {
     /// The party or the flow that the command is about cannot be found.
     #[error("{0}")]
     Selection(&'static str),
+    /// A recording cannot be played: the words of rtpengine, and why.
+    #[error("{0}: {1}")]
+    Playback(&'static str, String),
     /// The call is not known.
     #[error("{}", reason::UNKNOWN_CALL_ID)]
     UnknownCall,

@@ -102,6 +102,20 @@ pub enum CallEvent {
         /// The file.
         path: String,
     },
+    /// A party hears a recording.
+    PlaybackBegan {
+        /// Whose side.
+        leg: String,
+        /// How long it is, if that is known.
+        duration: Option<Duration>,
+    },
+    /// A party hears a recording no more.
+    PlaybackEnded {
+        /// Whose side.
+        leg: String,
+        /// How far in it the last packet was.
+        position: Duration,
+    },
     /// A key of the telephone was pressed.
     Dtmf(DtmfReport),
     /// Something failed that an operator must know; the sentence says what to look at.
@@ -268,6 +282,13 @@ impl fmt::Display for CallEvent {
             },
             Self::Recording { on: true, path } => write!(f, "recording to {path}"),
             Self::Recording { on: false, path } => write!(f, "no longer recording to {path}"),
+            Self::PlaybackBegan { leg, duration } => match duration {
+                Some(duration) => write!(f, "{leg}: hears a recording of {} ms", ms(duration)),
+                None => write!(f, "{leg}: hears a recording"),
+            },
+            Self::PlaybackEnded { leg, position } => {
+                write!(f, "{leg}: the recording ended at {} ms", ms(position))
+            }
             Self::Dtmf(report) => report.fmt(f),
             Self::Failure { leg, text, .. } => write!(f, "{leg}: {text}"),
             Self::Ended(reason) => write!(f, "call ended: {}", reason.label()),

@@ -36,4 +36,5 @@ pub use config::{
 pub use error::RequestError;
 pub use event::{CallEvent, EndReason, Failure};
 pub use ports::{LeaseError, LeasedPort, PortCount, PortLease, PortLeaser, PortPool};
+pub use relay_media::{Piece, Recording, SampleSource, Supply};
 pub use stats::{Counter, Figure, Samples, Tally};

@@ -22,7 +22,7 @@ use crate::config::CallConfig;
 use crate::egress::{Egress, EgressConfig, EgressStats, Stream, Tone};
 use crate::leg::{LegId, Legs, SectionId};
 use crate::negotiate::{dtls, ice};
-use crate::path::Format;
+use crate::path::{Coding, Format};
 use crate::recording::Recorder;
 use crate::sdp::Protocol;
 use crate::section::MediaSection;
@@ -35,6 +35,7 @@ mod notice;
 mod opaque;
 mod paths;
 mod pierce;
+mod playing;
 mod quality;
 mod reports;
 mod tape;
@@ -43,7 +44,8 @@ use bundle::Share;
 pub(crate) use forward::Arrival;
 use keypad::Keypad;
 pub(crate) use keypad::Pressed;
-use paths::{Path, format_of};
+use paths::{Path, coding_of, format_of};
+use playing::Playing;
 use quality::LegQuality;
 
 /// Everything that moves packets in a call.
@@ -52,6 +54,8 @@ pub(crate) struct Live {
     /// Boxed: they are several kilobytes each, and move whenever something is agreed.
     pub(crate) sections: Vec<Box<LiveSection>>,
     sockets: HashMap<SocketId, (usize, Component)>,
+    /// Parties for which a recording was asked for, whatever came of it.
+    players: Vec<LegId>,
     /// Media goes nowhere for the time being (`drop-traffic`).
     pub(crate) drop_traffic: bool,
     /// Takes copies of what comes in, while the call is recorded.
@@ -106,6 +110,12 @@ pub(crate) struct LiveSection {
     pub(crate) rtcp_out: Counter,
     pub(crate) last_rtp: Option<Instant>,
     pub(crate) last_rtcp: Option<Instant>,
+    /// How speech of ours is encoded for the party.
+    coding: Coding,
+    /// A recording that it hears in place of the others.
+    playing: Option<Playing>,
+    /// Where in a recording it stopped, which is not told of yet.
+    played: Option<Duration>,
     keypad: Keypad,
     /// Keys that were pressed and are not told of yet.
     pub(crate) pressed: Vec<Pressed>,
@@ -169,6 +179,9 @@ impl LiveSection {
             rtcp_out: Counter::default(),
             last_rtp: None,
             last_rtcp: None,
+            coding: Coding::default(),
+            playing: None,
+            played: None,
             keypad: Keypad::default(),
             pressed: Vec::new(),
             authentication_failures: 0,
@@ -309,6 +322,7 @@ impl LiveSection {
         self.quality.is_audio = section.kind.eq_ignore_ascii_case("audio");
         self.egress
             .set_format(speech.and_then(|format| format_of(format)));
+        self.coding = coding_of(section);
         self.schedule_reports(now);
     }
 
@@ -332,6 +346,7 @@ impl LiveSection {
             self.report_at,
             self.pierce_at,
             self.silence_at(),
+            self.playing.as_ref().map(Playing::due),
             self.paths
                 .iter()
                 .filter_map(|path| path.program.poll_timeout())
@@ -472,6 +487,7 @@ impl Live {
         let report = live.report(now, config, out);
         self.release_late(now, position, out);
         self.speak(now, position, out);
+        self.play_due(now, position, out);
         if let Some(report) = report {
             // What cannot be sent now is tried again soon.
             let _counted_by_the_transport = self.send_rtcp(now, position, report, out);

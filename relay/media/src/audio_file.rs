@@ -5,6 +5,7 @@
 //! Where the bytes come from is the caller's affair; files are opened by the daemon.
 
 use std::io::{Read, Seek};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 use thiserror::Error;
@@ -21,6 +22,9 @@ use raw::Raw;
 const RATES: [u32; 5] = [8_000, 12_000, 16_000, 24_000, 48_000];
 /// A file that claims to be longer tells nothing about its length.
 const LONGEST: Duration = Duration::from_secs(7 * 24 * 3_600);
+
+/// What is said of a file at which the library that reads it failed.
+const DEFECT: &str = "it met a defect of its decoder";
 
 /// What bytes are read from.
 pub trait Bytes: Read + Seek + Send + Sync {}
@@ -83,7 +87,9 @@ impl AudioFile {
         let input = match raw {
             Some(kind) => Input::Raw(Raw::new(kind, bytes, length)?),
             None => {
-                let container = Container::open(bytes, length, ending.as_deref())?;
+                let open = || Container::open(bytes, length, ending.as_deref());
+                let defect = AudioFileError::Unreadable(DEFECT.to_owned());
+                let container = caught(open).unwrap_or(Err(defect))?;
                 Input::Container(Box::new(container))
             }
         };
@@ -133,7 +139,9 @@ impl AudioFile {
             return Err(failed("it ends before"));
         }
         let sought = match &mut self.input {
-            Input::Container(container) => container.seek(position),
+            Input::Container(container) => {
+                caught(|| container.seek(position)).unwrap_or(Err(DEFECT.to_owned()))
+            }
             Input::Raw(raw) => raw.seek(position),
         };
         self.skip = sought.map_err(|why| failed(&why))?;
@@ -144,7 +152,9 @@ impl AudioFile {
     pub fn read(&mut self, samples: &mut Vec<i16>) -> bool {
         self.packet.clear();
         let more = match &mut self.input {
-            Input::Container(container) => container.read(&mut self.packet),
+            Input::Container(container) => {
+                caught(|| container.read(&mut self.packet)).unwrap_or(false)
+            }
             Input::Raw(raw) => raw.read(&mut self.packet),
         };
         let skipped = usize::try_from(self.skip).unwrap_or(usize::MAX);
@@ -157,6 +167,11 @@ impl AudioFile {
         }
         more
     }
+}
+
+/// Runs what reads a stranger's bytes. A mistake in it costs this file alone.
+fn caught<T>(read: impl FnOnce() -> T) -> Option<T> {
+    catch_unwind(AssertUnwindSafe(read)).ok()
 }
 
 #[cfg(test)]

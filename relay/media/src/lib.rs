@@ -36,7 +36,7 @@ pub use decoder::{Decoder, InvalidFrame, NotTranscodable};
 pub use encoder::{Encoder, EncoderSettings};
 pub use key_tone::{KeyHeard, KeyTone, ToneDetector};
 pub use opus_packet::{OpusPacket, OpusPacketError};
-pub use player::{Piece, Played, Player, SampleSource, Supply};
+pub use player::{Piece, Played, Player, Recording, SampleSource, Supply};
 pub use repacketizer::{Reframed, Repacketizer};
 pub use resampler::Resampler;
 pub use telephone_event::TelephoneEvent;

@@ -26,16 +26,20 @@ pub enum Supply {
     End,
 }
 
-/// A recording as it becomes available. Nothing here ever waits.
+/// A recording that can be played to several listeners.
+pub trait Recording: fmt::Debug + Send {
+    /// How long it is, if that is known.
+    fn duration(&self) -> Option<Duration>;
+    /// The samples for one more listener, from where playing is to begin.
+    fn listen(&self) -> Box<dyn SampleSource>;
+}
+
+/// The samples of a recording as they become available. Nothing here ever waits.
 pub trait SampleSource: fmt::Debug + Send {
     /// Samples per second.
     fn rate_hz(&self) -> u32;
-    /// How long the recording is, if that is known.
-    fn duration(&self) -> Option<Duration>;
     /// The next piece.
     fn poll(&mut self) -> Supply;
-    /// The same from its beginning, for one more listener.
-    fn another(&self) -> Box<dyn SampleSource>;
 }
 
 /// What a packet holds.
@@ -94,6 +98,30 @@ impl Player {
             heard_to: Duration::ZERO,
             ended: false,
         })
+    }
+
+    /// Makes packets of another format from now on. What was handed over for the former one is lost where the rates differ.
+    ///
+    /// # Errors
+    /// When the format cannot be encoded.
+    pub fn encode_as(
+        &mut self,
+        format: AudioFormat,
+        packet_time_ms: u32,
+        settings: &EncoderSettings,
+    ) -> Result<(), NotTranscodable> {
+        let own = self.source.rate_hz();
+        let refused = NotTranscodable(format.codec, own);
+        let rate_hz = format.rate_near(own).ok_or(refused)?;
+        if rate_hz != self.encoder.rate_hz() {
+            self.resampler = Resampler::new(own, rate_hz);
+            self.samples.clear();
+        }
+        let packet_time_ms = format.packet_time_ms(packet_time_ms);
+        self.encoder = Encoder::new(format, rate_hz, settings)?;
+        self.packet_time = Duration::from_millis(packet_time_ms.into());
+        self.packet = (rate_hz * packet_time_ms / 1_000) as usize;
+        Ok(())
     }
 
     /// How long its packets last.
@@ -168,16 +196,8 @@ mod tests {
             self.rate_hz
         }
 
-        fn duration(&self) -> Option<Duration> {
-            None
-        }
-
         fn poll(&mut self) -> Supply {
             self.supplies.pop_front().unwrap_or(Supply::End)
-        }
-
-        fn another(&self) -> Box<dyn SampleSource> {
-            Box::new(self.clone())
         }
     }
 
@@ -260,6 +280,7 @@ mod tests {
                     (490..=520).contains(&lasted),
                     "{codec:?} {rate}: {lasted} ms"
                 );
+                samples.retain(|sample| sample.unsigned_abs() > 1_000);
                 let crossings = samples
                     .windows(2)
                     .filter(|pair| pair[0] < 0 && pair[1] >= 0)

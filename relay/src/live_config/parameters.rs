@@ -126,6 +126,7 @@ fn media(list: &mut List, config: &Config) {
             to.dtmf_log = from.dtmf_log;
         },
     );
+    list.fixed("media-dir", path(&config.media_dir));
     list.fixed("dtmf-log-ng-tcp", config.dtmf_log_connections);
     if let Some(recording) = &config.recording {
         list.fixed("recording-dir", &recording.directory);

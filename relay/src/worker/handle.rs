@@ -7,7 +7,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use ng_protocol::{CallId, Request, Response};
-use relay_call::CallConfig;
+use relay_call::{CallConfig, Recording};
 use relay_net::{SocketOptions, Waker};
 use tokio::sync::{mpsc, oneshot};
 use tracing::error;
@@ -17,6 +17,7 @@ use super::ports::InterfacePorts;
 use crate::control::directory::Ticket;
 use crate::control::udp::{Listener, Reply, UdpExchange};
 use crate::notify::Notification;
+use crate::prompts::Prompts;
 use crate::recording::Outlet;
 
 /// What a worker is started with.
@@ -44,6 +45,8 @@ pub struct WorkerSettings {
     pub tells_connections: bool,
     /// Where recordings go, if calls are recorded.
     pub recordings: Option<Outlet>,
+    /// Who opens recordings.
+    pub prompts: Prompts,
     /// Where randomness comes from; the system's when `None`.
     pub seed: Option<u64>,
 }
@@ -59,6 +62,17 @@ pub enum WorkerCommand {
         ticket: Ticket,
         /// Who waits for the reply.
         reply: ReplyTo,
+    },
+    /// Carry out `play media`: what it names was opened, or could not be.
+    Play {
+        /// The request; it has a call-id.
+        request: Box<Request>,
+        /// Its number, for the directory.
+        ticket: Ticket,
+        /// Who waits for the reply.
+        reply: ReplyTo,
+        /// What is to be heard.
+        recording: Result<Box<dyn Recording>, String>,
     },
     /// Take requests over UDP, too, together with the other workers.
     Listen(Arc<Listener>),

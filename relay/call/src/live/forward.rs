@@ -156,6 +156,14 @@ impl Live {
                 self.withhold(now, position, path.to, treatment, out);
                 continue;
             }
+            if self.hears_recording(path.to) && codec != Codec::TelephoneEvent {
+                if let Some((sink, carrier)) = self.sink(path.to) {
+                    let transport = carrier.map_or(&mut sink.rtp, |carrier| &mut carrier.rtp);
+                    let egress = &mut sink.egress;
+                    path.program.pass_over(now, &header, egress, transport, out);
+                }
+                continue;
+            }
             let last = index + 1 == count;
             let Some(mut this) = (if last {
                 packet.take()

@@ -49,6 +49,10 @@ impl Live {
         let Some(live) = self.sections.get_mut(position) else {
             return;
         };
+        if let Some(position) = live.played.take() {
+            let leg = name(live);
+            events.extend([CallEvent::PlaybackEnded { leg, position }]);
+        }
         if let Some(event) = live.first_out(|live| name(live)) {
             events.extend([event]);
         }

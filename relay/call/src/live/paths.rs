@@ -152,12 +152,13 @@ fn plan(legs: &Legs, from: SectionId, to: SectionId) -> Option<Plan> {
             Unknown::Pass
         },
         packet_time,
-        coding: coding(sink, packet_time),
+        coding: coding_of(sink),
     })
 }
 
 /// How speech is encoded for a party: as its description asks (RFC 7587 §6.1), and as the operator wishes.
-fn coding(sink: &MediaSection, packet_time: Option<Duration>) -> Coding {
+pub(super) fn coding_of(sink: &MediaSection) -> Coding {
+    let packet_time = packet_time(sink);
     let sent = sink.sent_formats();
     let format = sent.iter().find(|format| format.is_speech());
     let own = sink.remote.iter().flat_map(|remote| &remote.codecs);

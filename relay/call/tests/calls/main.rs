@@ -21,6 +21,7 @@ mod media_path;
 mod pair;
 mod passthrough;
 mod play_dtmf;
+mod play_media;
 mod quality;
 mod recorded;
 mod recording;

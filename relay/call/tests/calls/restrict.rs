@@ -320,31 +320,6 @@ fn what_is_not_done_is_named_or_told_to_the_operator() {
             r#""from-tag":"x","flags":["directional"]"#,
             Some("From-tag given, but no such tag exists"),
         ),
-        (
-            "play media",
-            r#""file":"x.wav""#,
-            Some("No participant party specified"),
-        ),
-        (
-            "play media",
-            r#""from-tag":"x""#,
-            Some("From-tag given, but no such tag exists"),
-        ),
-        (
-            "play media",
-            r#""from-tag":"pbx""#,
-            Some("No media file specified"),
-        ),
-        (
-            "play media",
-            r#""from-tag":"pbx","file":"x.wav""#,
-            Some("Failed to start media playback from file"),
-        ),
-        (
-            "stop media",
-            r#""from-tag":"pbx""#,
-            Some("Not currently playing media"),
-        ),
         ("inject start", "", Some("unsupported: inject start")),
         ("inject stop", "", Some("unsupported: inject stop")),
         ("create answer", "", Some("unsupported: create answer")),

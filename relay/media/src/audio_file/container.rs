@@ -178,7 +178,7 @@ impl Container {
         };
         let missing = seconds(sought.required_ts) - seconds(sought.actual_ts);
         // A wrong file may say anything; no more is left out than an exact search ever leaves.
-        Ok((missing.clamp(0.0, 10.0) * f64::from(self.rate_hz)) as u64)
+        Ok((missing.clamp(0.0, 10.0) * f64::from(self.rate_hz)).round() as u64)
     }
 
     pub(super) fn read(&mut self, mono: &mut Vec<i16>) -> bool {

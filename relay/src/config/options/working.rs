@@ -144,6 +144,12 @@ pub(super) const WORKING: &[Opt] = &[
         "What packets in files begin with: their IP header, or an Ethernet header of zeros before it [default: raw]",
     ),
     works(
+        "media-dir",
+        ' ',
+        One("FOLDER"),
+        "Where `play media` finds its files; files elsewhere are refused [default: every file that can be read may be played]",
+    ),
+    works(
         "dtls-engine",
         ' ',
         Many("[INTERFACE/]ENGINE"),

@@ -1,6 +1,8 @@
 """Families `block`, `subscribe`, `recording`, `playing`: commands to a call that stands."""
 
+import prompts
 from answering import Answer
+from bodies import BODIES
 from sequences import FROM, TO, Sequence, answer, command, offer, words
 
 UP = [offer("plain", {"label": "A"}, silent=True), answer({"label": "B"}, silent=True)]
@@ -70,6 +72,25 @@ def recording_and_playing():
                        ("unknown-tag", {"from-tag": "nobody", "file": "/nowhere.wav"}), ("all-no-source", words("all"))):
         yield Sequence(f"playing/play-media-{name}", [*UP, command("play media", keys)])
         yield Sequence(f"playing/stop-media-{name}", [*UP, command("stop media", keys)])
+    tone, stereo = prompts.file("tone.wav"), prompts.file("stereo.wav")
+    for name, keys in (("wav", {"file": tone}), ("stereo", {"file": stereo}), ("repeat", {"file": tone, "repeat-times": 3}),
+                       ("repeat-as-text", {"file": tone, "repeat-times": "3"}), ("repeat-never", {"file": tone, "repeat-times": 0}),
+                       ("start-pos", {"file": tone, "start-pos": 200}), ("start-pos-behind", {"file": tone, "start-pos": 500}), ("to-tag", {"file": tone, "to-tag": TO}),
+                       ("folder", {"file": prompts.FOLDER}), ("rubbish", {"file": prompts.file("rubbish.wav")}),
+                       ("empty-file", {"file": prompts.file("empty.wav")}), ("no-name", {"file": ""}), ("no-blob", {"blob": ""}),
+                       ("rubbish-blob", {"blob": "hello"}), ("database", {"db-id": 3}), ("database-text", {"db-id": "x"}),
+                       ("file-and-blob", {"file": "/nowhere.wav", "blob": "hello"})):
+        yield Sequence(f"playing/{name}", [
+            *UP, command("play media", {"from-tag": FROM, **keys}), command("stop media", {"from-tag": FROM}),
+            command("stop media", {"from-tag": TO})])
+    for name, keys in (("directional", {"from-tag": TO, **words("directional")}), ("label", {"label": "B"}),
+                       ("address", {"address": "127.0.70.1"}), ("label-unknown", {"label": "nobody"}), ("all-word", words("all")),
+                       ("all-key", {"all": "all"})):
+        yield Sequence(f"playing/select-{name}", [*UP, command("play media", {"file": tone, **keys}), command("stop media", keys)])
+    for name, body in (("video", "video"), ("inactive", "inactive")):
+        if body in BODIES:
+            yield Sequence(f"playing/{name}", [
+                offer(body, silent=True), answer(silent=True), command("play media", {"from-tag": FROM, "file": tone})])
     for name, keys in (("no-party", {"code": "1"}), ("no-code", {"from-tag": FROM}), ("bad-code", {"from-tag": FROM, "code": "99"}),
                        ("letter", {"from-tag": FROM, "code": "#"}), ("number", {"from-tag": FROM, "code": 5}),
                        ("unknown-tag", {"from-tag": "nobody", "code": "1"})):

@@ -1,5 +1,6 @@
 """Family `media`: calls with packets. A script is a function of a `Call`; its log is what is compared."""
 
+import prompts
 import securing
 from media import AUDIO, PACKETS
 from sequences import words
@@ -25,6 +26,7 @@ def scripts(with_security=False):
     yield from restricting()
     yield from changing()
     yield from recording.scripts()
+    yield from playing()
 
 
 def simple(offered=None, answered=None, before=None, after=None, **flags):
@@ -314,6 +316,30 @@ def changing():
         call.listen("elsewhere: ")
         call.talk()
     yield "source-moves-later", elsewhere_then_home, ("4", "4")
+
+
+def playing():
+    """What the caller hears of a recording, and the callee meanwhile."""
+    for name, number, lines, file in (("PCMU", 0, AUDIO, "tone.wav"), ("PCMU-stereo", 0, AUDIO, "stereo.wav"),
+                                      ("PCMA", 8, ["m=audio {port} RTP/AVP 8"], "tone.wav"), ("opus", 111, OPUS, "tone.wav")):
+        def script(call, number=number, lines=lines, file=file):
+            call.offer(lines)
+            call.answer(lines)
+            call.talk(payload_type=number)
+            call.order({"command": "play media", "from-tag": "caller", "file": prompts.file(file)})
+            call.send("caller", payload_type=number)
+            call.listen("playing: ")
+            call.talk(payload_type=number)
+        yield f"play-{name}", script, ("4", "4")
+
+    def stopped(call):
+        call.offer()
+        call.answer()
+        call.talk()
+        call.order({"command": "play media", "from-tag": "caller", "file": prompts.file("tone.wav")})
+        call.order({"command": "stop media", "from-tag": "caller"})
+        call.talk()
+    yield "play-stopped", stopped, ("4", "4")
 
 
 def secured():
