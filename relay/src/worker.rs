@@ -516,7 +516,8 @@ impl Worker {
                 exists: false,
             };
         };
-        live.ticket = ticket;
+        // Requests that came by different sockets may overtake each other on their way here.
+        live.ticket = live.ticket.max(ticket);
         let mut ports = self
             .ports
             .of_call(number, &mut self.backend, &mut self.sockets);
@@ -542,8 +543,10 @@ impl Worker {
         for (address, kind) in self.ports.take_refusals() {
             error!(call = %call_id, "cannot bind {address}: {kind}");
         }
-        // The reply says whether the call is there, so a farewell for it would only say it twice.
-        self.gone_later.retain(|gone| gone.call_id != *call_id);
+        // The reply says whether the call is there, so a farewell for it would only say it twice; unless a newer request was here
+        // before: the directory forgets the call on that one's ticket only.
+        self.gone_later
+            .retain(|gone| gone.call_id != *call_id || gone.ticket != ticket);
         Handled {
             response,
             exists: self.by_id.contains_key(call_id),
@@ -709,3 +712,6 @@ impl Worker {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
