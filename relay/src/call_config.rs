@@ -5,7 +5,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use relay_call::config::{CertificateSettings, DtlsConfig, DtlsError};
+use relay_call::config::{CertificateSettings, DtlsConfig, DtlsError, RecordingPlan};
 use relay_call::{
     CallConfig, DtlsIdentity, Interface, InterfaceAddress, Timeouts, TransportConfig, WallClock,
 };
@@ -33,10 +33,11 @@ pub(crate) fn make(config: &Config) -> Result<CallConfig, StartError> {
         hold: config.hold,
         fill: config.silence_fill,
         dtmf_log: None,
-        recording_dir: config
-            .recording
-            .as_ref()
-            .map(|recording| recording.directory.as_str().into()),
+        recording: config.recording.as_ref().map(|recording| RecordingPlan {
+            directory: recording.directory.as_str().into(),
+            packets: recording.packets.is_some(),
+            audio: recording.audio.is_some(),
+        }),
         instance: format!("{:012x}", instance & 0xffff_ffff_ffff),
         software: String::new(),
         clock: clock(),

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //!  DIR/pcaps/CALL-RANDOM.pcap                         the packets, readable with Wireshark
+//!  DIR/audio/CALL-RANDOM.wav                          what is heard, if wished
 //!  DIR/tmp/rtpengine-meta-CALL-RANDOM.tmp             while the call lives
 //!  DIR/metadata/rtpengine-meta-CALL-RANDOM.txt        afterwards
 //! ```
@@ -10,6 +11,7 @@
 //! slow, packets are missing in the recording, and a counter says so; the calls go on.
 //! A request may choose another place for the packets, inside the same folder (`relay_call::recording`).
 
+mod audio;
 mod folders;
 mod growing_file;
 mod metadata;
@@ -27,6 +29,7 @@ use relay_call::recording::Recorded;
 use tracing::warn;
 
 use crate::StartError;
+pub use audio::Channels;
 pub use folders::Folders;
 pub use outlet::Outlet;
 pub use pcap::LinkType;
@@ -42,8 +45,10 @@ const PATIENCE: Duration = Duration::from_secs(5);
 pub struct RecordingSettings {
     /// The folder (`recording-dir`), without a slash at its end.
     pub directory: String,
-    /// What packets begin with (`recording-format`).
-    pub link_type: LinkType,
+    /// Packets are written, beginning with this (`recording-format`).
+    pub packets: Option<LinkType>,
+    /// What is heard in them is written, in these channels (`recording-audio`).
+    pub audio: Option<Channels>,
 }
 
 /// What is counted about recordings.
@@ -95,9 +100,9 @@ impl RecordingThread {
         settings: &RecordingSettings,
         counters: Arc<RecordingCounters>,
     ) -> Result<Self, StartError> {
-        let folders = Folders::make(&settings.directory)
+        let folders = Folders::make(&settings.directory, settings.audio.is_some())
             .map_err(|(path, error)| StartError::Recording { path, error })?;
-        let writer = Writer::new(folders, settings.link_type, Arc::clone(&counters));
+        let writer = Writer::new(folders, settings, Arc::clone(&counters));
         let (batches, receiver) = sync_channel(BATCHES);
         let (running, ended) = channel::<()>();
         std::thread::Builder::new()

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use etherparse::{NetSlice, SlicedPacket, TransportSlice};
 use pcap_file::pcap::PcapReader;
-use relay::recording::{LinkType, RecordingSettings};
+use relay::recording::{Channels, LinkType, RecordingSettings};
 use tests::ng_client::{answer, command, offer, words};
 use tests::srtp_peer::SUITE;
 use tests::{NgClient, RtpPeer, SrtpPeer, TestRelay, sdp};
@@ -30,7 +30,8 @@ impl Spool {
         TestRelay::start_with(address, |config| {
             config.recording = Some(RecordingSettings {
                 directory,
-                link_type,
+                packets: Some(link_type),
+                audio: Some(Channels::Stereo),
             });
         })
     }
@@ -154,7 +155,8 @@ fn both_parties_are_in_the_file_that_the_proxy_was_told_of() {
         relay.eventually("the text is where it belongs", |_| {
             spool.files("metadata").len() == 1
         });
-        assert_eq!(spool.files("pcaps"), files);
+        assert_eq!(spool.files("pcaps"), files[..1]);
+        assert_eq!(spool.files("audio"), files[1..]);
         assert!(spool.files("tmp").is_empty());
         assert_eq!(read(&files[0]), said);
         let text = fs::read_to_string(&spool.files("metadata")[0]).expect("a text");
@@ -252,4 +254,48 @@ fn a_request_cannot_write_outside_of_the_folder() {
     });
     relay.shutdown();
     assert_eq!(read(&spool.0.join("sales/one.pcap")), []);
+}
+
+#[test]
+fn what_both_said_is_heard_on_the_two_channels_of_a_file() {
+    let spool = Spool::new("audio");
+    let relay = spool.relay("127.12.9.6", LinkType::RawIp);
+    let (mut a, mut b) = (
+        RtpPeer::new(relay.address, 1),
+        RtpPeer::new(relay.address, 2),
+    );
+    let mut proxy = relay.client();
+    let a_sdp = sdp::phone(a.address());
+    let asked = offer("call", "a", &a_sdp).with("record-call", "on");
+    let (files, for_b) = recordings(&mut proxy, &asked);
+    let b_sdp = sdp::phone(b.address());
+    let (_, for_a) = recordings(&mut proxy, &answer("call", "a", "b", &b_sdp));
+    let (for_a, for_b) = (sdp::audio_address(&for_a), sdp::audio_address(&for_b));
+    // Bytes of PCMU: 0x80 is the loudest there is, 0xb0 a good deal less.
+    for _ in 0..50 {
+        a.speak(for_a, &[0x80]);
+        b.speak(for_b, &[0xb0]);
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    relay.shutdown();
+    let mut reader = hound::WavReader::open(&files[1]).expect("a WAV file");
+    assert_eq!(
+        (reader.spec().channels, reader.spec().sample_rate),
+        (2, 16_000)
+    );
+    let seconds = f64::from(reader.duration()) / 16_000.0;
+    assert!((0.9..1.5).contains(&seconds), "{seconds}");
+    let samples: Vec<i16> = reader
+        .samples()
+        .map(|sample| sample.expect("a sample"))
+        .collect();
+    let middle = samples.len() / 4 * 2;
+    // ITU-T G.711 table 2a: 0x80 is 32124, and 0xb0 is 3900 in the same 16 bits.
+    for (channel, level) in [(0, 32_124_i32), (1, 3_900)] {
+        let heard = i32::from(samples[middle + channel]);
+        assert!(
+            (heard - level).abs() < level / 10,
+            "channel {channel}: {heard}"
+        );
+    }
 }

@@ -121,7 +121,7 @@ impl World {
             hold: Duration::from_secs(2),
             fill: true,
             dtmf_log: None,
-            recording_dir: None,
+            recording: None,
             instance: "0123456789ab".into(),
             software: "tandem".into(),
             clock: WallClock {

@@ -420,7 +420,7 @@ fn config() -> Arc<CallConfig> {
             hold: Duration::from_secs(1),
             fill: true,
             dtmf_log: None,
-            recording_dir: None,
+            recording: None,
             instance: "0123456789ab".into(),
             software: "tandem".into(),
             clock: WallClock {

@@ -32,8 +32,8 @@ pub struct CallConfig {
     pub fill: bool,
     /// Who is told of pressed keys when the call does not say (`dtmf-log-dest`).
     pub dtmf_log: Option<SocketAddr>,
-    /// The folder of recordings (`recording-dir`), without a slash at its end; nothing is recorded without it.
-    pub recording_dir: Option<Arc<str>>,
+    /// What recordings are; nothing is recorded without it.
+    pub recording: Option<RecordingPlan>,
     /// The mark of this relay in `a=rtpengine:` (`loop-protect`): 12 hex digits.
     pub instance: String,
     /// The name in `s=` of descriptions that have none (`software-id`).
@@ -142,4 +142,15 @@ impl WallClock {
             None => self.unix.saturating_sub(self.at.duration_since(instant)),
         }
     }
+}
+
+/// What is recorded of a call that is to be, and where to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RecordingPlan {
+    /// The folder (`recording-dir`), without a slash at its end.
+    pub directory: Arc<str>,
+    /// A file with the packets as they came.
+    pub packets: bool,
+    /// A file with what is heard in them.
+    pub audio: bool,
 }

@@ -17,6 +17,11 @@ use crate::subscription::Subscriptions;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct LegId(pub u32);
 
+impl LegId {
+    /// The first party: whoever made the call.
+    pub const CALLER: Self = Self(1);
+}
+
 /// Names a media section inside its call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct SectionId {

@@ -8,12 +8,15 @@ mod place;
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use relay_media::AudioFormat;
+
 use crate::config::WallClock;
+pub(crate) use place::file;
 pub use place::name;
-pub(crate) use place::{pcap_path, stem};
 
 /// A part of a recording.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,8 +32,8 @@ pub struct Recorded {
 pub enum Part {
     /// It begins.
     Beginning {
-        /// The file for the packets.
-        pcap: String,
+        /// Its files.
+        files: Files,
         /// When the call was made.
         call_created: Duration,
     },
@@ -51,6 +54,8 @@ pub enum Part {
         source: SocketAddr,
         /// To which address of ours.
         local: SocketAddr,
+        /// What is heard in it, for a file with audio.
+        speech: Option<Speech>,
         /// Its content.
         bytes: Box<[u8]>,
     },
@@ -65,6 +70,39 @@ pub enum Part {
         /// Nothing is to be kept (`discard-recording`).
         discard: bool,
     },
+}
+
+/// The files of a recording.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Files {
+    /// For the packets.
+    pub pcap: Option<String>,
+    /// For what is heard in them.
+    pub wav: Option<String>,
+}
+
+impl Files {
+    /// Their paths.
+    pub fn paths(&self) -> impl Iterator<Item = &str> {
+        self.pcap.iter().chain(&self.wav).map(String::as_str)
+    }
+}
+
+/// A packet of RTP that is speech, or an event between speech.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Speech {
+    /// Whose: of the party that made the call, or of another.
+    pub is_callers: bool,
+    /// The sender's number.
+    pub ssrc: u32,
+    /// The packet's.
+    pub sequence: u16,
+    /// When it was spoken, in the clock of the format.
+    pub timestamp: u32,
+    /// What the payload is.
+    pub format: AudioFormat,
+    /// Where it is in the datagram.
+    pub payload: Range<usize>,
 }
 
 /// The recording of one call.
@@ -85,7 +123,7 @@ pub(crate) struct Recorder {
 #[derive(Debug)]
 struct Running {
     name: Arc<str>,
-    pcap: String,
+    files: Files,
     clock: WallClock,
 }
 
@@ -95,9 +133,9 @@ impl Recorder {
         self.running.is_some()
     }
 
-    /// The file for the packets of the recording that is running.
-    pub(crate) fn pcap(&self) -> Option<&str> {
-        self.running.as_ref().map(|running| &*running.pcap)
+    /// The files of the recording that is running.
+    pub(crate) fn files(&self) -> Option<&Files> {
+        self.running.as_ref().map(|running| &running.files)
     }
 
     /// How many recordings there were.
@@ -109,18 +147,18 @@ impl Recorder {
     pub(crate) fn begin(
         &mut self,
         name: Arc<str>,
-        pcap: String,
+        files: Files,
         clock: WallClock,
         created: Instant,
     ) {
         self.begun += 1;
         self.running = Some(Running {
             name,
-            pcap: pcap.clone(),
+            files: files.clone(),
             clock,
         });
         self.push(|clock| Part::Beginning {
-            pcap,
+            files,
             call_created: clock.unix_at(created),
         });
     }
@@ -131,12 +169,14 @@ impl Recorder {
         now: Instant,
         source: SocketAddr,
         local: SocketAddr,
+        speech: Option<Speech>,
         bytes: &[u8],
     ) {
         self.push(|clock| Part::Datagram {
             at: clock.unix_at(now),
             source,
             local,
+            speech,
             bytes: bytes.into(),
         });
     }
@@ -186,7 +226,7 @@ mod tests {
     fn without_a_recording_nothing_is_kept() {
         let mut recorder = Recorder::default();
         let address = SocketAddr::from(([192, 0, 2, 1], 9));
-        recorder.datagram(crate::testing::epoch(), address, address, b"rtp");
+        recorder.datagram(crate::testing::epoch(), address, address, None, b"rtp");
         recorder.description(crate::testing::epoch(), false, b"v=0");
         recorder.end(true, false);
         assert_eq!(recorder.poll(), None);

@@ -2,7 +2,7 @@
 
 use super::ConfigError;
 use super::settings::{Settings, bad};
-use crate::recording::{LinkType, RecordingSettings};
+use crate::recording::{Channels, LinkType, RecordingSettings};
 
 /// Makes sense of them. Nothing is recorded without a folder.
 pub(super) fn recording(settings: &Settings) -> Result<Option<RecordingSettings>, ConfigError> {
@@ -14,9 +14,18 @@ pub(super) fn recording(settings: &Settings) -> Result<Option<RecordingSettings>
             return Err(bad("recording-format", value, problem));
         }
     };
-    let writes = match settings.last("recording-method").unwrap_or("pcap") {
-        "pcap" | "all" => true,
-        "proc" => false,
+    let audio = match settings.last("recording-audio").unwrap_or("off") {
+        "off" => None,
+        "mixed" => Some(Channels::Mixed),
+        "stereo" => Some(Channels::Stereo),
+        value => {
+            let problem = "mixed, stereo or off is expected".to_owned();
+            return Err(bad("recording-audio", value, problem));
+        }
+    };
+    let packets = match settings.last("recording-method").unwrap_or("pcap") {
+        "pcap" | "all" => Some(link_type),
+        "proc" => None,
         value => {
             let problem = "pcap, proc or all is expected".to_owned();
             return Err(bad("recording-method", value, problem));
@@ -36,16 +45,20 @@ pub(super) fn recording(settings: &Settings) -> Result<Option<RecordingSettings>
     let parts = directory
         .split('/')
         .filter(|part| !matches!(*part, "" | "."));
-    Ok(writes.then(|| RecordingSettings {
+    let records = packets.is_some() || audio.is_some();
+    Ok(records.then(|| RecordingSettings {
         directory: parts.flat_map(|part| ["/", part]).collect(),
-        link_type,
+        packets,
+        audio,
     }))
 }
 
 /// What the operator should know about recordings that he does not get.
 pub(super) fn remarks(settings: &Settings) -> Option<String> {
     let method = settings.last("recording-method")?;
+    let audio = settings.last("recording-audio").unwrap_or("off") != "off";
     let means = match method {
+        "proc" if audio => "recordings are audio alone",
         "proc" => "nothing is recorded",
         "all" => "calls are recorded as with pcap alone",
         _ => return None,
@@ -73,7 +86,8 @@ mod tests {
     fn a_folder_is_all_it_takes() {
         let settings = |directory: &str, link_type| RecordingSettings {
             directory: directory.to_owned(),
-            link_type,
+            packets: Some(link_type),
+            audio: None,
         };
         assert_eq!(read("--foreground"), (Ok(None), None));
         assert_eq!(read("--recording-method=pcap"), (Ok(None), None));
@@ -96,10 +110,20 @@ mod tests {
     }
 
     #[test]
+    fn audio_may_come_with_the_packets_or_alone() {
+        let made = |line: &str| read(line).0.unwrap().map(|made| (made.packets, made.audio));
+        let both = made("--recording-dir=/r --recording-audio=mixed");
+        assert_eq!(both, Some((Some(LinkType::RawIp), Some(Channels::Mixed))));
+        let alone = made("--recording-dir=/r --recording-audio=stereo --recording-method=proc");
+        assert_eq!(alone, Some((None, Some(Channels::Stereo))));
+    }
+
+    #[test]
     fn a_value_that_means_nothing_is_named() {
         for (line, words) in [
             ("--recording-dir=rec", "option recording-dir: `rec`: a path"),
             ("--recording-method=tape", "option recording-method: `tape`"),
+            ("--recording-audio=loud", "option recording-audio: `loud`"),
             ("--recording-format=ogg", "option recording-format: `ogg`"),
         ] {
             let refused = read(line).0.unwrap_err();

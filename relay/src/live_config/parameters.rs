@@ -130,7 +130,12 @@ fn media(list: &mut List, config: &Config) {
     list.fixed("dtmf-log-ng-tcp", config.dtmf_log_connections);
     if let Some(recording) = &config.recording {
         list.fixed("recording-dir", &recording.directory);
-        list.fixed("recording-format", recording.link_type);
+        if let Some(link_type) = recording.packets {
+            list.fixed("recording-format", link_type);
+        }
+        if let Some(channels) = recording.audio {
+            list.fixed("recording-audio", channels);
+        }
     }
     for (name, value) in config.dtls.values() {
         list.fixed(name, value);

@@ -15,12 +15,13 @@ pub struct Folders {
 impl Folders {
     /// Makes what is not there yet, and tries whether files can be made in it. The folder above must be there: a slip of the pen is
     /// not to make a tree.
-    pub fn make(directory: &str) -> Result<Self, FolderProblem> {
+    pub fn make(directory: &str, audio: bool) -> Result<Self, FolderProblem> {
         let folders = Self {
             directory: directory.to_owned(),
         };
         make(Path::new(directory))?;
-        for name in ["metadata", "pcaps", "tmp"] {
+        let audio = audio.then_some("audio");
+        for name in ["metadata", "pcaps", "tmp"].into_iter().chain(audio) {
             make(&Path::new(directory).join(name))?;
         }
         Ok(folders)
@@ -33,7 +34,8 @@ impl Folders {
             return Ok(());
         };
         let directory = Path::new(&self.directory);
-        if parent == directory || parent == directory.join("pcaps") {
+        let ours = ["", "pcaps", "audio"].map(|name| directory.join(name));
+        if ours.iter().any(|ours| parent == ours) {
             return Ok(());
         }
         fs::metadata(directory)?;

@@ -102,7 +102,7 @@ impl Outlet {
             + match &recorded.part {
                 Part::Datagram { bytes, .. } => bytes.len(),
                 Part::Description { sdp, .. } => sdp.len(),
-                Part::Beginning { pcap, .. } => pcap.len(),
+                Part::Beginning { files, .. } => files.paths().map(str::len).sum(),
                 Part::End { metadata, .. } => metadata.as_ref().map_or(0, String::len),
             };
         // An end is always kept, so that a file is closed; there are no more of them than recordings that have begun.
@@ -157,6 +157,7 @@ mod tests {
             at: Duration::ZERO,
             source: address,
             local: address,
+            speech: None,
             bytes: vec![0; 1000].into(),
         })
     }

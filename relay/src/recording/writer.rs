@@ -9,18 +9,20 @@ use std::sync::atomic::Ordering;
 use std::sync::mpsc::Receiver;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use relay_call::recording::{Part, Recorded};
+use relay_call::recording::{Files, Part, Recorded, Speech};
 use tracing::error;
 
+use super::audio::Audio;
 use super::growing_file::GrowingFile;
 use super::metadata::{self, Tail};
 use super::pcap::{self, LinkType};
-use super::{Folders, RecordingCounters, count_problem};
+use super::{Channels, Folders, RecordingCounters, RecordingSettings, count_problem};
 
 /// Owns the files of recordings that are running.
 pub(super) struct Writer {
     folders: Folders,
     link_type: LinkType,
+    channels: Channels,
     counters: Arc<RecordingCounters>,
     running: HashMap<Arc<str>, Running>,
     /// A packet with its headers, before it goes into the file.
@@ -28,9 +30,11 @@ pub(super) struct Writer {
 }
 
 struct Running {
-    path: PathBuf,
     /// Gone after an error.
     pcap: Option<GrowingFile>,
+    /// Where it is, or was; it is a file of ours.
+    pcap_path: Option<PathBuf>,
+    audio: Audio,
     packets: u64,
     call_created: Duration,
 }
@@ -38,12 +42,13 @@ struct Running {
 impl Writer {
     pub(super) fn new(
         folders: Folders,
-        link_type: LinkType,
+        settings: &RecordingSettings,
         counters: Arc<RecordingCounters>,
     ) -> Self {
         Self {
             folders,
-            link_type,
+            link_type: settings.packets.unwrap_or(LinkType::RawIp),
+            channels: settings.audio.unwrap_or(Channels::Mixed),
             counters,
             running: HashMap::new(),
             packet: Vec::new(),
@@ -68,9 +73,10 @@ impl Writer {
 
     fn write(&mut self, Recorded { recording, part }: Recorded) {
         match part {
-            Part::Beginning { pcap, call_created } => {
-                self.begin(recording, pcap.into(), call_created);
-            }
+            Part::Beginning {
+                files,
+                call_created,
+            } => self.begin(recording, files, call_created),
             Part::Description { at, answers, sdp } => {
                 if let Some(running) = self.running.get(&recording) {
                     let number = running.packets + 1;
@@ -84,8 +90,12 @@ impl Writer {
                 at,
                 source,
                 local,
+                speech,
                 bytes,
             } => {
+                if let Some(speech) = speech {
+                    self.hear(&recording, at, &speech, &bytes);
+                }
                 self.packet.clear();
                 let ends = [source, local];
                 pcap::append(&mut self.packet, self.link_type, at, ends, &bytes);
@@ -103,17 +113,17 @@ impl Writer {
         }
     }
 
-    fn begin(&mut self, recording: Arc<str>, path: PathBuf, call_created: Duration) {
-        let opened = self.folders.prepare(&path);
-        let opened = opened.and_then(|()| GrowingFile::create(&path));
-        let Some(mut pcap) = self.note(&path, opened) else {
+    fn begin(&mut self, recording: Arc<str>, files: Files, call_created: Duration) {
+        let pcap = files.pcap.as_ref().and_then(|path| {
+            let path = PathBuf::from(path);
+            let begun = self.begin_pcap(&path);
+            Some((self.note(&path, begun)?, path))
+        });
+        if pcap.is_none() && files.wav.is_none() {
             return;
-        };
-        // Written at once, so that a file without packets is one that can be read.
-        let begun = pcap.append(&pcap::file_header(self.link_type));
-        let begun = begun.and_then(|()| pcap.flush());
-        let pcap = self.note(&path, begun).map(|()| pcap);
-        let head = metadata::head(&path.to_string_lossy());
+        }
+        let (pcap, pcap_path) = pcap.unzip();
+        let head = metadata::head(files.paths().next().unwrap_or_default());
         let before = self.folders.metadata_before(&recording);
         let opened = GrowingFile::create(&before).and_then(|mut file| {
             file.append(head.as_bytes())?;
@@ -121,12 +131,38 @@ impl Writer {
         });
         self.note(&before, opened);
         let running = Running {
-            path,
             pcap,
+            pcap_path,
+            audio: match files.wav {
+                Some(path) => Audio::Wanted(path.into()),
+                None => Audio::None,
+            },
             packets: 0,
             call_created,
         };
         self.running.insert(recording, running);
+    }
+
+    fn begin_pcap(&self, path: &Path) -> io::Result<GrowingFile> {
+        self.folders.prepare(path)?;
+        let mut pcap = GrowingFile::create(path)?;
+        // Written at once, so that a file without packets is one that can be read.
+        pcap.append(&pcap::file_header(self.link_type))?;
+        pcap.flush()?;
+        Ok(pcap)
+    }
+
+    fn hear(&mut self, recording: &str, at: Duration, speech: &Speech, bytes: &[u8]) {
+        let Some(running) = self.running.get_mut(recording) else {
+            return;
+        };
+        let Some(payload) = bytes.get(speech.payload.clone()) else {
+            return;
+        };
+        let (folders, channels) = (&self.folders, self.channels);
+        if let Err((path, error)) = running.audio.hear(folders, channels, at, speech, payload) {
+            self.note::<()>(&path, Err(error));
+        }
     }
 
     fn packet(&mut self, recording: &str) {
@@ -142,7 +178,7 @@ impl Writer {
             self.counters.packets.fetch_add(1, Ordering::Relaxed);
         } else {
             running.pcap = None;
-            let path = running.path.clone();
+            let path = running.pcap_path.clone().unwrap_or_default();
             self.note(&path, written);
         }
     }
@@ -160,15 +196,23 @@ impl Writer {
         };
         let before = self.folders.metadata_before(recording);
         if discard {
-            for path in [running.path, before] {
+            for path in running
+                .pcap_path
+                .into_iter()
+                .chain(running.audio.into_path())
+                .chain([before])
+            {
                 let removed = fs::remove_file(&path);
                 self.note(&path, removed);
             }
             return;
         }
-        if let Some(pcap) = &mut running.pcap {
+        if let (Some(pcap), Some(path)) = (&mut running.pcap, &running.pcap_path) {
             let written = pcap.flush();
-            self.note(&running.path, written);
+            self.note(path, written);
+        }
+        if let Err((path, error)) = running.audio.finish() {
+            self.note::<()>(&path, Err(error));
         }
         let ended = SystemTime::now().duration_since(UNIX_EPOCH);
         let ended = ended.unwrap_or_default();

@@ -7,9 +7,10 @@ use rand::rngs::ChaCha12Rng;
 use rand::{RngExt, SeedableRng};
 
 use super::Call;
+use crate::config::RecordingPlan;
 use crate::error::RequestError;
 use crate::event::CallEvent;
-use crate::recording::{self, Recorded};
+use crate::recording::{self, Files, Recorded};
 
 /// Tells the random numbers of names from the others of the call.
 const NAMES: u64 = 0x7265_636f_7264;
@@ -28,9 +29,9 @@ impl Call {
     /// Whether an offer or answer asks for a recording that may be had; before anything else is done about it.
     pub(super) fn may_record(&self, request: &Request) -> Result<(), RequestError> {
         if request.flags.media.record_call == Some(true)
-            && let Some(directory) = &self.config.recording_dir
+            && let Some(plan) = &self.config.recording
         {
-            recording::stem(directory, &request.recording, "", 1)?;
+            files(plan, request, "", 1)?;
         }
         Ok(())
     }
@@ -57,14 +58,13 @@ impl Call {
             Some(false) => self.stop_recording(false),
             None => {}
         }
-        let Some(path) = self.live.recorder.pcap().map(str::to_owned) else {
+        let Some(files) = self.live.recorder.files() else {
             return Response::sdp(body);
         };
+        let paths: Vec<Value<'_>> = files.paths().map(|path| path.to_owned().into()).collect();
         let answers = request.command == Command::Answer;
         self.live.recorder.description(now, answers, &body);
-        Response::ok()
-            .with("recordings", vec![Value::from(path)])
-            .with("sdp", body)
+        Response::ok().with("recordings", paths).with("sdp", body)
     }
 
     /// `start recording`, `stop recording`, `pause recording`. A pause ends the file, too; the next start begins another one.
@@ -95,9 +95,9 @@ impl Call {
     }
 
     fn start_recording(&mut self, request: &Request) -> Result<(), RequestError> {
-        let Some(directory) = &self.config.recording_dir else {
+        let Some(plan) = &self.config.recording else {
             let text = "recording is asked for and nothing is recorded: \
-                        option recording-dir is not set, or recording-method is not pcap";
+                        option recording-dir is not set, or recording-method is proc";
             self.events.push_back(CallEvent::Warning(text.to_owned()));
             return Ok(());
         };
@@ -105,15 +105,14 @@ impl Call {
         let seed = self.seed ^ NAMES ^ begun.rotate_left(48);
         let random = ChaCha12Rng::seed_from_u64(seed).random();
         let name = recording::name(&self.id, random);
-        let stem = recording::stem(directory, &request.recording, &name, begun + 1)?;
+        let files = files(plan, request, &name, begun + 1)?;
         if self.live.recorder.is_running() {
             return Ok(());
         }
-        let pcap = recording::pcap_path(&stem);
         let created = self.deadlines.created;
         self.live
             .recorder
-            .begin(name, pcap, self.config.clock, created);
+            .begin(name, files, self.config.clock, created);
         self.tell_recording(true);
         Ok(())
     }
@@ -124,9 +123,27 @@ impl Call {
     }
 
     fn tell_recording(&mut self, on: bool) {
-        if let Some(path) = self.live.recorder.pcap() {
-            let path = path.to_owned();
+        if let Some(files) = self.live.recorder.files() {
+            let path = files.paths().collect::<Vec<_>>().join(" and ");
             self.events.push_back(CallEvent::Recording { on, path });
         }
     }
+}
+
+/// The files of the `number`th recording of a call.
+fn files(
+    plan: &RecordingPlan,
+    request: &Request,
+    name: &str,
+    number: u64,
+) -> Result<Files, RequestError> {
+    let file = |wanted: bool, kind| {
+        let output = &request.recording;
+        let file = || recording::file(&plan.directory, output, (name, number), kind);
+        wanted.then(file).transpose()
+    };
+    Ok(Files {
+        pcap: file(plan.packets, ("pcaps", "pcap"))?,
+        wav: file(plan.audio, ("audio", "wav"))?,
+    })
 }

@@ -30,24 +30,25 @@ pub fn name(call_id: &CallId, random: u64) -> Arc<str> {
     name.into()
 }
 
-/// The files of a recording without their endings.
+/// A file of a recording: in the folder that those of its kind have, or where a request wants it.
 ///
 /// `output-destination` names the file, of which an ending that we would write ourselves is taken away; `recording-dir` names its
 /// folder. Both are inside `directory`, absolute or relative to it. The second and later recordings of a call have their `number`
 /// behind a destination, for a file is never written twice.
-pub(crate) fn stem(
+pub(crate) fn file(
     directory: &str,
     output: &RecordingOutput,
-    name: &str,
-    number: u64,
+    (name, number): (&str, u64),
+    (kinds_folder, ending): (&str, &str),
 ) -> Result<String, RequestError> {
     let folder = match &output.directory {
         Some(wanted) => Some(inside(directory, directory, "recording-dir", wanted)?),
         None => None,
     };
     let Some(wanted) = &output.destination else {
-        let pcaps = || format!("{directory}/pcaps");
-        return Ok(format!("{}/{name}", folder.unwrap_or_else(pcaps)));
+        let usual = || format!("{directory}/{kinds_folder}");
+        let folder = folder.unwrap_or_else(usual);
+        return Ok(format!("{folder}/{name}.{ending}"));
     };
     let from = folder.as_deref().unwrap_or(directory);
     let mut stem = inside(directory, from, "output-destination", wanted)?;
@@ -61,12 +62,7 @@ pub(crate) fn stem(
     if number > 1 {
         let _ = write!(stem, "-{number}");
     }
-    Ok(stem)
-}
-
-/// The file with the packets.
-pub(crate) fn pcap_path(stem: &str) -> String {
-    format!("{stem}.pcap")
+    Ok(format!("{stem}.{ending}"))
 }
 
 /// The path that the value of a key means: absolute, or relative to `from`. It lies inside `directory`, by its text: nobody but the
@@ -134,20 +130,33 @@ mod tests {
             destination: destination.map(str::to_owned),
             pattern: None,
         };
-        stem("/var/rec", &output, "call-0", 1).map_err(|error| error.to_string())
+        let placed = file("/var/rec", &output, ("call-0", 1), ("pcaps", "pcap"));
+        placed.map_err(|error| error.to_string())
     }
 
     #[test]
     fn a_request_may_choose_a_place_inside_the_folder() {
         let at = |directory, destination| placed(directory, destination).unwrap();
-        assert_eq!(at(None, None), "/var/rec/pcaps/call-0");
-        assert_eq!(at(Some("/var/rec/sales"), None), "/var/rec/sales/call-0");
-        assert_eq!(at(Some("sales//2026/"), None), "/var/rec/sales/2026/call-0");
-        assert_eq!(at(Some("/var/rec/"), None), "/var/rec/call-0");
-        assert_eq!(at(None, Some("one.pcap")), "/var/rec/one");
-        assert_eq!(at(None, Some("/var/rec/./a/one.wav")), "/var/rec/a/one");
-        assert_eq!(at(Some("sales"), Some("one.v2")), "/var/rec/sales/one.v2");
-        assert_eq!(at(Some("sales"), Some("/var/rec/two")), "/var/rec/two");
+        assert_eq!(at(None, None), "/var/rec/pcaps/call-0.pcap");
+        assert_eq!(
+            at(Some("/var/rec/sales"), None),
+            "/var/rec/sales/call-0.pcap"
+        );
+        assert_eq!(
+            at(Some("sales//2026/"), None),
+            "/var/rec/sales/2026/call-0.pcap"
+        );
+        assert_eq!(at(Some("/var/rec/"), None), "/var/rec/call-0.pcap");
+        assert_eq!(at(None, Some("one.pcap")), "/var/rec/one.pcap");
+        assert_eq!(
+            at(None, Some("/var/rec/./a/one.wav")),
+            "/var/rec/a/one.pcap"
+        );
+        assert_eq!(
+            at(Some("sales"), Some("one.v2")),
+            "/var/rec/sales/one.v2.pcap"
+        );
+        assert_eq!(at(Some("sales"), Some("/var/rec/two")), "/var/rec/two.pcap");
     }
 
     #[test]
@@ -181,7 +190,7 @@ mod tests {
             destination: Some("one.pcap".to_owned()),
             ..RecordingOutput::default()
         };
-        let second = stem("/var/rec", &output, "call-0", 2).unwrap();
-        assert_eq!(pcap_path(&second), "/var/rec/one-2.pcap");
+        let second = file("/var/rec", &output, ("call-0", 2), ("audio", "wav"));
+        assert_eq!(second.unwrap(), "/var/rec/one-2.wav");
     }
 }

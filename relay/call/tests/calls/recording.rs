@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use ng_protocol::Response;
 use relay_call::CallEvent;
+use relay_call::config::RecordingPlan;
 use relay_call::recording::{Part, Recorded};
 
 use crate::media::{FRAME, Line, META, SPEECH};
@@ -15,7 +16,16 @@ const START: &str = "start recording";
 const STOP: &str = "stop recording";
 
 fn recordable() -> Line {
-    Line::ringing_with(|config| config.recording_dir = Some("/var/rec".into()))
+    recordable_as(true, false)
+}
+
+fn recordable_as(packets: bool, audio: bool) -> Line {
+    let plan = RecordingPlan {
+        directory: "/var/rec".into(),
+        packets,
+        audio,
+    };
+    Line::ringing_with(|config| config.recording = Some(plan))
 }
 
 impl Line {
@@ -71,7 +81,11 @@ fn what_comes_in_is_copied_decrypted_with_its_way_and_its_time() {
     let [beginning, from_meta, from_pbx] = &recorded[..] else {
         panic!("{recorded:?}");
     };
-    let Part::Beginning { pcap, call_created } = &beginning.part else {
+    let Part::Beginning {
+        files,
+        call_created,
+    } = &beginning.part
+    else {
         panic!("{beginning:?}");
     };
     let name = &beginning.recording;
@@ -79,7 +93,8 @@ fn what_comes_in_is_copied_decrypted_with_its_way_and_its_time() {
         name.starts_with("call-") && name.len() == "call-".len() + 16,
         "{name}"
     );
-    assert_eq!(*pcap, format!("/var/rec/pcaps/{name}.pcap"));
+    let pcap = format!("/var/rec/pcaps/{name}.pcap");
+    assert_eq!(files.paths().collect::<Vec<_>>(), [pcap]);
     for (part, source, ours, ssrc) in [
         (from_meta, META, "203.0.113.1", 0x2222_u32),
         (from_pbx, "192.0.2.55:40000", "192.0.2.1", 0x1111),
@@ -89,6 +104,7 @@ fn what_comes_in_is_copied_decrypted_with_its_way_and_its_time() {
             source: from,
             local,
             bytes,
+            speech: None,
         } = &part.part
         else {
             panic!("{part:?}");
@@ -234,10 +250,11 @@ fn a_place_outside_of_the_folder_is_refused_and_nothing_else_happens() {
         r#""recording-dir":"/var/rec/sales","output-file":"one.pcap""#,
     );
     let recorded = line.recorded();
-    let Some(Part::Beginning { pcap, .. }) = recorded.first().map(|recorded| &recorded.part) else {
+    let Some(Part::Beginning { files, .. }) = recorded.first().map(|recorded| &recorded.part)
+    else {
         panic!("{recorded:?}");
     };
-    assert_eq!(pcap, "/var/rec/sales/one.pcap");
+    assert_eq!(files.pcap.as_deref(), Some("/var/rec/sales/one.pcap"));
 }
 
 #[test]
@@ -251,4 +268,49 @@ fn without_a_folder_the_operator_is_told_and_the_call_goes_on() {
     let told = |event: &CallEvent| matches!(event, CallEvent::Warning(text) if text.contains("recording-dir"));
     assert_eq!(line.events.iter().filter(|event| told(event)).count(), 1);
     assert!(line.tell("query", "").body().get("recording").is_none());
+}
+
+#[test]
+fn for_audio_each_packet_says_whose_it_is_and_in_which_codec() {
+    let mut line = recordable_as(false, true);
+    line.answer();
+    line.tell(START, "");
+    line.meta_says(111, 7);
+    line.meta_says(126, 8);
+    line.pbx_says(9);
+    let unknown = crate::media::rtp(50, 10, 0x1111, &SPEECH);
+    line.receive(line.towards_pbx, "192.0.2.55:40000", unknown);
+    let mut recorded = line.recorded().into_iter();
+    let Some(Part::Beginning { files, .. }) = recorded.next().map(|recorded| recorded.part) else {
+        panic!("no beginning");
+    };
+    let paths: Vec<&str> = files.paths().collect();
+    assert!(
+        paths.len() == 1
+            && paths[0].starts_with("/var/rec/audio/call-")
+            && paths[0].ends_with(".wav"),
+        "{paths:?}"
+    );
+    let heard: Vec<(bool, u32, u16, u32)> = recorded
+        .map(|recorded| match recorded.part {
+            Part::Datagram {
+                speech: Some(speech),
+                bytes,
+                ..
+            } => {
+                assert_eq!(bytes[speech.payload], SPEECH);
+                let clock = speech.format.clock_hz;
+                (speech.is_callers, speech.ssrc, speech.sequence, clock)
+            }
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    assert_eq!(
+        heard,
+        [
+            (true, 0x2222, 7, 48_000),
+            (true, 0x2222, 8, 8_000),
+            (false, 0x1111, 9, 48_000),
+        ]
+    );
 }

@@ -52,7 +52,7 @@ pub(crate) fn config(now: Instant, interfaces: Vec<Interface>) -> CallConfig {
         hold: Duration::from_secs(1),
         fill: true,
         dtmf_log: None,
-        recording_dir: None,
+        recording: None,
         instance: "0123456789ab".into(),
         software: "tandem".into(),
         clock: WallClock { at: now, unix },

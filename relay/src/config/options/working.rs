@@ -132,10 +132,17 @@ pub(super) const WORKING: &[Opt] = &[
          of calls that go on [default: nothing is recorded]",
     ),
     works(
+        "recording-audio",
+        ' ',
+        One("off|mixed|stereo"),
+        "Write what is heard in recorded calls as WAV files, too, into audio/: one channel for everybody, or the caller left and all \
+         others right; Opus, PCMU, PCMA, G.722 and L16, at 16 kHz [default: off]",
+    ),
+    works(
         "recording-method",
         ' ',
         One("pcap|proc|all"),
-        "pcap and all write files; proc, which is for rtpengine's recording daemon, writes nothing [default: pcap]",
+        "pcap and all write packets; proc, which is for rtpengine's recording daemon, does not [default: pcap]",
     ),
     works(
         "recording-format",

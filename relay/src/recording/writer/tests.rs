@@ -50,12 +50,18 @@ impl Drop for Scratch {
 }
 
 fn writer(scratch: &Scratch) -> Writer {
-    let folders = Folders::make(scratch.0.to_str().unwrap()).unwrap();
-    Writer::new(folders, LinkType::RawIp, Arc::default())
+    let directory = scratch.0.to_str().unwrap();
+    let folders = Folders::make(directory, true).unwrap();
+    let settings = RecordingSettings {
+        directory: directory.to_owned(),
+        packets: Some(LinkType::RawIp),
+        audio: Some(Channels::Stereo),
+    };
+    Writer::new(folders, &settings, Arc::default())
 }
 
 impl Writer {
-    fn hear(&mut self, recording: &str, part: Part) {
+    fn take(&mut self, recording: &str, part: Part) {
         self.write(Recorded {
             recording: recording.into(),
             part,
@@ -64,8 +70,18 @@ impl Writer {
 
     fn begin_at(&mut self, recording: &str, pcap: &Path) {
         let pcap = pcap.to_str().unwrap().to_owned();
+        let files = Files {
+            pcap: Some(pcap),
+            wav: None,
+        };
         let call_created = Duration::from_secs(1_795_330_304);
-        self.hear(recording, Part::Beginning { pcap, call_created });
+        self.take(
+            recording,
+            Part::Beginning {
+                files,
+                call_created,
+            },
+        );
     }
 
     fn speak(&mut self, recording: &str) {
@@ -74,9 +90,10 @@ impl Writer {
             at: Duration::from_secs(1_795_330_305),
             source: address,
             local: address,
+            speech: None,
             bytes: [0; 172].into(),
         };
-        self.hear(recording, part);
+        self.take(recording, part);
     }
 
     fn finish(&mut self, recording: &str, discard: bool) {
@@ -86,7 +103,7 @@ impl Writer {
             metadata: Some("of the caller".to_owned()),
             discard,
         };
-        self.hear(recording, part);
+        self.take(recording, part);
     }
 
     fn failed(&self) -> u64 {
@@ -106,7 +123,7 @@ fn a_recording_is_its_packets_and_a_text_that_moves_when_it_is_over() {
         answers: true,
         sdp: b"v=0\r\n".to_vec(),
     };
-    writer.hear("a", part);
+    writer.take("a", part);
     assert_eq!(
         scratch.files(),
         ["pcaps/a.pcap", "tmp/rtpengine-meta-a.tmp"]
@@ -218,9 +235,98 @@ fn what_was_begun_is_ended_when_the_workers_are_gone() {
 fn a_folder_that_cannot_be_written_to_is_found_at_the_start() {
     let scratch = Scratch::new();
     let missing = scratch.path("no/such");
-    let (path, error) = Folders::make(missing.to_str().unwrap()).unwrap_err();
+    let (path, error) = Folders::make(missing.to_str().unwrap(), true).unwrap_err();
     assert_eq!((path, error.kind()), (missing, io::ErrorKind::NotFound));
     fs::write(scratch.path("pcaps"), "a file").unwrap();
-    let (path, _) = Folders::make(scratch.0.to_str().unwrap()).unwrap_err();
+    let (path, _) = Folders::make(scratch.0.to_str().unwrap(), true).unwrap_err();
     assert_eq!(path, scratch.path("pcaps"));
+}
+
+/// Of 20 ms, loud.
+fn spoken() -> Part {
+    let address: SocketAddr = "192.0.2.1:4000".parse().unwrap();
+    Part::Datagram {
+        at: Duration::from_secs(1_795_330_305),
+        source: address,
+        local: address,
+        speech: Some(Speech {
+            is_callers: true,
+            ssrc: 1,
+            sequence: 1,
+            timestamp: 0,
+            format: relay_media::AudioFormat {
+                codec: relay_media::Codec::Pcmu,
+                clock_hz: 8_000,
+                channels: 1,
+            },
+            payload: 12..172,
+        }),
+        bytes: [0x80; 172].into(),
+    }
+}
+
+#[test]
+fn audio_alone_begins_with_the_first_word_and_has_a_text_too() {
+    let scratch = Scratch::new();
+    let mut writer = writer(&scratch);
+    for (name, discard) in [("a", false), ("b", true), ("silent", false)] {
+        let wav = scratch.path(&format!("audio/{name}.wav"));
+        let files = Files {
+            pcap: None,
+            wav: Some(wav.to_str().unwrap().to_owned()),
+        };
+        let call_created = Duration::from_secs(1_795_330_304);
+        writer.take(
+            name,
+            Part::Beginning {
+                files,
+                call_created,
+            },
+        );
+        assert!(!wav.exists());
+        if name != "silent" {
+            writer.take(name, spoken());
+            assert!(wav.exists());
+        }
+        writer.finish(name, discard);
+    }
+    assert_eq!(
+        scratch.files(),
+        [
+            "audio/a.wav",
+            "metadata/rtpengine-meta-a.txt",
+            "metadata/rtpengine-meta-silent.txt",
+        ]
+    );
+    let wav = hound::WavReader::open(scratch.path("audio/a.wav")).unwrap();
+    assert_eq!((wav.spec().channels, wav.duration()), (2, 320));
+    assert_eq!(writer.failed(), 0);
+}
+
+#[test]
+fn audio_that_cannot_be_made_is_counted_and_packets_are_written_all_the_same() {
+    let scratch = Scratch::new();
+    let mut writer = writer(&scratch);
+    let wav = scratch.path("audio/mine.wav");
+    fs::write(&wav, "precious").unwrap();
+    let files = Files {
+        pcap: Some(scratch.path("pcaps/a.pcap").to_str().unwrap().to_owned()),
+        wav: Some(wav.to_str().unwrap().to_owned()),
+    };
+    let call_created = Duration::from_secs(1_795_330_304);
+    writer.take(
+        "a",
+        Part::Beginning {
+            files,
+            call_created,
+        },
+    );
+    for _ in 0..3 {
+        writer.take("a", spoken());
+    }
+    assert_eq!(writer.failed(), 1);
+    assert_eq!(writer.counters.figures().packets, 3);
+    writer.finish("a", true);
+    assert_eq!(fs::read(&wav).unwrap(), b"precious");
+    assert_eq!(scratch.files(), ["audio/mine.wav"]);
 }
