@@ -2,7 +2,7 @@
 //!
 //! `offer` and `answer` compile it; a packet merely runs it (docs/architecture.md, section 1).
 //! A path maps payload types, scales telephone-events, and brings packets to the length the receiver asked for. Speech that the
-//! receiver does not understand it transcodes ([`transcoding`]), and keys it makes heard, or finds in speech ([`keys`]).
+//! receiver does not understand it transcodes (`transcoding`), and keys it makes heard, or finds in speech (`keys`).
 //! Sequence numbers, timestamps and the synchronisation source belong to [`Egress`]: they outlive the path.
 
 use std::sync::Arc;
