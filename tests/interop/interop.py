@@ -137,7 +137,7 @@ def environment_or_reason(options):
 
 def start_relay(options):
     ports = SimpleNamespace(relay_ng=22, relay_media=200)
-    base = free_base_port(vars(ports).values(), first=10000, last=19000)
+    base = free_base_port(vars(ports).values())
     ports = SimpleNamespace(relay_ng=base + 22, relay_media=base + 200)
     binary = options.subject if options.subject == "rtpengine" else os.path.join(options.target, "debug", "tandem")
     return Relay(options.run, options.subject, binary, ports)
