@@ -6,31 +6,31 @@
 //! sends what the calls have queued.
 //! The bounds are what keeps a flood of one kind from starving the others.
 
+mod commands;
 pub mod counters;
 pub mod deadlines;
 pub mod handle;
 mod live_call;
 pub mod ports;
+mod requests;
 pub mod seeds;
 pub mod sockets;
 
 use std::collections::{HashMap, VecDeque};
 use std::io;
-use std::os::fd::AsFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use ng_protocol::{CallId, Command, Request, Response};
-use relay_call::{Call, CallConfig, CallEvent, EndReason, PortLeaser, Recording};
+use ng_protocol::{CallId, Command};
+use relay_call::{Call, CallConfig, CallEvent, EndReason, PortLeaser};
 use relay_net::{Backend, PerPort, Waker, Woken, affinity};
 use relay_packet::{DropReason, Outbox, Received};
 use tokio::sync::mpsc;
 use tracing::{error, warn};
 
-use crate::control::directory::Ticket;
-use crate::control::udp::{self, Listener, Reply, Taken, Yours};
+use crate::control::udp::{self, Listener, Reply};
 use crate::notify::Notification;
 use crate::prompts::Prompts;
 use crate::recording::Outlet;
@@ -47,10 +47,6 @@ use sockets::Sockets;
 
 /// Datagrams taken in one round.
 const DATAGRAMS: usize = 256;
-/// Commands taken in one round.
-const COMMANDS: usize = 32;
-/// Requests taken in one round from each control socket; the other workers may take the rest.
-const REQUESTS: usize = 8;
 /// Deadlines served in one round.
 const DEADLINES: usize = 256;
 /// Unused packet buffers kept, 2 KiB each.
@@ -279,96 +275,6 @@ impl Worker {
         self.batch = batch;
     }
 
-    fn take_requests(&mut self, now: Instant) {
-        let Some(listener) = self.listener.clone() else {
-            return;
-        };
-        self.active = true;
-        for socket in 0..listener.sockets().len() {
-            for _ in 0..REQUESTS {
-                match listener.take(socket, self.number, &mut self.request) {
-                    Some(Taken::Yours(yours)) if self.opens(&yours.request) => {
-                        let Yours { request, exchange } = *yours;
-                        let ticket = exchange.ticket();
-                        let reply = ReplyTo::Proxy(Box::new(exchange));
-                        self.open(now, Box::new(request), ticket, reply);
-                    }
-                    Some(Taken::Yours(yours)) => {
-                        let handled = self.carry_out(now, &yours.request, yours.exchange.ticket());
-                        self.answer(yours.exchange.give(&handled));
-                    }
-                    Some(Taken::Answered(reply)) => self.answer(reply),
-                    Some(Taken::Served) => {}
-                    None => break,
-                }
-            }
-        }
-    }
-
-    fn answer(&mut self, reply: Reply) {
-        if let Some(before) = self.reply.replace(reply) {
-            before.send();
-        }
-    }
-
-    fn listen(&mut self, listener: Arc<Listener>) {
-        for socket in listener.sockets() {
-            if let Err(error) = self.backend.listen(socket.socket().as_fd()) {
-                let (address, number) = (socket.address(), self.number);
-                error!("worker {number} cannot listen on control port {address}: {error}");
-            }
-        }
-        self.listener = Some(listener);
-    }
-
-    fn take_commands(&mut self, now: Instant) -> Next {
-        for _ in 0..COMMANDS {
-            match self.commands.try_recv() {
-                Ok(WorkerCommand::Request {
-                    request,
-                    ticket,
-                    reply,
-                }) => {
-                    self.active = true;
-                    if self.opens(&request) {
-                        self.open(now, request, ticket, reply);
-                        continue;
-                    }
-                    let handled = self.carry_out(now, &request, ticket);
-                    if let Some(reply) = reply.give(handled) {
-                        self.answer(reply);
-                    }
-                }
-                Ok(WorkerCommand::Play {
-                    request,
-                    ticket,
-                    reply,
-                    recording,
-                }) => {
-                    self.active = true;
-                    self.play(now, &request, ticket, reply, recording);
-                }
-                Ok(WorkerCommand::Listen(listener)) => self.listen(listener),
-                Ok(WorkerCommand::Terminate { call_id, reply }) => {
-                    self.active = true;
-                    let _ = reply.send(self.terminate(now, call_id.as_ref()));
-                }
-                Ok(WorkerCommand::Sessions(reply)) => {
-                    let _ = reply.send(self.sessions());
-                }
-                Ok(WorkerCommand::Story { call_id, reply }) => {
-                    let number = self.by_id.get(&call_id);
-                    let live = number.and_then(|number| self.calls.get(*number as usize));
-                    let _ = reply.send(live.and_then(Option::as_ref).map(LiveCall::story));
-                }
-                Ok(WorkerCommand::Configure(config)) => self.configure(now, config),
-                Ok(WorkerCommand::Stop) | Err(TryRecvError::Disconnected) => return Next::Stop,
-                Err(TryRecvError::Empty) => return Next::Wait,
-            }
-        }
-        Next::Again
-    }
-
     fn serve_deadlines(&mut self, now: Instant) {
         for _ in 0..DEADLINES {
             let Some(number) = self.deadlines.pop_due(now) else {
@@ -430,165 +336,6 @@ impl Worker {
             let deadline = live.call.poll_timeout();
             self.deadlines.set(number, deadline, now);
         }
-    }
-
-    /// Whether a request has to wait until what it names is open.
-    fn opens(&self, request: &Request) -> bool {
-        let names_something = request.playback.names_something();
-        let known = request.call_id.as_ref();
-        let known = known.is_some_and(|call_id| self.by_id.contains_key(call_id));
-        request.command == Command::PlayMedia && names_something && known
-    }
-
-    /// Has a recording opened, and goes on with the request when it is.
-    fn open(&mut self, now: Instant, request: Box<Request>, ticket: Ticket, reply: ReplyTo) {
-        let prepared = match self.prompts.prepare(&request.playback) {
-            Ok(prepared) => prepared,
-            Err(why) => return self.play(now, &request, ticket, reply, Err(why)),
-        };
-        let (commands, waker) = self.own.clone();
-        prepared.open(move |recording| {
-            let command = WorkerCommand::Play {
-                request,
-                ticket,
-                reply,
-                recording,
-            };
-            // A worker that is behind is so for milliseconds; one that has ended needs nothing any more.
-            if commands.send(command).is_ok() {
-                waker.wake();
-            }
-        });
-    }
-
-    /// Carries out a `play media` whose recording is open, or cannot be.
-    fn play(
-        &mut self,
-        now: Instant,
-        request: &Request,
-        ticket: Ticket,
-        reply: ReplyTo,
-        recording: Result<Box<dyn Recording>, String>,
-    ) {
-        let handled = self.act(now, request, ticket, Some(recording));
-        if let Some(reply) = reply.give(handled) {
-            self.answer(reply);
-        }
-    }
-
-    fn carry_out(&mut self, now: Instant, request: &Request, ticket: Ticket) -> Handled {
-        self.act(now, request, ticket, None)
-    }
-
-    fn act(
-        &mut self,
-        now: Instant,
-        request: &Request,
-        ticket: Ticket,
-        recording: Option<Result<Box<dyn Recording>, String>>,
-    ) -> Handled {
-        let Some(call_id) = &request.call_id else {
-            // The dispatcher asks for it first.
-            return Handled {
-                response: Response::error(ng_protocol::reason::NO_CALL_ID),
-                exists: false,
-            };
-        };
-        let known = self.by_id.get(call_id).copied();
-        let number = match known {
-            Some(number) => number,
-            None if makes_a_call(request.command) => {
-                let seed = self.seeds.draw();
-                let call = Call::new(call_id.clone(), Arc::clone(&self.config), now, seed);
-                self.insert(call_id.clone(), LiveCall::new(call, ticket))
-            }
-            None => {
-                return Handled {
-                    response: crate::control::dispatch::unknown_call(request),
-                    exists: false,
-                };
-            }
-        };
-        let Some(live) = self.calls.get_mut(number as usize).and_then(Option::as_mut) else {
-            // `by_id` names live calls only.
-            return Handled {
-                response: Response::error("internal error"),
-                exists: false,
-            };
-        };
-        // Requests that came by different sockets may overtake each other on their way here.
-        live.ticket = live.ticket.max(ticket);
-        let mut ports = self
-            .ports
-            .of_call(number, &mut self.backend, &mut self.sockets);
-        let acted = catch_unwind(AssertUnwindSafe(|| match recording {
-            Some(recording) => live.call.play_media(now, request, recording),
-            None => live.call.handle_request(now, request, &mut ports),
-        }));
-        let response = match acted {
-            Ok(response) => {
-                let refused = known.is_none() && response.error_reason().is_some();
-                if refused && !live.call.is_finished() {
-                    // A first offer that failed leaves no call behind.
-                    live.call.terminate(EndReason::Refused);
-                }
-                self.hear_out(number, now);
-                response
-            }
-            Err(_) => {
-                self.abandon(number);
-                Response::error("internal error; the call was given up")
-            }
-        };
-        for (address, kind) in self.ports.take_refusals() {
-            error!(call = %call_id, "cannot bind {address}: {kind}");
-        }
-        // The reply says whether the call is there, so a farewell for it would only say it twice; unless a newer request was here
-        // before: the directory forgets the call on that one's ticket only.
-        self.gone_later
-            .retain(|gone| gone.call_id != *call_id || gone.ticket != ticket);
-        Handled {
-            response,
-            exists: self.by_id.contains_key(call_id),
-        }
-    }
-
-    fn sessions(&self) -> Vec<Session> {
-        let calls = self.calls.iter().flatten();
-        calls
-            .map(|live| Session {
-                call_id: live.call.id().clone(),
-                created: self.config.clock.unix_at(live.call.created()),
-                deleted: live.call.is_deleted(),
-            })
-            .collect()
-    }
-
-    /// New calls are made with `config`; its timeouts hold for all.
-    fn configure(&mut self, now: Instant, config: Arc<CallConfig>) {
-        if config.timeouts != self.config.timeouts {
-            for (number, live) in (0..).zip(&mut self.calls) {
-                if let Some(live) = live {
-                    live.call.set_timeouts(config.timeouts);
-                    self.deadlines.set(number, live.call.poll_timeout(), now);
-                }
-            }
-        }
-        self.config = config;
-    }
-
-    /// Ends the call of this name, or all calls.
-    fn terminate(&mut self, now: Instant, only: Option<&CallId>) -> usize {
-        let numbers: Vec<u32> = match only {
-            Some(call_id) => self.by_id.get(call_id).copied().into_iter().collect(),
-            None => self.by_id.values().copied().collect(),
-        };
-        for &number in &numbers {
-            self.with_call(number, now, |call, _| {
-                call.terminate(EndReason::ForceTerminated);
-            });
-        }
-        numbers.len()
     }
 
     fn insert(&mut self, call_id: CallId, live: LiveCall) -> u32 {

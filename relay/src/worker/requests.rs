@@ -1,0 +1,194 @@
+//! What a worker does with requests about its calls.
+//!
+//! They come from the control sockets, or through the queue from another worker or from the control side; a `play media` waits
+//! outside until its recording is open, so that no disk is in the way of media.
+
+use std::os::fd::AsFd;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::Instant;
+
+use ng_protocol::{Command, Request, Response};
+use relay_call::{Call, EndReason, Recording};
+use relay_net::Backend;
+use tracing::error;
+
+use super::handle::{Handled, ReplyTo, WorkerCommand};
+use super::live_call::LiveCall;
+use super::{Worker, makes_a_call};
+use crate::control::directory::Ticket;
+use crate::control::udp::{Listener, Reply, Taken, Yours};
+
+/// Requests taken in one round from each control socket; the other workers may take the rest.
+const REQUESTS: usize = 8;
+
+impl Worker {
+    pub(super) fn take_requests(&mut self, now: Instant) {
+        let Some(listener) = self.listener.clone() else {
+            return;
+        };
+        self.active = true;
+        for socket in 0..listener.sockets().len() {
+            for _ in 0..REQUESTS {
+                match listener.take(socket, self.number, &mut self.request) {
+                    Some(Taken::Yours(yours)) if self.opens(&yours.request) => {
+                        let Yours { request, exchange } = *yours;
+                        let ticket = exchange.ticket();
+                        let reply = ReplyTo::Proxy(Box::new(exchange));
+                        self.open(now, Box::new(request), ticket, reply);
+                    }
+                    Some(Taken::Yours(yours)) => {
+                        let handled = self.carry_out(now, &yours.request, yours.exchange.ticket());
+                        self.answer(yours.exchange.give(&handled));
+                    }
+                    Some(Taken::Answered(reply)) => self.answer(reply),
+                    Some(Taken::Served) => {}
+                    None => break,
+                }
+            }
+        }
+    }
+
+    pub(super) fn answer(&mut self, reply: Reply) {
+        if let Some(before) = self.reply.replace(reply) {
+            before.send();
+        }
+    }
+
+    pub(super) fn listen(&mut self, listener: Arc<Listener>) {
+        for socket in listener.sockets() {
+            if let Err(error) = self.backend.listen(socket.socket().as_fd()) {
+                let (address, number) = (socket.address(), self.number);
+                error!("worker {number} cannot listen on control port {address}: {error}");
+            }
+        }
+        self.listener = Some(listener);
+    }
+
+    /// Whether a request has to wait until what it names is open.
+    pub(super) fn opens(&self, request: &Request) -> bool {
+        let names_something = request.playback.names_something();
+        let known = request.call_id.as_ref();
+        let known = known.is_some_and(|call_id| self.by_id.contains_key(call_id));
+        request.command == Command::PlayMedia && names_something && known
+    }
+
+    /// Has a recording opened, and goes on with the request when it is.
+    pub(super) fn open(
+        &mut self,
+        now: Instant,
+        request: Box<Request>,
+        ticket: Ticket,
+        reply: ReplyTo,
+    ) {
+        let prepared = match self.prompts.prepare(&request.playback) {
+            Ok(prepared) => prepared,
+            Err(why) => return self.play(now, &request, ticket, reply, Err(why)),
+        };
+        let (commands, waker) = self.own.clone();
+        prepared.open(move |recording| {
+            let command = WorkerCommand::Play {
+                request,
+                ticket,
+                reply,
+                recording,
+            };
+            // A worker that is behind is so for milliseconds; one that has ended needs nothing any more.
+            if commands.send(command).is_ok() {
+                waker.wake();
+            }
+        });
+    }
+
+    /// Carries out a `play media` whose recording is open, or cannot be.
+    pub(super) fn play(
+        &mut self,
+        now: Instant,
+        request: &Request,
+        ticket: Ticket,
+        reply: ReplyTo,
+        recording: Result<Box<dyn Recording>, String>,
+    ) {
+        let handled = self.act(now, request, ticket, Some(recording));
+        if let Some(reply) = reply.give(handled) {
+            self.answer(reply);
+        }
+    }
+
+    pub(super) fn carry_out(&mut self, now: Instant, request: &Request, ticket: Ticket) -> Handled {
+        self.act(now, request, ticket, None)
+    }
+
+    fn act(
+        &mut self,
+        now: Instant,
+        request: &Request,
+        ticket: Ticket,
+        recording: Option<Result<Box<dyn Recording>, String>>,
+    ) -> Handled {
+        let Some(call_id) = &request.call_id else {
+            // The dispatcher asks for it first.
+            return Handled {
+                response: Response::error(ng_protocol::reason::NO_CALL_ID),
+                exists: false,
+            };
+        };
+        let known = self.by_id.get(call_id).copied();
+        let number = match known {
+            Some(number) => number,
+            None if makes_a_call(request.command) => {
+                let seed = self.seeds.draw();
+                let call = Call::new(call_id.clone(), Arc::clone(&self.config), now, seed);
+                self.insert(call_id.clone(), LiveCall::new(call, ticket))
+            }
+            None => {
+                return Handled {
+                    response: crate::control::dispatch::unknown_call(request),
+                    exists: false,
+                };
+            }
+        };
+        let Some(live) = self.calls.get_mut(number as usize).and_then(Option::as_mut) else {
+            // `by_id` names live calls only.
+            return Handled {
+                response: Response::error("internal error"),
+                exists: false,
+            };
+        };
+        // Requests that came by different sockets may overtake each other on their way here.
+        live.ticket = live.ticket.max(ticket);
+        let mut ports = self
+            .ports
+            .of_call(number, &mut self.backend, &mut self.sockets);
+        let acted = catch_unwind(AssertUnwindSafe(|| match recording {
+            Some(recording) => live.call.play_media(now, request, recording),
+            None => live.call.handle_request(now, request, &mut ports),
+        }));
+        let response = match acted {
+            Ok(response) => {
+                let refused = known.is_none() && response.error_reason().is_some();
+                if refused && !live.call.is_finished() {
+                    // A first offer that failed leaves no call behind.
+                    live.call.terminate(EndReason::Refused);
+                }
+                self.hear_out(number, now);
+                response
+            }
+            Err(_) => {
+                self.abandon(number);
+                Response::error("internal error; the call was given up")
+            }
+        };
+        for (address, kind) in self.ports.take_refusals() {
+            error!(call = %call_id, "cannot bind {address}: {kind}");
+        }
+        // The reply says whether the call is there, so a farewell for it would only say it twice; unless a newer request was here
+        // before: the directory forgets the call on that one's ticket only.
+        self.gone_later
+            .retain(|gone| gone.call_id != *call_id || gone.ticket != ticket);
+        Handled {
+            response,
+            exists: self.by_id.contains_key(call_id),
+        }
+    }
+}
