@@ -223,14 +223,14 @@ class Call:
                 return f"its RTCP port of section {index}"
         return "another port"
 
-
     # Recordings.
 
     def note_recordings(self):
         """What is in the files about this call, once it is over."""
         self.ask({"command": "delete", "delete-delay": 0})
-        deadline = time.monotonic() + LISTEN_SECONDS
-        while time.monotonic() < deadline and recordings.files(self.relay.spool, "tmp", self.call_id):
+        # A relay writes beside its media, so a file may appear only after the reply; without one there is nothing to wait for but the time.
+        deadline = time.monotonic() + LISTEN_SECONDS * self.patience
+        while time.monotonic() < deadline and not recordings.are_done(self.relay.spool, self.call_id):
             time.sleep(0.02)
         places = {}
         for peer in (self.caller, self.callee):

@@ -14,6 +14,11 @@ def files(spool, folder, call_id):
     return sorted(found, key=os.path.getctime)
 
 
+def are_done(spool, call_id):
+    """Whether there is a recording of the call, and none in the making."""
+    return bool(files(spool, "pcaps", call_id)) and not files(spool, "tmp", call_id)
+
+
 def told(spool, call_id, places):
     """Lines about each recording. `places` are names for ports."""
     lines = []
