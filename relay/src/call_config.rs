@@ -37,6 +37,7 @@ pub(crate) fn make(config: &Config) -> Result<CallConfig, StartError> {
             directory: recording.directory.as_str().into(),
             packets: recording.packets.is_some(),
             audio: recording.audio.is_some(),
+            vcon: recording.vcon.is_some(),
         }),
         instance: format!("{:012x}", instance & 0xffff_ffff_ffff),
         software: String::new(),

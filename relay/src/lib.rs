@@ -124,7 +124,11 @@ impl Relay {
         let calls = Arc::new(call_config::make(&config)?);
         let recorded = Arc::new(RecordingCounters::default());
         let recording = match &config.recording {
-            Some(settings) => Some(RecordingThread::start(settings, Arc::clone(&recorded))?),
+            Some(settings) => Some(RecordingThread::start(
+                settings,
+                &calls.instance,
+                Arc::clone(&recorded),
+            )?),
             None => None,
         };
         let prompts = Prompts::start(config.media_dir.clone())?;

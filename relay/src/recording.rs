@@ -3,6 +3,7 @@
 //! ```text
 //!  DIR/pcaps/CALL-RANDOM.pcap                         the packets, readable with Wireshark
 //!  DIR/audio/CALL-RANDOM.wav                          what is heard, if wished
+//!  DIR/vcon/CALL-RANDOM.vcon                          a document about the conversation, if wished
 //!  DIR/tmp/rtpengine-meta-CALL-RANDOM.tmp             while the call lives
 //!  DIR/metadata/rtpengine-meta-CALL-RANDOM.txt        afterwards
 //! ```
@@ -17,6 +18,7 @@ mod growing_file;
 mod metadata;
 mod outlet;
 mod pcap;
+mod vcon;
 mod writer;
 
 use std::io;
@@ -33,6 +35,8 @@ pub use audio::Channels;
 pub use folders::Folders;
 pub use outlet::Outlet;
 pub use pcap::LinkType;
+pub use vcon::Content;
+use vcon::Vcons;
 use writer::Writer;
 
 /// Batches that may wait for the writer. Each is limited, too: see [`Outlet`].
@@ -49,6 +53,8 @@ pub struct RecordingSettings {
     pub packets: Option<LinkType>,
     /// What is heard in them is written, in these channels (`recording-audio`).
     pub audio: Option<Channels>,
+    /// A document about the conversation is written, which comes by the audio so (`recording-vcon`).
+    pub vcon: Option<Content>,
 }
 
 /// What is counted about recordings.
@@ -90,21 +96,23 @@ impl RecordingCounters {
 pub struct RecordingThread {
     batches: SyncSender<Vec<Recorded>>,
     counters: Arc<RecordingCounters>,
-    /// Closed when the thread has ended.
+    /// Closed when the thread has ended, and that of the vCons after it.
     ended: Receiver<()>,
 }
 
 impl RecordingThread {
-    /// Makes the folders and starts to write.
+    /// Makes the folders and starts to write. `instance` tells this process from all others.
     pub fn start(
         settings: &RecordingSettings,
+        instance: &str,
         counters: Arc<RecordingCounters>,
     ) -> Result<Self, StartError> {
-        let folders = Folders::make(&settings.directory, settings.audio.is_some())
+        let folders = Folders::make(settings)
             .map_err(|(path, error)| StartError::Recording { path, error })?;
-        let writer = Writer::new(folders, settings, Arc::clone(&counters));
-        let (batches, receiver) = sync_channel(BATCHES);
         let (running, ended) = channel::<()>();
+        let vcons = Vcons::start(settings, instance, &counters, running.clone())?;
+        let writer = Writer::new(folders, settings, Arc::clone(&counters), vcons);
+        let (batches, receiver) = sync_channel(BATCHES);
         std::thread::Builder::new()
             .name("recording".to_owned())
             .spawn(move || {

@@ -14,6 +14,14 @@ impl UtcTime {
         format!("{}T{hours:02}:{minutes:02}:{seconds:02}", self.date())
     }
 
+    /// As RFC 3339 has it, with milliseconds unless there are none: `2026-11-21T22:10:03.123Z`.
+    pub(crate) fn rfc3339(self) -> String {
+        match self.0.subsec_millis() {
+            0 => format!("{}Z", self.seconds()),
+            millis => format!("{}.{millis:03}Z", self.seconds()),
+        }
+    }
+
     fn date(self) -> String {
         let (year, month, day) = civil_date(self.0.as_secs() / 86_400);
         format!("{year:04}-{month:02}-{day:02}")
@@ -64,5 +72,8 @@ mod tests {
         assert_eq!(at(1_795_299_003), "2026-11-21 22:10:03.007");
         let time = UtcTime(Duration::from_millis(1_795_299_003_999));
         assert_eq!(time.seconds(), "2026-11-21T22:10:03");
+        assert_eq!(time.rfc3339(), "2026-11-21T22:10:03.999Z");
+        let time = UtcTime(Duration::from_micros(1_795_299_003_000_900));
+        assert_eq!(time.rfc3339(), "2026-11-21T22:10:03Z");
     }
 }

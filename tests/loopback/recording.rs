@@ -32,6 +32,7 @@ impl Spool {
                 directory,
                 packets: Some(link_type),
                 audio: Some(Channels::Stereo),
+                vcon: None,
             });
         })
     }

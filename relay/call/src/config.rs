@@ -153,4 +153,6 @@ pub struct RecordingPlan {
     pub packets: bool,
     /// A file with what is heard in them.
     pub audio: bool,
+    /// A document about the conversation, which has the audio with it.
+    pub vcon: bool,
 }

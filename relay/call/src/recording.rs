@@ -4,6 +4,7 @@
 //! [`Call::poll_recorded`](crate::Call::poll_recorded) and writes them down.
 //! A call that is not recorded copies nothing and keeps nothing.
 
+mod parties;
 mod place;
 
 use std::collections::VecDeque;
@@ -12,9 +13,13 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use ng_protocol::CallId;
 use relay_media::AudioFormat;
 
 use crate::config::WallClock;
+use crate::leg::{LegId, Legs};
+use parties::Parties;
+pub use parties::Party;
 pub(crate) use place::file;
 pub use place::name;
 
@@ -32,6 +37,8 @@ pub struct Recorded {
 pub enum Part {
     /// It begins.
     Beginning {
+        /// The call.
+        call_id: CallId,
         /// Its files.
         files: Files,
         /// When the call was made.
@@ -59,6 +66,17 @@ pub enum Part {
         /// Its content.
         bytes: Box<[u8]>,
     },
+    /// A party pressed and released a key that was not kept from the others.
+    Key {
+        /// When it was released.
+        at: Duration,
+        /// For how long it was held.
+        held: Duration,
+        /// Which of the parties that the end lists, from 0.
+        party: usize,
+        /// RFC 4733 section 3.2: 0 to 9 digits, 10 `*`, 11 `#`, 12 to 15 A to D.
+        event: u8,
+    },
     /// It ends.
     End {
         /// The call ends with it.
@@ -67,6 +85,10 @@ pub enum Part {
         deleted_at: Option<Duration>,
         /// The controller's text (`metadata`).
         metadata: Option<String>,
+        /// Who took part, whoever made the call first; empty if nobody wants to know.
+        parties: Vec<Party>,
+        /// Whether the call was ever answered.
+        answered: bool,
         /// Nothing is to be kept (`discard-recording`).
         discard: bool,
     },
@@ -79,12 +101,15 @@ pub struct Files {
     pub pcap: Option<String>,
     /// For what is heard in them.
     pub wav: Option<String>,
+    /// For the document about the conversation.
+    pub vcon: Option<String>,
 }
 
 impl Files {
     /// Their paths.
     pub fn paths(&self) -> impl Iterator<Item = &str> {
-        self.pcap.iter().chain(&self.wav).map(String::as_str)
+        let Self { pcap, wav, vcon } = self;
+        pcap.iter().chain(wav).chain(vcon).map(String::as_str)
     }
 }
 
@@ -117,6 +142,10 @@ pub(crate) struct Recorder {
     pub(crate) deleted_at: Option<Duration>,
     /// Whether the deletion takes the recording with it.
     pub(crate) discards: bool,
+    /// Who takes part in the call, while it is recorded for a document.
+    parties: Parties,
+    /// Whether it was ever answered.
+    answered: bool,
     parts: VecDeque<Recorded>,
 }
 
@@ -146,6 +175,7 @@ impl Recorder {
     /// Begins a recording.
     pub(crate) fn begin(
         &mut self,
+        call_id: CallId,
         name: Arc<str>,
         files: Files,
         clock: WallClock,
@@ -158,6 +188,7 @@ impl Recorder {
             clock,
         });
         self.push(|clock| Part::Beginning {
+            call_id,
             files,
             call_created: clock.unix_at(created),
         });
@@ -190,12 +221,43 @@ impl Recorder {
         });
     }
 
+    /// Takes over who takes part in the call now, if a document is to say so.
+    pub(crate) fn note_parties(&mut self, legs: &Legs) {
+        if self.describes() {
+            self.parties.note(legs);
+            self.answered |= legs.subscriptions.any_answered();
+        }
+    }
+
+    /// Keeps a key that a party pressed, if a document is to say so.
+    pub(crate) fn key(&mut self, now: Instant, leg: LegId, event: u8, held: Duration) {
+        if self.describes()
+            && let Some(party) = self.parties.position(leg)
+        {
+            self.push(|clock| Part::Key {
+                at: clock.unix_at(now),
+                held,
+                party,
+                event,
+            });
+        }
+    }
+
+    fn describes(&self) -> bool {
+        self.files().is_some_and(|files| files.vcon.is_some())
+    }
+
     /// Ends the recording, if there is one.
     pub(crate) fn end(&mut self, with_call: bool, discard: bool) {
         let end = Part::End {
             with_call,
             deleted_at: self.deleted_at,
             metadata: self.metadata.clone(),
+            parties: match self.describes() {
+                true => self.parties.list(),
+                false => Vec::new(),
+            },
+            answered: self.answered,
             discard: discard || (with_call && self.discards),
         };
         self.push(|_| end);

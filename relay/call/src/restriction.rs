@@ -115,6 +115,18 @@ impl Restrictions {
             .fold(Restriction::default(), |sum, (_, one)| sum.and(*one))
     }
 
+    /// Whether the keys that a party presses are kept from anybody.
+    pub fn withhold_events(&self, from: LegId) -> bool {
+        self.entries.iter().any(|(scope, restriction)| {
+            let concerned = match *scope {
+                Scope::Call => true,
+                Scope::From(leg) | Scope::Flow { from: leg, .. } => leg == from,
+                Scope::Towards(leg) => leg != from,
+            };
+            concerned && restriction.events != Events::Pass
+        })
+    }
+
     /// Forgets a party.
     pub fn remove(&mut self, leg: LegId) {
         self.entries.retain(|(scope, _)| !scope.names(leg));
@@ -168,5 +180,19 @@ mod tests {
         restrictions.change(Scope::From(CALLER), |r| r.events = Events::Silence);
         assert_eq!(restrictions.of_flow(CALLER, CALLEE).events, Events::Silence);
         assert_eq!(restrictions.of_flow(CALLEE, CALLER).events, Events::Drop);
+    }
+
+    #[test]
+    fn keys_are_withheld_if_anybody_does_not_get_them() {
+        let withheld = |scope| {
+            let mut restrictions = Restrictions::default();
+            restrictions.change(scope, |r| r.blocked = true);
+            assert!(!restrictions.withhold_events(CALLER));
+            restrictions.change(scope, |r| r.events = Events::Drop);
+            [CALLER, CALLEE].map(|party| restrictions.withhold_events(party))
+        };
+        assert_eq!(withheld(Scope::Call), [true, true]);
+        assert_eq!(withheld(Scope::From(CALLER)), [true, false]);
+        assert_eq!(withheld(Scope::Towards(CALLER)), [false, true]);
     }
 }

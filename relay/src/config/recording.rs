@@ -2,7 +2,7 @@
 
 use super::ConfigError;
 use super::settings::{Settings, bad};
-use crate::recording::{Channels, LinkType, RecordingSettings};
+use crate::recording::{Channels, Content, LinkType, RecordingSettings};
 
 /// Makes sense of them. Nothing is recorded without a folder.
 pub(super) fn recording(settings: &Settings) -> Result<Option<RecordingSettings>, ConfigError> {
@@ -23,6 +23,23 @@ pub(super) fn recording(settings: &Settings) -> Result<Option<RecordingSettings>
             return Err(bad("recording-audio", value, problem));
         }
     };
+    let vcon = match settings.last("recording-vcon").unwrap_or("off") {
+        "off" => None,
+        "inline" => Some(Content::Inline),
+        value => match value.trim_end_matches('/') {
+            url if is_https(url) => Some(Content::Linked(url.to_owned())),
+            _ => {
+                let problem =
+                    "inline, off, or a URL that begins with https:// is expected".to_owned();
+                return Err(bad("recording-vcon", value, problem));
+            }
+        },
+    };
+    if vcon.is_some() && audio.is_none() {
+        let value = settings.last("recording-vcon").unwrap_or_default();
+        let problem = "it needs audio: set recording-audio to mixed or stereo".to_owned();
+        return Err(bad("recording-vcon", value, problem));
+    }
     let packets = match settings.last("recording-method").unwrap_or("pcap") {
         "pcap" | "all" => Some(link_type),
         "proc" => None,
@@ -50,7 +67,17 @@ pub(super) fn recording(settings: &Settings) -> Result<Option<RecordingSettings>
         directory: parts.flat_map(|part| ["/", part]).collect(),
         packets,
         audio,
+        vcon,
     }))
+}
+
+/// Whether this may stand before the path of a file: draft-ietf-vcon-vcon-core allows HTTPS alone.
+fn is_https(url: &str) -> bool {
+    let rest = url.strip_prefix("https://");
+    let printable = |rest: &str| rest.bytes().all(|byte| byte.is_ascii_graphic());
+    rest.is_some_and(|rest| {
+        !rest.is_empty() && !rest.starts_with('/') && printable(rest) && !rest.contains(['?', '#'])
+    })
 }
 
 /// What the operator should know about recordings that he does not get.
@@ -88,6 +115,7 @@ mod tests {
             directory: directory.to_owned(),
             packets: Some(link_type),
             audio: None,
+            vcon: None,
         };
         assert_eq!(read("--foreground"), (Ok(None), None));
         assert_eq!(read("--recording-method=pcap"), (Ok(None), None));
@@ -119,11 +147,40 @@ mod tests {
     }
 
     #[test]
+    fn a_vcon_has_its_audio_inside_or_at_a_url() {
+        let made = |line: &str| {
+            let line = format!("--recording-dir=/r --recording-audio=mixed {line}");
+            read(&line).0.map(|made| made.unwrap().vcon)
+        };
+        assert_eq!(made("--recording-vcon=off"), Ok(None));
+        let inline = made("--recording-vcon=inline");
+        assert_eq!(inline, Ok(Some(Content::Inline)));
+        let linked = made("--recording-vcon=https://rec.example.com/calls/");
+        let url = "https://rec.example.com/calls".to_owned();
+        assert_eq!(linked, Ok(Some(Content::Linked(url))));
+        for url in [
+            "http://x",
+            "https://",
+            "https:///x",
+            "https://x/?y",
+            "x",
+            "",
+        ] {
+            let refused = made(&format!("--recording-vcon={url}")).unwrap_err();
+            assert!(refused.contains("https://"), "{refused}");
+        }
+    }
+
+    #[test]
     fn a_value_that_means_nothing_is_named() {
         for (line, words) in [
             ("--recording-dir=rec", "option recording-dir: `rec`: a path"),
             ("--recording-method=tape", "option recording-method: `tape`"),
             ("--recording-audio=loud", "option recording-audio: `loud`"),
+            (
+                "--recording-vcon=inline",
+                "option recording-vcon: `inline`: it needs audio",
+            ),
             ("--recording-format=ogg", "option recording-format: `ogg`"),
         ] {
             let refused = read(line).0.unwrap_err();

@@ -15,7 +15,7 @@ use hound::{SampleFormat, WavSpec, WavWriter};
 use relay_call::recording::Speech;
 use relay_media::{AudioFormat, Codec, Coded, EncoderSettings, Heard, Transcoder};
 
-use super::Folders;
+use super::{Folders, vcon};
 
 /// Samples a second in the file: what a wide-band codec gives. The narrow ones are brought to it.
 pub(super) const RATE_HZ: u32 = 16_000;
@@ -90,11 +90,23 @@ impl Audio {
         Ok(())
     }
 
-    /// Writes the rest.
-    pub(super) fn finish(self) -> Result<(), (PathBuf, io::Error)> {
+    /// Writes the rest; what there is then, if anything was heard. A file that broke off earlier has been told of.
+    pub(super) fn finish(self) -> Result<Finished, (PathBuf, io::Error)> {
         match self {
-            Self::Written(path, file) => file.finish().map(drop).map_err(|error| (path, error)),
-            _ => Ok(()),
+            Self::Written(path, file) => {
+                let (channels, started) = (file.channels, file.started);
+                match file.finish() {
+                    Ok(duration) => Ok(Finished::Whole(vcon::Audio {
+                        path,
+                        channels,
+                        started,
+                        duration,
+                    })),
+                    Err(error) => Err((path, error)),
+                }
+            }
+            Self::None | Self::Broken(_) => Ok(Finished::Missing),
+            Self::Wanted(_) => Ok(Finished::Silent),
         }
     }
 
@@ -105,6 +117,17 @@ impl Audio {
             Self::None | Self::Wanted(_) => None,
         }
     }
+}
+
+/// What became of the audio of a recording that is over.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Finished {
+    /// A file with all of it.
+    Whole(vcon::Audio),
+    /// Nobody was heard.
+    Silent,
+    /// It was not wanted, or could not be written.
+    Missing,
 }
 
 /// A WAV file that is being written.

@@ -4,7 +4,7 @@ use std::fs::{self, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::FolderProblem;
+use super::{FolderProblem, RecordingSettings};
 
 /// Where recordings are.
 #[derive(Clone, Debug)]
@@ -15,13 +15,16 @@ pub struct Folders {
 impl Folders {
     /// Makes what is not there yet, and tries whether files can be made in it. The folder above must be there: a slip of the pen is
     /// not to make a tree.
-    pub fn make(directory: &str, audio: bool) -> Result<Self, FolderProblem> {
+    pub fn make(settings: &RecordingSettings) -> Result<Self, FolderProblem> {
+        let directory = &settings.directory;
         let folders = Self {
-            directory: directory.to_owned(),
+            directory: directory.clone(),
         };
         make(Path::new(directory))?;
-        let audio = audio.then_some("audio");
-        for name in ["metadata", "pcaps", "tmp"].into_iter().chain(audio) {
+        let audio = settings.audio.map(|_| "audio");
+        let vcon = settings.vcon.as_ref().map(|_| "vcon");
+        let wished = audio.into_iter().chain(vcon);
+        for name in ["metadata", "pcaps", "tmp"].into_iter().chain(wished) {
             make(&Path::new(directory).join(name))?;
         }
         Ok(folders)
@@ -34,7 +37,7 @@ impl Folders {
             return Ok(());
         };
         let directory = Path::new(&self.directory);
-        let ours = ["", "pcaps", "audio"].map(|name| directory.join(name));
+        let ours = ["", "pcaps", "audio", "vcon"].map(|name| directory.join(name));
         if ours.iter().any(|ours| parent == ours) {
             return Ok(());
         }
@@ -45,6 +48,11 @@ impl Folders {
     /// What is said about a recording that is running.
     pub fn metadata_before(&self, recording: &str) -> PathBuf {
         format!("{}/tmp/rtpengine-meta-{recording}.tmp", self.directory).into()
+    }
+
+    /// A document about a conversation that is being written.
+    pub fn vcon_before(&self, recording: &str) -> PathBuf {
+        format!("{}/tmp/{recording}.vcon", self.directory).into()
     }
 
     /// What is said about a recording that is over.

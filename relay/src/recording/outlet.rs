@@ -103,7 +103,13 @@ impl Outlet {
                 Part::Datagram { bytes, .. } => bytes.len(),
                 Part::Description { sdp, .. } => sdp.len(),
                 Part::Beginning { files, .. } => files.paths().map(str::len).sum(),
-                Part::End { metadata, .. } => metadata.as_ref().map_or(0, String::len),
+                Part::Key { .. } => 0,
+                Part::End {
+                    metadata, parties, ..
+                } => {
+                    let labels = parties.iter().filter_map(|party| party.label.as_ref());
+                    labels.chain(metadata).map(String::len).sum()
+                }
             };
         // An end is always kept, so that a file is closed; there are no more of them than recordings that have begun.
         let is_end = matches!(recorded.part, Part::End { .. });
@@ -167,6 +173,8 @@ mod tests {
             with_call: true,
             deleted_at: None,
             metadata: None,
+            parties: Vec::new(),
+            answered: false,
             discard: false,
         })
     }

@@ -9,13 +9,15 @@ use std::sync::atomic::Ordering;
 use std::sync::mpsc::Receiver;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use relay_call::recording::{Files, Part, Recorded, Speech};
+use ng_protocol::CallId;
+use relay_call::recording::{Files, Part, Party, Recorded, Speech};
 use tracing::error;
 
-use super::audio::Audio;
+use super::audio::{Audio, Finished};
 use super::growing_file::GrowingFile;
 use super::metadata::{self, Tail};
 use super::pcap::{self, LinkType};
+use super::vcon::{Conversation, Key, MOST_KEYS, Vcons};
 use super::{Channels, Folders, RecordingCounters, RecordingSettings, count_problem};
 
 /// Owns the files of recordings that are running.
@@ -24,6 +26,7 @@ pub(super) struct Writer {
     link_type: LinkType,
     channels: Channels,
     counters: Arc<RecordingCounters>,
+    vcons: Option<Vcons>,
     running: HashMap<Arc<str>, Running>,
     /// A packet with its headers, before it goes into the file.
     packet: Vec<u8>,
@@ -36,7 +39,22 @@ struct Running {
     pcap_path: Option<PathBuf>,
     audio: Audio,
     packets: u64,
+    call_id: CallId,
     call_created: Duration,
+    /// Where the vCon is to be.
+    vcon: Option<PathBuf>,
+    keys: Vec<Key>,
+}
+
+/// What is known when a recording ends.
+#[derive(Default)]
+struct Ending {
+    with_call: bool,
+    deleted_at: Option<Duration>,
+    metadata: Option<String>,
+    parties: Vec<Party>,
+    answered: bool,
+    discard: bool,
 }
 
 impl Writer {
@@ -44,12 +62,14 @@ impl Writer {
         folders: Folders,
         settings: &RecordingSettings,
         counters: Arc<RecordingCounters>,
+        vcons: Option<Vcons>,
     ) -> Self {
         Self {
             folders,
             link_type: settings.packets.unwrap_or(LinkType::RawIp),
             channels: settings.audio.unwrap_or(Channels::Mixed),
             counters,
+            vcons,
             running: HashMap::new(),
             packet: Vec::new(),
         }
@@ -67,16 +87,21 @@ impl Writer {
         // Their ends were lost.
         let names: Vec<Arc<str>> = self.running.keys().cloned().collect();
         for name in names {
-            self.end(&name, true, Duration::ZERO, None, false);
+            let ending = Ending {
+                with_call: true,
+                ..Ending::default()
+            };
+            self.end(&name, ending);
         }
     }
 
     fn write(&mut self, Recorded { recording, part }: Recorded) {
         match part {
             Part::Beginning {
+                call_id,
                 files,
                 call_created,
-            } => self.begin(recording, files, call_created),
+            } => self.begin(recording, call_id, files, call_created),
             Part::Description { at, answers, sdp } => {
                 if let Some(running) = self.running.get(&recording) {
                     let number = running.packets + 1;
@@ -101,19 +126,50 @@ impl Writer {
                 pcap::append(&mut self.packet, self.link_type, at, ends, &bytes);
                 self.packet(&recording);
             }
+            Part::Key {
+                at,
+                held,
+                party,
+                event,
+            } => {
+                let running = self.running.get_mut(&recording);
+                if let Some(running) = running.filter(|running| running.keys.len() < MOST_KEYS) {
+                    running.keys.push(Key {
+                        released: at,
+                        held,
+                        party,
+                        event,
+                    });
+                }
+            }
             Part::End {
                 with_call,
                 deleted_at,
                 metadata,
+                parties,
+                answered,
                 discard,
             } => {
-                let deleted_at = deleted_at.unwrap_or_default();
-                self.end(&recording, with_call, deleted_at, metadata, discard);
+                let ending = Ending {
+                    with_call,
+                    deleted_at,
+                    metadata,
+                    parties,
+                    answered,
+                    discard,
+                };
+                self.end(&recording, ending);
             }
         }
     }
 
-    fn begin(&mut self, recording: Arc<str>, files: Files, call_created: Duration) {
+    fn begin(
+        &mut self,
+        recording: Arc<str>,
+        call_id: CallId,
+        files: Files,
+        call_created: Duration,
+    ) {
         let pcap = files.pcap.as_ref().and_then(|path| {
             let path = PathBuf::from(path);
             let begun = self.begin_pcap(&path);
@@ -138,7 +194,10 @@ impl Writer {
                 None => Audio::None,
             },
             packets: 0,
+            call_id,
             call_created,
+            vcon: files.vcon.map(PathBuf::from),
+            keys: Vec::new(),
         };
         self.running.insert(recording, running);
     }
@@ -183,19 +242,12 @@ impl Writer {
         }
     }
 
-    fn end(
-        &mut self,
-        recording: &str,
-        with_call: bool,
-        deleted_at: Duration,
-        metadata: Option<String>,
-        discard: bool,
-    ) {
+    fn end(&mut self, recording: &str, ending: Ending) {
         let Some(mut running) = self.running.remove(recording) else {
             return;
         };
         let before = self.folders.metadata_before(recording);
-        if discard {
+        if ending.discard {
             for path in running
                 .pcap_path
                 .into_iter()
@@ -211,25 +263,49 @@ impl Writer {
             let written = pcap.flush();
             self.note(path, written);
         }
-        if let Err((path, error)) = running.audio.finish() {
+        let audio = running.audio.finish().unwrap_or_else(|(path, error)| {
             self.note::<()>(&path, Err(error));
-        }
+            Finished::Missing
+        });
         let ended = SystemTime::now().duration_since(UNIX_EPOCH);
         let ended = ended.unwrap_or_default();
         let tail = Tail {
-            terminated: match deleted_at {
-                Duration::ZERO if with_call => ended,
-                deleted_at => deleted_at,
+            terminated: match ending.deleted_at {
+                None if ending.with_call => ended,
+                deleted_at => deleted_at.unwrap_or_default(),
             },
             call_created: running.call_created,
             ended,
-            metadata,
+            metadata: ending.metadata.clone(),
         };
         let written = append(&before, tail.text().as_bytes());
         if self.note(&before, written).is_some() {
             let after = self.folders.metadata_after(recording);
             let moved = fs::rename(&before, &after);
             self.note(&after, moved);
+        }
+        let (Some(path), Some(vcons)) = (running.vcon, &self.vcons) else {
+            return;
+        };
+        let audio = match audio {
+            Finished::Whole(audio) => Some(audio),
+            Finished::Silent => None,
+            // What went wrong was told, and a document that links to half a conversation would not say so.
+            Finished::Missing => return,
+        };
+        let prepared = self.folders.prepare(&path);
+        if self.note(&path, prepared).is_some() {
+            vcons.describe(Conversation {
+                path,
+                before: self.folders.vcon_before(recording),
+                call_id: running.call_id,
+                audio,
+                call_created: running.call_created,
+                answered: ending.answered,
+                metadata: ending.metadata,
+                parties: ending.parties,
+                keys: running.keys,
+            });
         }
     }
 

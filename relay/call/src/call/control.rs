@@ -1,7 +1,7 @@
 //! What the controller asks of a running call beside offer and answer: who may be heard, who listens, which keys are pressed.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use ng_protocol::{Request, Response};
 
@@ -167,6 +167,10 @@ impl Call {
     }
 
     fn tell_key(&mut self, now: Instant, party: LegId, key: Pressed) {
+        if !self.legs.restrictions.withhold_events(party) {
+            let held = Duration::from_millis(key.duration_ms.into());
+            self.live.recorder.key(now, party, key.event, held);
+        }
         let leg = self.legs.get(party);
         let live = self.live.sections.iter().find(|live| live.id.leg == party);
         let source = live.and_then(|live| live.rtp.status().destination);

@@ -58,6 +58,7 @@ impl Call {
             Some(false) => self.stop_recording(false),
             None => {}
         }
+        self.live.recorder.note_parties(&self.legs);
         let Some(files) = self.live.recorder.files() else {
             return Response::sdp(body);
         };
@@ -112,7 +113,8 @@ impl Call {
         let created = self.deadlines.created;
         self.live
             .recorder
-            .begin(name, files, self.config.clock, created);
+            .begin(self.id.clone(), name, files, self.config.clock, created);
+        self.live.recorder.note_parties(&self.legs);
         self.tell_recording(true);
         Ok(())
     }
@@ -145,5 +147,6 @@ fn files(
     Ok(Files {
         pcap: file(plan.packets, ("pcaps", "pcap"))?,
         wav: file(plan.audio, ("audio", "wav"))?,
+        vcon: file(plan.vcon, ("vcon", "vcon"))?,
     })
 }

@@ -56,7 +56,8 @@ pub(crate) fn file(
         let problem = format!("output-destination=\"{wanted}\" names a folder and not a file");
         return Err(RequestError::Recording(problem));
     }
-    if let Some(bare) = stem.strip_suffix(".pcap").or(stem.strip_suffix(".wav")) {
+    let ours = [".pcap", ".wav", ".vcon"];
+    if let Some(bare) = ours.iter().find_map(|ending| stem.strip_suffix(ending)) {
         stem.truncate(bare.len());
     }
     if number > 1 {

@@ -8,7 +8,7 @@ use relay_call::config::RecordingPlan;
 use relay_call::recording::{Part, Recorded};
 
 use crate::media::{FRAME, Line, META, SPEECH};
-use crate::restrict::about;
+use crate::restrict::{about, press};
 use crate::support::{request, sdp};
 use crate::whatsapp::{META_SDES, UIC_OFFER, exchange};
 
@@ -24,6 +24,7 @@ fn recordable_as(packets: bool, audio: bool) -> Line {
         directory: "/var/rec".into(),
         packets,
         audio,
+        vcon: false,
     };
     Line::ringing_with(|config| config.recording = Some(plan))
 }
@@ -52,6 +53,7 @@ impl Line {
             Part::Description { answers: false, .. } => 'O',
             Part::Description { answers: true, .. } => 'A',
             Part::Datagram { .. } => 'D',
+            Part::Key { .. } => 'K',
             Part::End { .. } => 'E',
         };
         self.recorded().into_iter().map(letter).collect()
@@ -82,12 +84,14 @@ fn what_comes_in_is_copied_decrypted_with_its_way_and_its_time() {
         panic!("{recorded:?}");
     };
     let Part::Beginning {
+        call_id,
         files,
         call_created,
     } = &beginning.part
     else {
         panic!("{beginning:?}");
     };
+    assert_eq!(call_id.as_bytes(), b"call");
     let name = &beginning.recording;
     assert!(
         name.starts_with("call-") && name.len() == "call-".len() + 16,
@@ -188,6 +192,7 @@ fn an_offer_that_asks_is_told_the_file_and_so_is_everybody_after_it() {
         deleted_at: Some(_),
         metadata,
         discard: false,
+        ..
     } = end
     else {
         panic!("{end:?}");
@@ -313,4 +318,45 @@ fn for_audio_each_packet_says_whose_it_is_and_in_which_codec() {
             (false, 0x1111, 9, 48_000),
         ]
     );
+}
+
+#[test]
+fn for_a_vcon_the_end_says_who_took_part_and_keys_are_kept_unless_they_are_withheld() {
+    let plan = RecordingPlan {
+        directory: "/var/rec".into(),
+        packets: false,
+        audio: true,
+        vcon: true,
+    };
+    let mut line = Line::ringing_with(|config| config.recording = Some(plan));
+    line.answer();
+    line.tell(START, "");
+    press(&mut line, 100);
+    line.tell("block DTMF", "");
+    press(&mut line, 110);
+    line.tell(STOP, "");
+    let recorded = line.recorded();
+    let Part::Beginning { files, .. } = &recorded[0].part else {
+        panic!("{recorded:?}");
+    };
+    let vcon = format!("/var/rec/vcon/{}.vcon", recorded[0].recording);
+    assert_eq!(files.vcon, Some(vcon));
+    let keys: Vec<_> = recorded
+        .iter()
+        .filter_map(|recorded| match recorded.part {
+            Part::Key {
+                held, party, event, ..
+            } => Some((held.as_millis(), party, event)),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(keys, [(100, 0, 5)]);
+    let end = recorded.last().map(|recorded| &recorded.part);
+    let Some(Part::End {
+        parties, answered, ..
+    }) = end
+    else {
+        panic!("{end:?}");
+    };
+    assert_eq!((parties.len(), *answered), (2, true));
 }

@@ -219,7 +219,7 @@ pub(crate) fn packets_at(line: &mut Line, address: &str) -> Vec<PacketBuf> {
 }
 
 /// Both ends of a key press by Meta, and what the PBX gets.
-fn press(line: &mut Line, sequence: u16) -> Vec<u8> {
+pub(crate) fn press(line: &mut Line, sequence: u16) -> Vec<u8> {
     packets_at(line, PBX);
     for (offset, payload) in [(0, PRESSED), (1, RELEASED), (2, RELEASED)] {
         let mut packet = rtp(126, sequence + offset, 0x2222, &payload);

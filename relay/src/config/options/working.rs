@@ -139,6 +139,13 @@ pub(super) const WORKING: &[Opt] = &[
          others right; Opus, PCMU, PCMA, G.722 and L16, at 16 kHz [default: off]",
     ),
     works(
+        "recording-vcon",
+        ' ',
+        One("off|inline|URL"),
+        "Leave a vCon about each recording, too (the IETF's JSON format for conversations), in vcon/: with the audio inside, or with \
+         the https:// URL under which recording-dir can be read, so that the document links to it; needs recording-audio [default: off]",
+    ),
+    works(
         "recording-method",
         ' ',
         One("pcap|proc|all"),

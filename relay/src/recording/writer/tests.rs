@@ -4,6 +4,7 @@ use std::fs::File;
 use std::net::SocketAddr;
 use std::sync::atomic::AtomicU64;
 
+use super::super::Content;
 use super::*;
 
 /// A folder that is gone after the test.
@@ -50,14 +51,18 @@ impl Drop for Scratch {
 }
 
 fn writer(scratch: &Scratch) -> Writer {
-    let directory = scratch.0.to_str().unwrap();
-    let folders = Folders::make(directory, true).unwrap();
-    let settings = RecordingSettings {
-        directory: directory.to_owned(),
+    let settings = settings(&scratch.0);
+    let folders = Folders::make(&settings).unwrap();
+    Writer::new(folders, &settings, Arc::default(), None)
+}
+
+fn settings(directory: &Path) -> RecordingSettings {
+    RecordingSettings {
+        directory: directory.to_str().unwrap().to_owned(),
         packets: Some(LinkType::RawIp),
         audio: Some(Channels::Stereo),
-    };
-    Writer::new(folders, &settings, Arc::default())
+        vcon: None,
+    }
 }
 
 impl Writer {
@@ -73,11 +78,13 @@ impl Writer {
         let files = Files {
             pcap: Some(pcap),
             wav: None,
+            vcon: None,
         };
         let call_created = Duration::from_secs(1_795_330_304);
         self.take(
             recording,
             Part::Beginning {
+                call_id: recording.into(),
                 files,
                 call_created,
             },
@@ -101,6 +108,8 @@ impl Writer {
             with_call: true,
             deleted_at: None,
             metadata: Some("of the caller".to_owned()),
+            parties: Vec::new(),
+            answered: true,
             discard,
         };
         self.take(recording, part);
@@ -235,10 +244,10 @@ fn what_was_begun_is_ended_when_the_workers_are_gone() {
 fn a_folder_that_cannot_be_written_to_is_found_at_the_start() {
     let scratch = Scratch::new();
     let missing = scratch.path("no/such");
-    let (path, error) = Folders::make(missing.to_str().unwrap(), true).unwrap_err();
+    let (path, error) = Folders::make(&settings(&missing)).unwrap_err();
     assert_eq!((path, error.kind()), (missing, io::ErrorKind::NotFound));
     fs::write(scratch.path("pcaps"), "a file").unwrap();
-    let (path, _) = Folders::make(scratch.0.to_str().unwrap(), true).unwrap_err();
+    let (path, _) = Folders::make(&settings(&scratch.0)).unwrap_err();
     assert_eq!(path, scratch.path("pcaps"));
 }
 
@@ -274,11 +283,13 @@ fn audio_alone_begins_with_the_first_word_and_has_a_text_too() {
         let files = Files {
             pcap: None,
             wav: Some(wav.to_str().unwrap().to_owned()),
+            vcon: None,
         };
         let call_created = Duration::from_secs(1_795_330_304);
         writer.take(
             name,
             Part::Beginning {
+                call_id: name.into(),
                 files,
                 call_created,
             },
@@ -312,11 +323,13 @@ fn audio_that_cannot_be_made_is_counted_and_packets_are_written_all_the_same() {
     let files = Files {
         pcap: Some(scratch.path("pcaps/a.pcap").to_str().unwrap().to_owned()),
         wav: Some(wav.to_str().unwrap().to_owned()),
+        vcon: None,
     };
     let call_created = Duration::from_secs(1_795_330_304);
     writer.take(
         "a",
         Part::Beginning {
+            call_id: "a".into(),
             files,
             call_created,
         },
@@ -329,4 +342,49 @@ fn audio_that_cannot_be_made_is_counted_and_packets_are_written_all_the_same() {
     writer.finish("a", true);
     assert_eq!(fs::read(&wav).unwrap(), b"precious");
     assert_eq!(scratch.files(), ["audio/mine.wav"]);
+}
+
+#[test]
+fn a_vcon_follows_audio_that_is_whole_and_nothing_that_is_discarded() {
+    let scratch = Scratch::new();
+    let settings = RecordingSettings {
+        vcon: Some(Content::Inline),
+        ..settings(&scratch.0)
+    };
+    let folders = Folders::make(&settings).unwrap();
+    let counters = Arc::default();
+    let (running, ended) = std::sync::mpsc::channel::<()>();
+    let vcons = Vcons::start(&settings, "0123", &counters, running).unwrap();
+    let mut writer = Writer::new(folders, &settings, counters, vcons);
+    fs::write(scratch.path("audio/broken.wav"), "precious").unwrap();
+    for (name, discard) in [
+        ("a", false),
+        ("b", true),
+        ("silent", false),
+        ("broken", false),
+    ] {
+        let path = |ending| Some(scratch.path(ending).to_str().unwrap().to_owned());
+        let files = Files {
+            pcap: None,
+            wav: path(&format!("audio/{name}.wav")),
+            vcon: path(&format!("vcon/{name}.vcon")),
+        };
+        let beginning = Part::Beginning {
+            call_id: name.into(),
+            files,
+            call_created: Duration::from_secs(1_795_330_304),
+        };
+        writer.take(name, beginning);
+        if name != "silent" {
+            writer.take(name, spoken());
+        }
+        writer.finish(name, discard);
+    }
+    assert_eq!(writer.failed(), 1, "the file that was there");
+    drop(writer);
+    // The thread ends when it has written everything.
+    assert!(ended.recv().is_err());
+    let vcons = scratch.files().into_iter();
+    let vcons: Vec<String> = vcons.filter(|file| file.ends_with(".vcon")).collect();
+    assert_eq!(vcons, ["vcon/a.vcon", "vcon/silent.vcon"]);
 }
