@@ -2,6 +2,7 @@
 #
 #   make demo                  six WhatsApp-style calls through Kamailio and tandem, measured
 #   make demo RELAY=rtpengine  the same with Debian's rtpengine in place of tandem
+#   make demo DEMO=playback    a WhatsApp user hears a prompt, presses keys, and is recorded: sound, packets, vCon
 #   make test                  everything that can be tested, the demo's calls included
 #   make test-interop          calls with a browser, aiortc and libopus; also with SUBJECT=rtpengine;
 #                              and every request of the tables to rtpengine and to tandem, compared
@@ -13,6 +14,7 @@
 #   make bench                 side by side with rtpengine, as ratios
 
 RELAY ?= tandem
+DEMO ?= calls
 export SUBJECT ?= tandem
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 PACKAGES := $(if $(filter tandem,$(RELAY)),-p relay) -p simulator
@@ -26,7 +28,7 @@ demo:
 	@tests/demo/install.sh demo
 	@echo "building (the first time takes some minutes) ..."
 	@cargo build $(PACKAGES)
-	@python3 tests/demo/demo.py --relay $(RELAY) --binaries $(TARGET)/debug
+	@python3 tests/demo/$(if $(filter playback,$(DEMO)),playback.py,demo.py --relay $(RELAY)) --binaries $(TARGET)/debug
 
 test:
 	@.ci/test

@@ -14,13 +14,14 @@ from processes import Part, PartFailed
 class Simulator:
     TONE_HZ = 700
 
-    def __init__(self, run, binary, ports, numbers):
+    def __init__(self, run, binary, ports, numbers, expects_hz=tone.PHONE_TONE_HZ):
         if not os.access(binary, os.X_OK):
             raise PartFailed(f"{binary} is not there: make demo builds it")
         self.run = run
         self.binary = binary
         self.ports = ports
         self.numbers = numbers
+        self.expects_hz = expects_hz
         self.certificates = os.path.join(run, "certificates")
         self.calls = 0
 
@@ -46,7 +47,7 @@ class Simulator:
         return call
 
     def start(self, direction, number, talk_seconds, meta_hangs_up, more):
-        password, keys = self.numbers[number]
+        password, keys, *_ = self.numbers[number]
         self.calls += 1
         name = f"simulator-{self.calls}-{direction}-{keys.lower()}"
         report = os.path.join(self.run, name + ".json")
@@ -57,7 +58,7 @@ class Simulator:
             "--listen", f"127.0.0.1:{self.ports.meta_tls}",
             "--ca", self.certificate("ca.pem"),
             "--cert", self.certificate("wa.meta.vc.pem"), "--key", self.certificate("wa.meta.vc.key"),
-            "--mode", keys.lower(), "--tone", str(self.TONE_HZ), "--expect-tone", str(tone.PHONE_TONE_HZ),
+            "--mode", keys.lower(), "--tone", str(self.TONE_HZ), "--expect-tone", str(self.expects_hz),
             "--talk", str(talk_seconds), "--hangup", "meta" if meta_hangs_up else "business",
             "--json", report, *more,
         ], self.run)

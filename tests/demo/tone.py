@@ -26,13 +26,13 @@ def samples(frequency, first, count, rate=SAMPLE_RATE):
     return [int(8000 * math.sin(2 * math.pi * frequency * n / rate)) for n in range(first, first + count)]
 
 
-def share_of_time(path, frequency, window_ms=100):
+def share_of_time(path, frequency, window_ms=100, channel=0):
     """Which share of a recording, 0 to 1, is that tone and little else.
 
     The recording is cut into windows; in each one Goertzel's algorithm gives the power at the
     frequency, and a window counts when that is most of its power.
     """
-    heard, rate = read_mono(path)
+    heard, rate = read_mono(path, channel)
     size = rate * window_ms // 1000
     windows = [heard[at:at + size] for at in range(0, len(heard) - size + 1, size)]
     if not windows:
@@ -62,10 +62,10 @@ def goertzel_power(window, frequency, rate):
     return 2 * power / len(window)
 
 
-def read_mono(path):
-    """The first channel. The phone writes the length into the header only when a call ends."""
+def read_mono(path, channel=0):
+    """One channel. The phone writes the length into the header only when a call ends."""
     with wave.open(path, "rb") as file:
         channels, width, rate = file.getnchannels(), file.getsampwidth(), file.getframerate()
         raw = file.readframes(file.getnframes())
     assert width == 2, f"{path}: {8 * width} bit samples"
-    return struct.unpack(f"<{len(raw) // 2}h", raw)[::channels], rate
+    return struct.unpack(f"<{len(raw) // 2}h", raw)[channel::channels], rate
