@@ -10,6 +10,9 @@ use std::borrow::Cow;
 use crate::error::{BencodeProblem, NgError};
 use crate::value::{Dictionary, MAX_DEPTH, Value};
 
+/// Room for the pairs of most requests.
+const USUAL_PAIRS: usize = 12;
+
 /// Reads a dictionary from the beginning of `bytes`.
 pub fn decode(bytes: &[u8]) -> Result<Dictionary<'_>, NgError> {
     let mut decoder = Decoder { bytes, position: 0 };
@@ -127,7 +130,8 @@ impl<'a> Decoder<'a> {
 
     fn dictionary(&mut self, depth: usize) -> Result<Dictionary<'a>, NgError> {
         self.open(depth)?;
-        let mut dictionary = Dictionary::new();
+        // Only the request itself: among what is nested, an empty dictionary of two bytes must not cost more.
+        let mut dictionary = Dictionary::with_capacity(if depth == 1 { USUAL_PAIRS } else { 0 });
         while self.peek()? != b'e' {
             let key = self.value(depth)?;
             let value = self.value(depth)?;

@@ -240,10 +240,15 @@ impl Response {
     /// The reply as a datagram.
     pub fn to_datagram(&self, cookie: &[u8], encoding: Encoding) -> Vec<u8> {
         let mut datagram = Vec::with_capacity(cookie.len() + 4096);
-        datagram.extend_from_slice(cookie);
-        datagram.push(b' ');
-        self.write(encoding, &mut datagram);
+        self.append_datagram(cookie, encoding, &mut datagram);
         datagram
+    }
+
+    /// Appends the reply as a datagram to `out`.
+    pub fn append_datagram(&self, cookie: &[u8], encoding: Encoding, out: &mut Vec<u8>) {
+        out.extend_from_slice(cookie);
+        out.push(b' ');
+        self.write(encoding, out);
     }
 
     /// Reads a reply, in either encoding.

@@ -194,6 +194,13 @@ impl<'a> Dictionary<'a> {
         Self::default()
     }
 
+    /// A dictionary with room for so many pairs.
+    pub fn with_capacity(pairs: usize) -> Self {
+        Self {
+            entries: Vec::with_capacity(pairs),
+        }
+    }
+
     /// Appends a pair; an earlier pair of the same key stays.
     pub fn push(&mut self, key: impl Into<Cow<'a, [u8]>>, value: impl Into<Value<'a>>) {
         self.entries.push((key.into(), value.into()));

@@ -324,7 +324,7 @@ impl Worker {
                     warn!(call = %live.call.id(), "too many keys are pressed at once: a notification is lost");
                 }
             }
-            live.tell(&event, now, &mut self.counters);
+            live.tell(event, now, &mut self.counters);
         }
         if let Some(recordings) = &mut self.recordings {
             recordings.take_from(&mut live.call, now);

@@ -90,7 +90,7 @@ async fn story(console: &Console, call_id: &str) -> String {
     let mut text = String::new();
     for happening in story.unwrap_or_default() {
         let after = happening.after.as_secs_f64();
-        let _ = writeln!(text, "{after:>9.3} s  {}", happening.text);
+        let _ = writeln!(text, "{after:>9.3} s  {}", happening.event);
     }
     text
 }

@@ -4,6 +4,7 @@
 //! kernel wakes reads the request, and if the call is its own, or a new one, it carries the request out and answers at once.
 //! Otherwise the request goes into the queue of the call's worker, which answers itself.
 
+use std::cell::RefCell;
 use std::io;
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -21,6 +22,11 @@ use super::dispatch::Route;
 use super::exchange::{Asked, Begun, Control};
 use super::retransmission::{RequestId, Seen};
 use crate::worker::{Handled, ReplyTo};
+
+thread_local! {
+    /// Where a reply is written, whose length nobody knows before.
+    static REPLY: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
 
 /// Room for the longest datagram that there is.
 pub(crate) const LONGEST: usize = u16::MAX as usize;
@@ -243,15 +249,18 @@ struct Way {
 impl Way {
     /// Encodes the reply, and keeps it for copies of the request.
     fn answer(self, response: &Response) -> Reply {
-        let mut reply = response.to_datagram(&self.id.cookie, self.encoding);
-        if reply.len() > MAX_DATAGRAM {
+        let datagram = REPLY.with_borrow_mut(|reply| {
+            reply.clear();
+            response.append_datagram(&self.id.cookie, self.encoding, reply);
             let size = reply.len();
-            let error = Response::error(format!(
-                "the reply of {size} bytes is too long for UDP; ask for less, or over TCP or HTTP"
-            ));
-            reply = error.to_datagram(&self.id.cookie, self.encoding);
-        }
-        let datagram: Arc<[u8]> = reply.into();
+            if size > MAX_DATAGRAM {
+                let error = Response::error(format!(
+                    "the reply of {size} bytes is too long for UDP; ask for less, or over TCP or HTTP"
+                ));
+                *reply = error.to_datagram(&self.id.cookie, self.encoding);
+            }
+            Arc::from(reply.as_slice())
+        });
         let copies = self.listener.control.cache().answered(&self.id, &datagram);
         Reply {
             way: self,

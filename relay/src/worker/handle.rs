@@ -7,7 +7,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use ng_protocol::{CallId, Request, Response};
-use relay_call::{CallConfig, Recording};
+use relay_call::{CallConfig, CallEvent, Recording};
 use relay_net::{SocketOptions, Waker};
 use tokio::sync::{mpsc, oneshot};
 use tracing::error;
@@ -133,12 +133,12 @@ pub struct Session {
 }
 
 /// Something that happened in a call.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Happening {
     /// Since the call was made.
     pub after: Duration,
-    /// The sentence, as in the log.
-    pub text: String,
+    /// What it was; its text is the sentence in the log.
+    pub event: CallEvent,
 }
 
 /// What became of a request.

@@ -61,7 +61,7 @@ impl LiveCall {
         self.story.iter().cloned().collect()
     }
 
-    fn remember(&mut self, event: &CallEvent, now: Instant) {
+    fn remember(&mut self, event: CallEvent, now: Instant) {
         if matches!(event, CallEvent::PortsReleased(_)) {
             return;
         }
@@ -70,19 +70,18 @@ impl LiveCall {
         }
         self.story.push_back(Happening {
             after: now.saturating_duration_since(self.call.created()),
-            text: event.to_string(),
+            event,
         });
     }
 
     /// Counts an event and writes its line.
-    pub(super) fn tell(&mut self, event: &CallEvent, now: Instant, counters: &mut WorkerCounters) {
-        counters.note(event, now, self.call.created());
+    pub(super) fn tell(&mut self, event: CallEvent, now: Instant, counters: &mut WorkerCounters) {
+        counters.note(&event, now, self.call.created());
         if matches!(event, CallEvent::Ended(_)) {
             self.look(counters);
         }
-        self.remember(event, now);
         let call = self.call.id();
-        match event {
+        match &event {
             CallEvent::PortsReleased(_) | CallEvent::Ended(EndReason::Refused) => {
                 debug!(call = %call, "{event}");
             }
@@ -121,6 +120,7 @@ impl LiveCall {
             }
             _ => info!(call = %call, "{event}"),
         }
+        self.remember(event, now);
     }
 }
 

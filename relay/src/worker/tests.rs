@@ -1,8 +1,11 @@
 //! One worker, told requests one by one, without its thread.
 
+use ng_protocol::Request;
+
 use super::*;
 use crate::call_config;
 use crate::config::{Config, arguments};
+use crate::control::directory::Ticket;
 use crate::prompts::Prompts;
 
 const SDP: &str = "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\n\

@@ -110,15 +110,15 @@ pub struct Origin {
 impl Origin {
     /// Reads the line; `None` unless it has the six fields.
     pub fn parse(value: &str) -> Option<Self> {
-        let words: Vec<&str> = value.split_ascii_whitespace().collect();
-        let [username, session_id, version, network, family, address] = words[..] else {
-            return None;
-        };
-        Some(Self {
+        let mut words = value.split_ascii_whitespace();
+        let mut word = || words.next();
+        let (username, session_id, version) = (word()?, word()?, word()?);
+        let address = [word()?, word()?, word()?];
+        word().is_none().then(|| Self {
             username: username.to_owned(),
             session_id: session_id.to_owned(),
             version: version.to_owned(),
-            address: format!("{network} {family} {address}"),
+            address: address.join(" "),
         })
     }
 

@@ -116,6 +116,9 @@ pub fn compose(
     }
 }
 
+/// Room for the lines of most sections.
+const USUAL_LINES: usize = 16;
+
 fn session_lines(source: &SessionDescription, session: &SessionOutput) -> Vec<Line> {
     let mut lines = vec![
         Line::new('v', "0"),
@@ -168,7 +171,7 @@ fn section(output: &SectionOutput) -> MediaDescription {
 }
 
 fn section_lines(output: &SectionOutput) -> Vec<Line> {
-    let mut lines = Vec::new();
+    let mut lines = Vec::with_capacity(USUAL_LINES);
     lines.extend(
         output
             .title

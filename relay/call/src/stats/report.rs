@@ -43,7 +43,7 @@ impl Reported<'_> {
             tags.push(key, self.party(leg));
         }
         let metadata = self.legs.iter().find_map(|leg| leg.metadata.clone());
-        Dictionary::new()
+        Dictionary::with_capacity(10)
             .with("created", created.as_secs())
             .with("created_us", created.subsec_micros())
             .with("created_ts", micros(created))
@@ -116,7 +116,7 @@ impl Reported<'_> {
             .map(|(index, section)| self.media(leg, index, section).into())
             .collect();
         let branch = leg.via_branch.as_ref().map(|b| b.as_bytes().to_vec());
-        Dictionary::new()
+        Dictionary::with_capacity(10)
             .with("tag", tag_of(leg))
             .with_some("via-branch", branch)
             .with_some("tag-aliases", (!aliases.is_empty()).then_some(aliases))
@@ -171,7 +171,7 @@ impl Reported<'_> {
             })
             .into_iter()
             .collect();
-        Dictionary::new()
+        Dictionary::with_capacity(8)
             .with("index", index + 1)
             .with("type", section.kind.clone())
             .with("protocol", section.protocol.to_string())
@@ -256,7 +256,8 @@ impl Reported<'_> {
         let (input, output) = stream.counters.unwrap_or_default();
         let dtls = status.as_ref().and_then(|s| s.dtls.as_ref());
         let agreed = dtls.map(|dtls| dtls.profile.sdes_name());
-        let mut flags = stream.flags.to_vec();
+        let mut flags = Vec::with_capacity(5);
+        flags.extend_from_slice(stream.flags);
         if stream.signalled.is_some() {
             flags.push("filled");
         }
@@ -266,7 +267,7 @@ impl Reported<'_> {
         if dtls.is_some() {
             flags.push("DTLS fingerprint verified");
         }
-        Dictionary::new()
+        Dictionary::with_capacity(14)
             .with_some("local port", stream.port.map(|p| p.address.port()))
             .with_some("local address", local.map(|ip| ip.to_string()))
             .with_some("family", local.map(family_name))
@@ -309,7 +310,7 @@ fn words(flags: Vec<&'static str>) -> Vec<Value<'static>> {
 }
 
 fn counter(counter: Counter) -> Dictionary<'static> {
-    Dictionary::new()
+    Dictionary::with_capacity(3)
         .with("packets", counter.packets)
         .with("bytes", counter.bytes)
         .with("errors", counter.errors)
@@ -337,7 +338,7 @@ fn association(dtls: &DtlsStatus) -> Dictionary<'static> {
 
 fn endpoint(address: Option<SocketAddr>) -> Dictionary<'static> {
     match address {
-        Some(address) => Dictionary::new()
+        Some(address) => Dictionary::with_capacity(3)
             .with("family", family_name(address.ip()))
             .with("address", address.ip().to_string())
             .with("port", address.port()),
