@@ -8,13 +8,15 @@
 #                              and every request of the tables to rtpengine and to tandem, compared
 #   make test-sip              every case of the SIP scripts: Kamailio, and OpenSIPS where it is (OPENSIPS= names it),
 #                              with DTLS and SDES; WRITE=docs/sip-matrix.md writes it down, ARGUMENTS=--help tells more
-#   make test-sip-load         50 calls a second for a minute through Kamailio and tandem: all heard, nothing left
+#   make test-sip-load         50 calls a second for a minute through Kamailio and tandem: all heard, nothing left;
+#                              PROXY=opensips puts OpenSIPS in Kamailio's place (OPENSIPS= names it)
 #   make lint                  formatting, clippy, documentation, and the house rules
 #   make fuzz                  what the network can reach, fed with damaged input, a minute each
 #   make bench                 side by side with rtpengine, as ratios
 
 RELAY ?= tandem
 DEMO ?= calls
+PROXY ?= kamailio
 export SUBJECT ?= tandem
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 PACKAGES := $(if $(filter tandem,$(RELAY)),-p relay) -p simulator
@@ -41,7 +43,7 @@ test-sip:
 test-sip-load:
 	@tests/demo/install.sh test
 	@cargo build --release -p relay -p simulator
-	@python3 tests/kamailio/load.py --binaries $(TARGET)/release $(ARGUMENTS)
+	@python3 tests/kamailio/load.py --binaries $(TARGET)/release --proxy $(PROXY) $(ARGUMENTS)
 
 test-interop:
 	@tests/demo/install.sh test || echo "going on: calls whose peer is missing are skipped"

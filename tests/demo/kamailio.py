@@ -4,6 +4,7 @@ import os
 import re
 import shutil
 import subprocess
+from types import SimpleNamespace
 
 from processes import Part, tcp_answers
 
@@ -35,13 +36,16 @@ class Kamailio:
                               check=True)
         return done.stdout.splitlines()
 
-    def statistics(self):
-        return dict(line.split(" = ", 1) for line in self.control("stats.get_statistics", "all") if " = " in line)
-
-    def table_entries(self):
-        """How much the tables remember that is not from settings.cfg."""
+    def held(self):
+        """What it keeps at this moment. `entries` are those of tables, without what came from settings.cfg."""
+        stats = dict(line.split(" = ", 1) for line in self.control("stats.get_statistics", "all") if " = " in line)
         tables = re.findall(r"name: (\w+)\s+slots: \d+\s+all: (\d+)", "\n".join(self.control("htable.stats")))
-        return sum(int(entries) for name, entries in tables if name in ("contacts", "answered", "silent", "backed_off"))
+        return SimpleNamespace(
+            dialogs=int(stats["dialog:active_dialogs"]) + int(stats["dialog:early_dialogs"]),
+            transactions=int(stats["tmx:active_transactions"]),
+            connections=int(stats["tcp:current_opened_connections"]),
+            entries=sum(int(count) for name, count in tables if name in ("contacts", "answered", "silent", "backed_off")),
+            shared_kb=int(stats["shmem:real_used_size"]) // 1024)
 
 
 def fill_settings(text, ports, numbers, settings):

@@ -4,11 +4,14 @@ Debian has no package of it: the environment variable OPENSIPS names the program
 the folder of its modules, where the program does not know it.
 """
 
+import json
 import os
 import re
 import secrets
+import select
 import shutil
 import subprocess
+from types import SimpleNamespace
 
 from kamailio import SIP_HOST, write
 from processes import Part, tcp_answers
@@ -44,7 +47,7 @@ def has_module(name):
 class Proxy:
     """One OpenSIPS with the configuration file `config`, in its own folder."""
 
-    def __init__(self, folder, config, ready):
+    def __init__(self, folder, config, ready, shared_megabytes=64):
         if modules := os.environ.get("OPENSIPS_MODULES"):
             with open(config) as file:
                 text = file.read()
@@ -57,7 +60,7 @@ class Proxy:
         if check.returncode != 0:
             raise AssertionError(f"OpenSIPS refuses {config}:\n{check.stdout}{check.stderr}")
         self.start = lambda: Part(
-            "opensips", [*enter, program(), "-F", "-f", config, "-w", folder, "-m", "64", "-M", "8"], folder)
+            "opensips", [*enter, program(), "-F", "-f", config, "-w", folder, "-m", str(shared_megabytes), "-M", "8"], folder)
         self.ready = ready
         self.part = self.start()
         self.part.wait_until(ready)
@@ -76,16 +79,17 @@ class Proxy:
 class OpenSips(Proxy):
     """The scripts that we ship."""
 
-    def __init__(self, run, ports, numbers, certificates, settings=None):
+    def __init__(self, run, ports, numbers, certificates, settings=None, shared_megabytes=64):
         """`numbers` maps a business number to (password, DTLS or SDES) and pairs of further settings; `settings` are values for
         other lines of settings.cfg, by the names that Kamailio has for them."""
-        folder = os.path.join(run, "opensips")
+        self.folder = folder = os.path.join(run, "opensips")
         os.makedirs(folder, exist_ok=True)
         script = read("opensips.cfg").replace('include_file "settings.cfg"',
                                               f'include_file "{os.path.join(folder, "settings.cfg")}"')
         script = script.replace("stderror_enabled=no\nsyslog_enabled=yes", "stderror_enabled=yes\nsyslog_enabled=no")
         script = script.replace('loadmodule "mi_fifo.so"', 'loadmodule "mi_fifo.so"\n'
-                                f'modparam("mi_fifo", "fifo_name", "{os.path.join(folder, "fifo")}")')
+                                f'modparam("mi_fifo", "fifo_name", "{os.path.join(folder, "fifo")}")\n'
+                                f'modparam("mi_fifo", "reply_dir", "{folder}/")')
         write(folder, "opensips.cfg", script)
         calls = os.path.join(folder, "calls")
         shutil.copytree(os.path.join(SCRIPTS, "calls"), calls)
@@ -94,7 +98,34 @@ class OpenSips(Proxy):
             text, found = re.subn(rf'(?<="{name.lower()}=[si]:)[^"]*', str(value), text)
             assert found == 1, f"settings.cfg has no line for {name.lower()}"
         write(folder, "settings.cfg", text)
-        super().__init__(folder, os.path.join(folder, "opensips.cfg"), tcp_answers(ports.kamailio_tls))
+        super().__init__(folder, os.path.join(folder, "opensips.cfg"), tcp_answers(ports.kamailio_tls), shared_megabytes)
+
+    def control(self, command, *parameters):
+        """What its management interface says. The names of commands are those of 3.6, which 4.0 knows too."""
+        answers = os.path.join(self.folder, "answer")
+        os.mkfifo(answers)
+        reader = os.open(answers, os.O_RDONLY | os.O_NONBLOCK)
+        try:
+            with open(os.path.join(self.folder, "fifo"), "w") as fifo:
+                request = {"jsonrpc": "2.0", "id": 1, "method": command} | ({"params": parameters} if parameters else {})
+                fifo.write(f":answer:{json.dumps(request)}\n")
+            answer = b""
+            while select.select([reader], [], [], 5)[0] and (part := os.read(reader, 65536)):
+                answer += part
+            return json.loads(answer)["result"]
+        finally:
+            os.close(reader)
+            os.unlink(answers)
+
+    def held(self):
+        """What it keeps at this moment. `entries` are those of the cache, without what came from settings.cfg."""
+        stats = self.control("get_statistics", ["dialog:", "tm:", "shmem:"])
+        return SimpleNamespace(
+            dialogs=stats["dialog:active_dialogs"] + stats["dialog:early_dialogs"],
+            transactions=stats["tm:inuse_transactions"],
+            connections=len(self.control("list_tcp_conns")["Connections"]),
+            entries=sum(len(self.control("cache_fetch_chunk", names)["keys"]) for names in ("answered:*", "silent_*", "backed_off_*", "nonce:*")),
+            shared_kb=stats["shmem:real_used_size"] // 1024)
 
 
 def fill_settings(text, ports, numbers, certificates, calls):

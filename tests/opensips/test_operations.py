@@ -59,6 +59,32 @@ class Restart(Case):
         self.assert_relay_is_empty()
 
 
+class NothingStaysBehind(Case):
+    """OpenSIPS 4.0.1 without route[LET_TLS_FINISH] keeps one or two in a thousand of such messages until there is more to send."""
+
+    SETTINGS = Case.SETTINGS | {"INVITES_PER_SECOND": 10000}
+
+    def test_every_refusal_of_meta_is_acknowledged_at_once(self):
+        self.listen_as_meta()
+        for _ in range(1000):
+            self.pbx_invites()
+            _, second = self.meta_gets_authorised_invite()
+            self.meta.send(second.reply(486, "Busy Here", "meta"))
+            self.assertEqual(self.meta.receive(2).method, "ACK")
+            final = self.pbx.final()
+            self.pbx_acknowledges(final)
+            self.assertEqual(final.status, 486)
+
+    def test_every_call_of_meta_is_challenged_at_once(self):
+        self.connect_as_meta()
+        self.number = NUMBER
+        uri = f"sip:+{NUMBER}@{SIP_HOST}:{self.ports.kamailio_tls};transport=tls"
+        for _ in range(3000):
+            self.call_id = token()
+            self.meta.send(self.meta_request("INVITE", 1, uri, body=META_OFFER))
+            self.assertEqual(self.meta.receive(2).status, 407)
+
+
 class Counters(Case):
     def test_prometheus_reads_what_was_refused_and_why(self):
         if not opensips.has_module("prometheus"):
