@@ -60,7 +60,7 @@ class Restart(Case):
 
 
 class NothingStaysBehind(Case):
-    """OpenSIPS 4.0.1 without route[LET_TLS_FINISH] keeps one or two in a thousand of such messages until there is more to send."""
+    """OpenSIPS 4.0.1 without route[LET_TLS_FINISH] keeps one or two in a thousand of them until there is more to send."""
 
     SETTINGS = Case.SETTINGS | {"INVITES_PER_SECOND": 10000}
 
