@@ -105,7 +105,9 @@ if ! getent hosts "${next_hop%:*}" >/dev/null; then
 elif said=$(timeout 5 openssl s_client -connect "$next_hop" -servername "$(shared meta_domain)" -CAfile "$authorities" -verify_return_error </dev/null 2>&1); then
     fine "Meta answers at $next_hop, with a certificate of $(echo "$said" | sed -n 's/^subject=.*CN = //p')"
 else
-    warning "no TLS connection to Meta at $next_hop: $(echo "$said" | grep -m 1 -iE 'error|refused|timeout' || echo 'no answer within 5 s, is a firewall in the way?')"
+    # 40A7...:error:8000006F:system library:BIO_connect:Connection refused:../crypto/...: its fifth word says it.
+    why=$(echo "$said" | sed -n 's/^[0-9A-F]*:error:[^:]*:[^:]*:[^:]*:\([^:]*\):.*/\1/p; s/^verify error:num=[0-9]*://p' | head -1)
+    warning "no TLS connection to Meta at $next_hop: ${why:-no answer within 5 s, is a firewall in the way?}"
 fi
 
 # ---- What OpenSIPS itself says
@@ -114,7 +116,13 @@ opensips=${OPENSIPS:-$(command -v opensips)}
 if [ -z "$opensips" ]; then
     warning "there is no opensips on the PATH to read opensips.cfg"
 elif said=$("$opensips" -C -f "$folder/opensips.cfg" 2>&1); then
-    fine "$("$opensips" -V | sed -n '1s/version: //p') reads opensips.cfg"
+    version=$("$opensips" -V | sed -n '1s/version: //p')
+    fine "$version reads opensips.cfg"
+    # It starts with the lines of another version too, and then calls fail or are never ended.
+    case $version in *' 3.'*) flags=B threads= ;; *) flags=bye-on-timeout threads=1 ;; esac
+    if [ "$(shared dialog_flags)" != "$flags" ] || [ "$(sed -n 's/^tcp_threads=//p' "$settings")" != "$threads" ]; then
+        wrong "dialog_flags and tcp_threads are not those for $version: see the top of settings.cfg"
+    fi
 else
     wrong "OpenSIPS does not read opensips.cfg: $(echo "$said" | grep -m 3 -E 'ERROR|CRITICAL')"
 fi

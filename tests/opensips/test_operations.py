@@ -235,6 +235,10 @@ class Check(Case):
         self.assertEqual(status, 0, said)
         self.assertRegex(said, r"(?m)^fine +relay \S+ answers")
         self.assertRegex(said, r"(?m)^fine +Meta answers .* certificate of wa\.meta\.vc$")
+        nobody = f"127.0.0.1:{self.ports.silent_pbx}"
+        status, said = self.check(re.sub("(?<=meta_next_hop=s:sip:)[^;]*", nobody, good))
+        self.assertEqual(status, 0, said)
+        self.assertRegex(said, f"(?m)^warning +no TLS connection to Meta at {nobody}: Connection refused$")
         stranger, stranger_key = self.authority.issue("other.example.com")
         alone, alone_key = self.authority.self_signed(SIP_HOST)
         _, chain, key = re.search(r'\[from_meta\](\S+\.pem)"\)\n.*\[from_meta\](\S+)"', good, re.DOTALL).group(0, 1, 2)
@@ -250,7 +254,8 @@ class Check(Case):
                  f"relays_{NUMBER} has no line"),
                 (good.replace("socket=udp:127.0.0.1", "socket=udp:192.0.2.1"), "no address of this host"),
                 (good.replace('"keys_', '"kyes_'), "which is DTLS or SDES"),
-                (good.replace("socket=", "sokcet=", 1), "does not read opensips.cfg")):
+                (good.replace("socket=", "sokcet=", 1), "does not read opensips.cfg"),
+                (re.sub('"dialog_flags=s:[^"]*"', '"dialog_flags=s:of-another-version"', good), "are not those for opensips")):
             with self.subTest(words):
                 self.assertNotEqual(mistake, good)
                 status, said = self.check(mistake)
