@@ -57,9 +57,9 @@ pub const FAMILIES: &[Family] = &[
         works: "asymmetric strict-source media-handover endpoint-learning=off endpoint-learning-off \
             endpoint-learning-immediate endpoint-learning-delayed endpoint-learning-heuristic NAT-wait pierce-NAT reset \
             drop-traffic=start media-echo=blackhole media-echo=forward media-echo=backwards media-echo=both loop-protect \
-            block-egress egress fragment passthrough passthrough=on no-passthrough generate-RTCP generate-RTCP=on",
+            block-egress egress fragment passthrough passthrough=on no-passthrough generate-RTCP generate-RTCP=on debug",
         default: "symmetric unidirectional port-latching no-port-latching recrypt early-media no-jitter-buffer",
-        ignored: "debug bidirectional mix unsubscribe",
+        ignored: "bidirectional mix unsubscribe",
     },
     Family {
         name: "RTCP multiplexing",
@@ -107,18 +107,18 @@ pub const FAMILIES: &[Family] = &[
         name: "Codecs",
         works: "codec=[strip=[a] except=[b] set=[c]] codec-strip-X codec-except-X codec-offer-X codec-mask-X codec-consume-X \
             codec-accept-X codec-set-X codec-ignore-X codec-transcode-X transcode-X always-transcode allow-transcoding ptime=20 ptime-reverse=30 repacketize=20 \
-            static-codecs reuse-codecs no-codec-renegotiation single-codec allow-no-codec-media",
-        default: "",
-        ignored: "asymmetric-codecs symmetric-codecs reorder-codecs force-transcoding allow-asymmetric-codecs codecs-offer=x T.38=[decode force] \
+            static-codecs reuse-codecs no-codec-renegotiation single-codec allow-no-codec-media force-transcoding",
+        default: "allow-asymmetric-codecs asymmetric-codecs symmetric-codecs reorder-codecs",
+        ignored: "codecs-offer=x T.38=[decode force] \
             T.38-decode T.38-version=0 delay-buffer=10 audio-player=on",
     },
     Family {
         name: "DTMF",
-        works: "block-DTMF DTMF-security=drop DTMF-log-dest=192.0.2.1:5000 code=5 digit=5 duration=250 volume=-8 \
-            pause=100",
+        works: "block-DTMF DTMF-security=drop DTMF-security=tone DTMF-security-trigger=random DTMF-security-trigger-end=off \
+            trigger=*1 trigger-end=# trigger-end-time=3000 trigger-end-digits=4 DTMF-delay=100 frequency=400 \
+            frequencies=[400 500] block-short DTMF-log-dest=192.0.2.1:5000 code=5 digit=5 duration=250 volume=-8 pause=100",
         default: "inject-DTMF detect-DTMF",
-        ignored: "block-short DTMF-delay=1 frequency=400 frequencies=[400] trigger=1 trigger-end=2 trigger-end-time=3 \
-            trigger-end-digits=4 DTMF-security-trigger=1 DTMF-security-trigger-end=2",
+        ignored: "",
     },
     Family {
         name: "Subscriptions",

@@ -36,7 +36,7 @@ pub struct CodecFlags {
     pub allow_transcoding: bool,
     /// Transcode even where codecs are common.
     pub force_transcoding: bool,
-    /// Let payload numbers differ between offer and answer.
+    /// Let payload numbers differ between offer and answer, as they always may here.
     pub allow_asymmetric_codecs: bool,
     /// An empty codec list becomes a rejected section.
     pub allow_no_codec_media: bool,
@@ -134,6 +134,8 @@ impl CodecFlags {
             "force-transcoding" => self.force_transcoding = true,
             "allow-asymmetric-codecs" => self.allow_asymmetric_codecs = true,
             "allow-no-codec-media" => self.allow_no_codec_media = true,
+            // Of old versions; they ask for what happens anyway.
+            "asymmetric-codecs" | "symmetric-codecs" | "reorder-codecs" => {}
             _ => return self.apply_prefixed_word(word),
         }
         true

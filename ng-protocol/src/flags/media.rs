@@ -42,6 +42,8 @@ pub struct MediaFlags {
     pub inject_dtmf: bool,
     /// Suppress DTMF events.
     pub block_dtmf: bool,
+    /// Drop speech in packets much shorter than agreed.
+    pub block_short: bool,
     /// Listen for DTMF tones in audio.
     pub detect_dtmf: bool,
     /// Where to notify about DTMF events of this call.
@@ -165,6 +167,7 @@ impl MediaFlags {
             "generate-rtcp" => self.generate_rtcp = Some(true),
             "inject-dtmf" => self.inject_dtmf = true,
             "block-dtmf" => self.block_dtmf = true,
+            "block-short" | "block-short-packets" => self.block_short = true,
             "detect-dtmf" => self.detect_dtmf = true,
             "early-media" => self.early_media = true,
             "block-egress" => self.block_egress = true,

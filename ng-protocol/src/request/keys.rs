@@ -5,6 +5,7 @@ use base64::prelude::BASE64_STANDARD;
 
 use super::{Request, SipMessageType};
 use crate::command::Command;
+use crate::flags::dtmf::event_code;
 use crate::spelling::{Report, canonical, keyword, names, text};
 use crate::value::Value;
 
@@ -144,19 +145,6 @@ where
             report.unknown(key, value);
             None
         }
-    }
-}
-
-/// The event code of a key of the telephone (RFC 4733 section 3.2), written as the key or as the code.
-fn event_code(text: &str) -> Option<u8> {
-    match text {
-        "*" => Some(10),
-        "#" => Some(11),
-        "A" | "a" => Some(12),
-        "B" | "b" => Some(13),
-        "C" | "c" => Some(14),
-        "D" | "d" => Some(15),
-        _ => text.parse().ok().filter(|code| *code <= 15),
     }
 }
 

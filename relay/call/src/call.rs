@@ -16,7 +16,7 @@ use relay_packet::{DropReason, Outbox, Received, SocketId};
 use relay_transport::{Learning, LearningMode};
 
 use crate::command::delete::Target;
-use crate::command::{answer, delete, offer, query, unsupported};
+use crate::command::{answer, delete, dtmf_security, offer, query, unsupported};
 use crate::config::{CallConfig, Timeouts};
 use crate::deadline::Deadlines;
 use crate::draft::{Draft, Exchange};
@@ -25,7 +25,7 @@ use crate::event::{CallEvent, EndReason};
 use crate::leg::{Leg, LegId, Legs};
 use crate::live::{Arrival, Live};
 use crate::ports::{PortLease, PortLeaser};
-use crate::restriction::{Events, Scope};
+use crate::restriction::Scope;
 use crate::sdp::FragmentSection;
 use crate::stats::report::Reported;
 use crate::stats::{Counter, Tally};
@@ -164,6 +164,9 @@ impl Call {
             self.live.handle_timeout(now, position, &self.config, out);
             self.settle(now, position, out);
         }
+        if self.legs.restrictions.handle_timeout(now) {
+            self.live.compile(&self.legs, false);
+        }
         self.live.note_silence(now, &self.legs, &mut self.events);
         let given_up = self.trickle.give_up(now);
         if self.legs.is_empty() && self.trickle.poll_timeout().is_none() {
@@ -190,7 +193,8 @@ impl Call {
         let own = self.deadlines.next(&self.timeouts, &self.legs, &self.live);
         let live = self.live.poll_timeout();
         let trickle = self.trickle.poll_timeout();
-        [self.wake_at, deletion, own, live, trickle]
+        let triggers = self.legs.restrictions.poll_timeout();
+        [self.wake_at, deletion, own, live, trickle, triggers]
             .into_iter()
             .flatten()
             .min()
@@ -301,12 +305,10 @@ impl Call {
         };
         // From here on nothing can fail.
         self.adopt(draft, Some(request));
-        if request.flags.media.block_dtmf {
-            let scope = Scope::From(exchange.sender);
-            self.legs
-                .restrictions
-                .change(scope, |r| r.events = r.events.max(Events::Drop));
-        }
+        let scope = Scope::From(exchange.sender);
+        let warning = dtmf_security::apply_to_sender(&mut self.legs, request, scope);
+        self.events
+            .extend(warning.map(|text| CallEvent::Warning(text.into())));
         self.note_learning(request);
         self.dtmf_log = request.flags.media.dtmf_log_destination.or(self.dtmf_log);
         let parties = [exchange.sender, exchange.receiver];

@@ -5,6 +5,7 @@ pub(crate) mod bundle;
 pub(crate) mod connect;
 pub(crate) mod delete;
 pub(crate) mod describe;
+pub(crate) mod dtmf_security;
 pub(crate) mod offer;
 pub(crate) mod options;
 pub(crate) mod passthrough;

@@ -29,8 +29,8 @@ mod tone;
 pub use continuity::Translation;
 use continuity::{Continuity, Numbers};
 use hold::{Held, Hold};
-pub use tone::Tone;
-use tone::{STEP, Tones};
+pub use tone::{Form, Tone};
+use tone::{Piece, STEP, Tones};
 
 /// What was said just before the answer reached us belongs to the call; what was said earlier was ringing.
 const BEFORE_ANSWER: Duration = Duration::from_millis(250);
@@ -409,39 +409,71 @@ impl Egress {
         sent
     }
 
-    /// Sends a telephone-event as soon as those before it are over. The stream must have begun.
+    /// Sends a key or a tone as soon as those before it are over. The stream must have begun.
     pub fn inject(&mut self, tone: Tone) {
         if self.config.stream != Stream::Transparent {
             self.tones.push(tone);
         }
     }
 
-    /// The event that was injected last ends now, however long it was to be.
+    /// The key or tone that was injected last ends now, however long it was to be.
     pub fn release(&mut self) {
         self.tones.release();
     }
 
-    /// Sends the packet of an event that is due; whether an event is in progress.
+    /// Sends the packet of a key or tone that is due; whether one is in progress.
     fn play(&mut self, now: Instant, sink: &mut impl MediaSink, out: &mut Outbox) -> bool {
-        let Some(piece) = self.tones.next(now) else {
+        let mut tones = std::mem::take(&mut self.tones);
+        let Some(piece) = tones.next(now, self.format.as_ref()) else {
+            self.tones = tones;
             return self.tones.is_playing();
         };
-        let numbers = match piece.timestamp {
-            Some(timestamp) => self.continuity.next_at(timestamp),
-            None => {
-                let frame = Frame {
-                    codec: Codec::TelephoneEvent,
-                    clock_hz: self.clock_hz(),
-                    duration: STEP,
-                    silent: false,
+        let clock_hz = self.clock_hz();
+        let own = |codec, duration| Frame {
+            codec,
+            clock_hz,
+            duration,
+            silent: false,
+        };
+        let started = match piece {
+            Piece::Event {
+                payload_type,
+                payload,
+                timestamp,
+            } => {
+                let numbers = match timestamp {
+                    Some(timestamp) => self.continuity.next_at(timestamp),
+                    None => {
+                        let frame = own(Codec::TelephoneEvent, STEP);
+                        let mut first = self.continuity.next_own(now, &frame);
+                        first.marker = true;
+                        first
+                    }
                 };
-                let mut first = self.continuity.next_own(now, &frame);
-                first.marker = true;
-                first
+                self.send_own(now, payload_type, &numbers, &payload, sink, out);
+                Some(numbers.timestamp)
+            }
+            Piece::Sound {
+                payload,
+                due,
+                duration,
+                starts,
+            } => {
+                if let Some(format) = &self.format {
+                    let payload_type = format.payload_type;
+                    let frame = own(format.codec(), duration);
+                    // Its own clock paces it: a late wake-up of ours does not show in the timestamps.
+                    let mut numbers = self.continuity.next_own(due, &frame);
+                    numbers.marker |= starts;
+                    self.send_own(due, payload_type, &numbers, payload, sink, out);
+                }
+                None
             }
         };
-        self.tones.started(numbers.timestamp);
-        self.send_own(now, piece.payload_type, &numbers, &piece.payload, sink, out);
+        if let Some(timestamp) = started {
+            tones.started(timestamp);
+        }
+        self.tones = tones;
         self.fill_at = self.config.fill.then_some(now + FILL_AFTER);
         true
     }

@@ -17,6 +17,7 @@ pub mod sdp;
 pub mod section;
 pub mod stats;
 pub mod subscription;
+pub mod trigger;
 
 mod call;
 mod command;

@@ -10,6 +10,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ng_protocol::reason;
+use rand::SeedableRng;
+use rand::rngs::SmallRng;
 use relay_packet::{DropReason, Outbox, SocketId};
 use relay_transport::ice::Component;
 use relay_transport::rtcp::NtpTime;
@@ -19,15 +21,16 @@ use relay_transport::{Learning, LocalSocket, MediaTransport, TransportConfig};
 use crate::command::describe::speaks_with_own_ssrc;
 use crate::command::play_dtmf::KeyPress;
 use crate::config::CallConfig;
-use crate::egress::{Egress, EgressConfig, EgressStats, Stream, Tone};
+use crate::egress::{Egress, EgressConfig, EgressStats, Form, Stream, Tone};
 use crate::leg::{LegId, Legs, SectionId};
 use crate::negotiate::{dtls, ice};
-use crate::path::{Coding, Format};
+use crate::path::Coding;
 use crate::recording::Recorder;
 use crate::sdp::Protocol;
 use crate::section::MediaSection;
 use crate::stats::{Counter, Ingress, Tally};
 
+mod blocked;
 mod bundle;
 mod forward;
 mod keypad;
@@ -40,6 +43,7 @@ mod quality;
 mod reports;
 mod tape;
 
+use blocked::Delayed;
 use bundle::Share;
 pub(crate) use forward::Arrival;
 use keypad::Keypad;
@@ -116,9 +120,15 @@ pub(crate) struct LiveSection {
     playing: Option<Playing>,
     /// Where in a recording it stopped, which is not told of yet.
     played: Option<Duration>,
+    /// Speech in shorter packets does not pass (`block-short`).
+    shortest: Option<Duration>,
     keypad: Keypad,
     /// Keys that were pressed and are not told of yet.
     pub(crate) pressed: Vec<Pressed>,
+    /// Keys of the party that are heard later.
+    delayed: Vec<Delayed>,
+    /// Draws what stands in for blocked keys.
+    random: SmallRng,
     authentication_failures: u64,
     told_authentication: bool,
     told_silence: bool,
@@ -182,8 +192,11 @@ impl LiveSection {
             coding: Coding::default(),
             playing: None,
             played: None,
+            shortest: None,
             keypad: Keypad::default(),
             pressed: Vec::new(),
+            delayed: Vec::new(),
+            random: SmallRng::seed_from_u64(seed ^ 3),
             authentication_failures: 0,
             told_authentication: false,
             told_silence: false,
@@ -305,6 +318,7 @@ impl LiveSection {
         }
         self.applied = Some(applied);
         self.schedule_piercing(now, section);
+        self.shortest = shortest_speech(section);
         self.mux = section.mux.in_use;
         self.secure = section.is_secure();
         self.opaque = section.passes_unread();
@@ -347,6 +361,7 @@ impl LiveSection {
             self.pierce_at,
             self.silence_at(),
             self.playing.as_ref().map(Playing::due),
+            self.delayed.iter().map(|delayed| delayed.due).min(),
             self.paths
                 .iter()
                 .filter_map(|path| path.program.poll_timeout())
@@ -486,6 +501,7 @@ impl Live {
         live.pierce(now, out);
         let report = live.report(now, config, out);
         self.release_late(now, position, out);
+        self.press_delayed(now, position, out);
         self.speak(now, position, out);
         self.play_due(now, position, out);
         if let Some(report) = report {
@@ -506,30 +522,27 @@ impl Live {
         Some(path.to)
     }
 
-    /// Has the partners of a party get telephone-events in its name.
+    /// Has the partners of a party get a key in its name: as a telephone-event, or the sound of it if they know none.
     pub(crate) fn press(&mut self, party: LegId, key: &KeyPress) -> Result<(), &'static str> {
         let speaking = self.sections.iter().filter(|live| live.id.leg == party);
         let paths = speaking.flat_map(|live| &live.paths);
-        let capable: Vec<(usize, Format)> = paths
-            .filter_map(|path| Some((path.to, path.plan.event_format()?.clone())))
+        let capable: Vec<(usize, Form)> = paths
+            .filter_map(|path| Some((path.to, path.form_of_key(key.event, key.volume)?)))
             .collect();
         if capable.is_empty() {
             return Err(reason::NO_MEDIA_FOR_DTMF);
         }
         let mut pressed = false;
-        for (listener, format) in capable {
+        for (listener, form) in capable {
             let live = self.sections.get_mut(listener);
             let Some(live) = live.filter(|live| live.egress.stats().packets > 0) else {
                 continue;
             };
             pressed = true;
             live.egress.inject(Tone {
-                event: key.event,
-                volume: key.volume,
+                form,
                 duration: key.duration,
                 pause: key.pause,
-                payload_type: format.payload_type,
-                clock_hz: format.clock_hz,
             });
         }
         if pressed {
@@ -561,6 +574,18 @@ impl Live {
             .find(|live| live.id == id)
             .map(Box::as_ref)
     }
+}
+
+/// The shortest packets of speech that pass, if short ones are to be kept back: half of what the party says it sends, or of 20 ms.
+fn shortest_speech(section: &MediaSection) -> Option<Duration> {
+    if !section.way.blocks_short {
+        return None;
+    }
+    let told = section.remote.as_ref().and_then(|remote| {
+        let ms = remote.ptime.as_ref()?.trim().parse::<u64>().ok()?;
+        (10..=120).contains(&ms).then_some(ms)
+    });
+    Some(Duration::from_millis(told.unwrap_or(20)) / 2)
 }
 
 /// How the stream towards a party is treated: an encrypted audio leg hears one unbroken stream of ours, a plain one the

@@ -14,9 +14,13 @@ use relay_transport::rtp::{PayloadType, RtpHeader, RtpHeaderMut, RtpTimestamp, S
 
 use crate::egress::{Egress, MediaSink};
 
+mod disguise;
 mod keys;
 mod transcoding;
 
+use disguise::Disguise;
+pub use disguise::Guise;
+pub(crate) use disguise::disguise;
 use keys::KeyListener;
 pub use transcoding::Coding;
 use transcoding::Transcoding;
@@ -121,6 +125,7 @@ pub struct ForwardPath {
     clock_hz: u32,
     transcoding: Option<Transcoding>,
     keys: Option<KeyListener>,
+    disguise: Disguise,
     repacketizer: Option<Repacketizer>,
     reframed: Vec<Reframed>,
     /// From the first packet on that is transcoded or of another length, the path numbers its packets itself.
@@ -144,9 +149,11 @@ impl ForwardPath {
         let target = speech.filter(|format| format.audio().is_transcodable());
         let mut entries = [Entry::Unknown; 128];
         for format in received {
+            let recoded = coding.always && target.is_some() && format.audio().is_transcodable();
             let receivers = sent
                 .iter()
-                .find(|candidate| format.carries_the_same_as(candidate));
+                .find(|candidate| format.carries_the_same_as(candidate))
+                .filter(|_| !recoded);
             entries[usize::from(format.payload_type.number() & 0x7f)] = match receivers {
                 Some(to) => Entry::Mapped(Mapped {
                     payload_type: to.payload_type,
@@ -174,6 +181,7 @@ impl ForwardPath {
             clock_hz,
             transcoding: target.map(|format| Transcoding::new(format, coding)),
             keys: None,
+            disguise: Disguise::default(),
             repacketizer,
             reframed: Vec::new(),
             next: None,
@@ -201,7 +209,7 @@ impl ForwardPath {
             Ok(Way::Pass(frame)) => self.pass(now, packet, frame, egress, sink, out),
             Ok(Way::Transcode(format)) => self.transcode(now, packet, format, egress, sink, out),
             Ok(Way::Rest) => self.rest(now, packet, egress, sink, out),
-            Ok(Way::Sound(clock_hz)) => self.sound(now, packet, clock_hz, egress, sink, out),
+            Ok(Way::Sound(clock_hz)) => self.sound(now, packet, clock_hz, None, egress, sink, out),
             Err(reason) => {
                 out.recycle(packet);
                 Err(reason)

@@ -3,10 +3,14 @@
 //! A restriction is put on the whole call, on what one party says, on what one party hears, or on one flow between two.
 //! They are kept apart, so that lifting one does not lift another: a call that is unblocked keeps the block of a single party.
 
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
 use crate::leg::LegId;
+use crate::trigger::{Switch, Trigger};
 
 /// What is done to a flow.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Restriction {
     /// Nothing passes but telephone-events.
     pub blocked: bool,
@@ -14,10 +18,12 @@ pub struct Restriction {
     pub silenced: bool,
     /// What becomes of telephone-events.
     pub events: Events,
+    /// How much later they are heard than they were pressed.
+    pub delay: Duration,
 }
 
 /// What becomes of telephone-events (RFC 4733).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Events {
     /// They pass.
     #[default]
@@ -26,15 +32,27 @@ pub enum Events {
     Drop,
     /// Silence is sent in their place.
     Silence,
+    /// One of these tones is heard in their place.
+    Tone {
+        /// In Hz; at least one.
+        frequencies: Arc<[u16]>,
+        /// Below 0 dBm0, in dB.
+        volume: u8,
+    },
+    /// Each becomes a digit that is drawn by lot.
+    Random,
+    /// Each becomes this one.
+    Key(u8),
 }
 
 impl Restriction {
     /// Both at once.
-    fn and(self, other: Self) -> Self {
+    fn and(self, other: &Self) -> Self {
         Self {
             blocked: self.blocked || other.blocked,
             silenced: self.silenced || other.silenced,
-            events: self.events.max(other.events),
+            events: self.events.max(other.events.clone()),
+            delay: self.delay.max(other.delay),
         }
     }
 }
@@ -58,7 +76,7 @@ pub enum Scope {
 }
 
 impl Scope {
-    fn covers(self, from: LegId, to: LegId) -> bool {
+    pub(crate) fn covers(self, from: LegId, to: LegId) -> bool {
         match self {
             Self::Call => true,
             Self::From(leg) => leg == from,
@@ -80,6 +98,8 @@ impl Scope {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Restrictions {
     entries: Vec<(Scope, Restriction)>,
+    /// Blocks of events that begin and end by keys; one a scope.
+    switches: Vec<Switch>,
 }
 
 impl Restrictions {
@@ -102,6 +122,41 @@ impl Restrictions {
         self.tidy();
     }
 
+    /// From now on these keys of a party of that scope change what becomes of its events; `None` ends that.
+    pub fn arm(&mut self, scope: Scope, trigger: Option<Arc<Trigger>>) {
+        self.switches.retain(|switch| switch.scope() != scope);
+        self.switches
+            .extend(trigger.map(|trigger| Switch::new(scope, trigger)));
+    }
+
+    /// No key changes anything any more.
+    pub fn disarm_all(&mut self) {
+        self.switches.clear();
+    }
+
+    /// A party has pressed a key; whether that changes what becomes of its events.
+    pub fn press(&mut self, now: Instant, party: LegId, event: u8) -> bool {
+        let mut changed = false;
+        for switch in &mut self.switches {
+            changed |= switch.press(now, party, event);
+        }
+        changed
+    }
+
+    /// Time has passed; whether that changes what becomes of somebody's events.
+    pub fn handle_timeout(&mut self, now: Instant) -> bool {
+        let mut changed = false;
+        for switch in &mut self.switches {
+            changed |= switch.handle_timeout(now);
+        }
+        changed
+    }
+
+    /// When [`Self::handle_timeout`] is due.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        self.switches.iter().filter_map(Switch::poll_timeout).min()
+    }
+
     fn tidy(&mut self) {
         self.entries
             .retain(|(_, restriction)| *restriction != Restriction::default());
@@ -109,10 +164,26 @@ impl Restrictions {
 
     /// What is done to the flow from one party to another.
     pub fn of_flow(&self, from: LegId, to: LegId) -> Restriction {
-        self.entries
+        let mut sum = Restriction::default();
+        for (scope, one) in self
+            .entries
             .iter()
             .filter(|(scope, _)| scope.covers(from, to))
-            .fold(Restriction::default(), |sum, (_, one)| sum.and(*one))
+        {
+            let mut switches = self.switches.iter();
+            let switched = switches.any(|s| s.scope() == *scope && s.events(from).is_some());
+            let mut one = one.clone();
+            if switched {
+                one.events = Events::Pass;
+            }
+            sum = sum.and(&one);
+        }
+        for switch in self.switches.iter().filter(|s| s.scope().covers(from, to)) {
+            if let Some(events) = switch.events(from) {
+                sum.events = sum.events.max(events.clone());
+            }
+        }
+        sum
     }
 
     /// Whether the keys that a party presses are kept from anybody.
@@ -130,6 +201,10 @@ impl Restrictions {
     /// Forgets a party.
     pub fn remove(&mut self, leg: LegId) {
         self.entries.retain(|(scope, _)| !scope.names(leg));
+        self.switches.retain(|switch| !switch.scope().names(leg));
+        self.switches
+            .iter_mut()
+            .for_each(|switch| switch.forget(leg));
     }
 }
 

@@ -67,6 +67,8 @@ pub struct MediaSection {
     pub ptime_ms: Option<u32>,
     /// What the operator says about encoders of speech for this party (`codec-set`, `codec-transcode`).
     pub encoding: Vec<CodecSpec>,
+    /// Speech from the party and to it is decoded and encoded even where it could pass (`force-transcoding`).
+    pub always_transcodes: bool,
     /// The party's codecs that it is answered with although the other side has others (`codec-accept`, `codec-consume`,
     /// `always-transcode`), as of its last offer.
     pub accepted: Vec<CodecSpec>,
@@ -85,6 +87,8 @@ pub struct Way {
     pub waits: bool,
     /// Empty packets open the way for the party's own (`pierce-NAT`).
     pub pierces: bool,
+    /// Speech of the party in packets much shorter than agreed does not pass (`block-short`).
+    pub blocks_short: bool,
 }
 
 impl Way {
@@ -93,6 +97,7 @@ impl Way {
         self.asymmetric |= flags.asymmetric;
         self.waits |= flags.nat_wait;
         self.pierces |= flags.pierce_nat;
+        self.blocks_short |= flags.block_short;
     }
 }
 
@@ -272,6 +277,7 @@ impl MediaSection {
             hidden: false,
             ptime_ms: None,
             encoding: Vec::new(),
+            always_transcodes: false,
             accepted: Vec::new(),
             ssrc,
             way: Way::default(),
@@ -280,8 +286,11 @@ impl MediaSection {
 
     /// Remembers what a request says about encoders towards the party, until another says otherwise.
     pub fn note_encoding<'a>(&mut self, wishes: impl Iterator<Item = &'a CodecSpec>) {
-        let of_effect = wishes.filter(|wish| wish.bitrate.is_some() || wish.ptime_ms.is_some());
-        let wishes: Vec<CodecSpec> = of_effect.cloned().collect();
+        let of_effect = |wish: &&CodecSpec| {
+            let numbers = wish.bitrate.is_some() || wish.ptime_ms.is_some();
+            numbers || wish.fmtp.is_some() || wish.options.is_some()
+        };
+        let wishes: Vec<CodecSpec> = wishes.filter(of_effect).cloned().collect();
         if !wishes.is_empty() {
             self.encoding = wishes;
         }

@@ -15,10 +15,30 @@ const ZERO_DBM0: f32 = 22_830.0;
 const LOUDEST_DB: u8 = 4;
 /// Softer than this nobody may be able to tell a key.
 const SOFTEST_DB: u8 = 24;
+/// The highest pitch that is made, as a share of the sample rate.
+const HIGHEST_PITCH: f32 = 0.45;
 /// A tone begins and ends within this time, so that it does not click.
 const RAMP: Duration = Duration::from_millis(2);
 
-/// Makes the sound of a key.
+/// A sound that is made here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sound {
+    /// That of the key of an event.
+    Key {
+        /// RFC 4733 §3.2: 0 to 15.
+        event: u8,
+        /// Below 0 dBm0, in dB.
+        volume: u8,
+    },
+    /// One frequency.
+    Pitch {
+        hz: u16,
+        /// Below 0 dBm0, in dB.
+        volume: u8,
+    },
+}
+
+/// Makes the sound of a key, or of one frequency.
 #[derive(Clone, Debug)]
 pub struct KeyTone {
     phases: [f32; 2],
@@ -45,6 +65,25 @@ impl KeyTone {
             made: 0,
             ramp: (rate * RAMP.as_secs_f32()) as usize,
         })
+    }
+
+    /// What `sound` sounds like; `None` for events without a sound. A pitch that the rate cannot carry is lowered to one that it
+    /// can.
+    pub fn of(sound: Sound, rate_hz: u32) -> Option<Self> {
+        match sound {
+            Sound::Key { event, volume } => Self::new(event, volume, rate_hz),
+            Sound::Pitch { hz, volume } => {
+                let rate = rate_hz as f32;
+                Some(Self {
+                    phases: [0.0; 2],
+                    // A phase that stands still adds nothing.
+                    steps: [(f32::from(hz) / rate).min(HIGHEST_PITCH), 0.0],
+                    amplitude: ZERO_DBM0 * 10f32.powf(-f32::from(volume) / 20.0),
+                    made: 0,
+                    ramp: (rate * RAMP.as_secs_f32()) as usize,
+                })
+            }
+        }
     }
 
     /// Appends `count` samples; with `last` the tone fades out in them.
@@ -324,6 +363,32 @@ mod tests {
                 .map(|n| (8_000.0 * (n as f32 * hz / 8_000.0 * TAU).sin()) as i16)
                 .collect();
             assert_eq!(hear(8_000, &tone), [], "{hz}");
+        }
+    }
+
+    #[test]
+    fn a_pitch_is_one_frequency_as_loud_as_asked() {
+        for rate in RATES {
+            let mut samples = Vec::new();
+            let pitch = Sound::Pitch {
+                hz: 941,
+                volume: 10,
+            };
+            let mut tone = KeyTone::of(pitch, rate).unwrap();
+            tone.push(ms(rate, 200), true, &mut samples);
+            let power = |hz: f32| {
+                let (mut real, mut imaginary) = (0.0f32, 0.0f32);
+                for (n, sample) in samples.iter().enumerate() {
+                    let angle = n as f32 * hz / rate as f32 * TAU;
+                    real += f32::from(*sample) * angle.cos();
+                    imaginary += f32::from(*sample) * angle.sin();
+                }
+                real.hypot(imaginary) * 2.0 / samples.len() as f32
+            };
+            let amplitude = ZERO_DBM0 * 10f32.powf(-0.5);
+            assert!((power(941.0) / amplitude - 1.0).abs() < 0.05, "{rate} Hz");
+            assert!(power(1_336.0) < amplitude / 50.0, "{rate} Hz");
+            assert_eq!(hear(rate, &samples), [], "it is no key");
         }
     }
 

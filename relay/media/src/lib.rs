@@ -34,7 +34,7 @@ pub use audio_format::AudioFormat;
 pub use codec::Codec;
 pub use decoder::{Decoder, InvalidFrame, NotTranscodable};
 pub use encoder::{Encoder, EncoderSettings};
-pub use key_tone::{KeyHeard, KeyTone, ToneDetector};
+pub use key_tone::{KeyHeard, KeyTone, Sound, ToneDetector};
 pub use opus_packet::{OpusPacket, OpusPacketError};
 pub use player::{Piece, Played, Player, Recording, SampleSource, Supply};
 pub use repacketizer::{Reframed, Repacketizer};

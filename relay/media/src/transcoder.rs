@@ -17,6 +17,7 @@ use crate::audio_format::{AudioFormat, rates};
 use crate::decoder::{Decoder, NotTranscodable};
 use crate::encoder::{Encoder, EncoderSettings};
 use crate::jitter_buffer::{Admission, JitterBuffer};
+use crate::key_tone::Sound;
 use crate::resampler::Resampler;
 use crate::telephone_event::TelephoneEvent;
 
@@ -101,6 +102,7 @@ enum Turn {
         timestamp: u32,
         event: TelephoneEvent,
         clock_hz: u32,
+        disguise: Option<Sound>,
     },
     /// What a pause sounds like (RFC 3389): so many dB below the loudest.
     Noise {
@@ -259,7 +261,8 @@ impl Transcoder {
                 timestamp,
                 event,
                 clock_hz,
-            } => return self.sound(timestamp, event, clock_hz, emit),
+                disguise,
+            } => return self.sound(timestamp, event, clock_hz, disguise, emit),
             Turn::Noise { level } => {
                 self.rest_in_noise(now, level);
                 return Ok(());

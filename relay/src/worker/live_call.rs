@@ -12,6 +12,7 @@ use tracing::{debug, info, warn};
 use super::counters::WorkerCounters;
 use super::handle::Happening;
 use crate::control::directory::Ticket;
+use crate::logging;
 
 /// One call.
 pub(super) struct LiveCall {
@@ -24,6 +25,17 @@ pub(super) struct LiveCall {
     heard: Vec<String>,
     /// What happened, for the operator who asks about this call.
     story: VecDeque<Happening>,
+    /// Everything about it is logged.
+    debugged: Option<Debugged>,
+}
+
+/// The log's note that everything about a call is wanted (`debug`); it goes with the call.
+struct Debugged(String);
+
+impl Drop for Debugged {
+    fn drop(&mut self) {
+        logging::debug_call(&self.0, false);
+    }
 }
 
 /// The newest sentences of a call's story that are kept. A call has about ten.
@@ -37,6 +49,17 @@ impl LiveCall {
             told: Vec::new(),
             heard: Vec::new(),
             story: VecDeque::new(),
+            debugged: None,
+        }
+    }
+
+    /// Has everything about it logged from now on, if the log has room for one more such call.
+    pub(super) fn debug(&mut self) {
+        if self.debugged.is_none() {
+            let call = self.call.id().to_string();
+            if logging::debug_call(&call, true) {
+                self.debugged = Some(Debugged(call));
+            }
         }
     }
 

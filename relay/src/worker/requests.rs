@@ -157,6 +157,9 @@ impl Worker {
         };
         // Requests that came by different sockets may overtake each other on their way here.
         live.ticket = live.ticket.max(ticket);
+        if request.flags.media.debug {
+            live.debug();
+        }
         let mut ports = self
             .ports
             .of_call(number, &mut self.backend, &mut self.sockets);

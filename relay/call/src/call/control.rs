@@ -19,7 +19,8 @@ impl Call {
         match restrict::restrict(&mut self.legs, request) {
             Ok(warning) => {
                 self.live.compile(&self.legs, false);
-                self.events.extend(warning.map(CallEvent::Warning));
+                let warning = warning.map(|text| CallEvent::Warning(text.into()));
+                self.events.extend(warning);
                 Response::ok()
             }
             Err(error) => error.into(),
@@ -161,8 +162,14 @@ impl Call {
             return;
         }
         let party = live.id.leg;
+        let mut switched = false;
         for key in std::mem::take(&mut live.pressed) {
+            self.live.delay(now, position, key);
             self.tell_key(now, party, key);
+            switched |= self.legs.restrictions.press(now, party, key.event);
+        }
+        if switched {
+            self.live.compile(&self.legs, false);
         }
     }
 

@@ -316,6 +316,7 @@ fn offer_section(
     }
     section.ptime_ms = flags.codec.ptime_ms.or(section.ptime_ms);
     section.note_encoding(flags.codec.set.iter().chain(&flags.codec.transcode));
+    section.always_transcodes = flags.codec.force_transcoding;
     section.told.clone_from(&offered.formats);
     section.we_answered = false;
     let mux_offer = if opaque {
@@ -384,6 +385,7 @@ pub(crate) fn note_sender(
         section.way.note(&flags.media);
         section.ptime_ms = flags.codec.ptime_reverse_ms.or(section.ptime_ms);
         section.note_encoding(flags.codec.set.iter());
+        section.always_transcodes = flags.codec.force_transcoding;
         section.accepted = codecs::accepted(&flags.codec);
         crypto::note_offer(section, remote, &flags.crypto);
         if !section.is_opaque() {

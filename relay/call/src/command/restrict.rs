@@ -1,24 +1,38 @@
 //! `block media`, `silence media`, `block DTMF` and what lifts them.
 
-use ng_protocol::flags::{All, DtmfSecurity};
+use std::time::Duration;
+
+use ng_protocol::flags::All;
 use ng_protocol::{Command, Request, reason};
 
+use crate::command::dtmf_security;
 use crate::command::select::{self, FromTag};
 use crate::error::RequestError;
 use crate::leg::{LegId, Legs};
 use crate::restriction::{Events, Restriction, Scope};
 
-/// Carries out one of the commands. The text tells of a wish that is followed in part.
-pub(crate) fn restrict(legs: &mut Legs, request: &Request) -> Result<Option<String>, RequestError> {
-    let (change, warning) = change(request);
+/// Carries out one of the commands. The text tells of a wish that is not followed.
+pub(crate) fn restrict(
+    legs: &mut Legs,
+    request: &Request,
+) -> Result<Option<&'static str>, RequestError> {
     let all = request.flags.selection.all;
     let about_dtmf = matches!(request.command, Command::BlockDtmf | Command::UnblockDtmf);
+    let (trigger, warning) = match dtmf_security::trigger(request) {
+        Ok(trigger) => (trigger, None),
+        Err(warning) => (None, Some(warning)),
+    };
+    let trigger = trigger.filter(|_| request.command == Command::BlockDtmf);
     if all == Some(All::All) {
         // The whole call, and where something is lifted every single block with it.
         if lifts(request) {
-            legs.restrictions.change_all(&change);
+            legs.restrictions.change_all(change(request));
         } else {
-            legs.restrictions.change(Scope::Call, &change);
+            legs.restrictions.change(Scope::Call, change(request));
+        }
+        if about_dtmf {
+            legs.restrictions.disarm_all();
+            legs.restrictions.arm(Scope::Call, trigger);
         }
         return Ok(warning);
     }
@@ -38,7 +52,10 @@ pub(crate) fn restrict(legs: &mut Legs, request: &Request) -> Result<Option<Stri
         },
     };
     for scope in scopes {
-        legs.restrictions.change(scope, &change);
+        legs.restrictions.change(scope, change(request));
+        if about_dtmf {
+            legs.restrictions.arm(scope, trigger.clone());
+        }
     }
     Ok(warning)
 }
@@ -51,32 +68,22 @@ fn lifts(request: &Request) -> bool {
 }
 
 /// What becomes of a restriction.
-fn change(request: &Request) -> (impl Fn(&mut Restriction) + use<>, Option<String>) {
-    let (events, warning) = events(request);
+fn change(request: &Request) -> impl Fn(&mut Restriction) + use<> {
+    let events = dtmf_security::events(request);
+    let delay = dtmf_security::delay(request);
     let command = request.command;
-    let change = move |restriction: &mut Restriction| match command {
+    move |restriction: &mut Restriction| match command {
         Command::BlockMedia => restriction.blocked = true,
         Command::UnblockMedia => restriction.blocked = false,
         Command::SilenceMedia => restriction.silenced = true,
         Command::UnsilenceMedia => restriction.silenced = false,
-        Command::BlockDtmf => restriction.events = events,
-        _ => restriction.events = Events::Pass,
-    };
-    (change, warning.filter(|_| command == Command::BlockDtmf))
-}
-
-/// How events are blocked. What would have to be encoded as audio becomes silence.
-fn events(request: &Request) -> (Events, Option<String>) {
-    match request.flags.dtmf.security {
-        None | Some(DtmfSecurity::Drop) => (Events::Drop, None),
-        Some(DtmfSecurity::Off) => (Events::Pass, None),
-        Some(DtmfSecurity::Silence) => (Events::Silence, None),
-        Some(mode) => {
-            let text = format!(
-                "DTMF-security={} is not available: blocked events are replaced by silence",
-                mode.name()
-            );
-            (Events::Silence, Some(text))
+        Command::BlockDtmf => {
+            restriction.events = events.clone();
+            restriction.delay = delay.unwrap_or(restriction.delay);
+        }
+        _ => {
+            restriction.events = Events::Pass;
+            restriction.delay = Duration::ZERO;
         }
     }
 }

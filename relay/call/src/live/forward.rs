@@ -1,23 +1,16 @@
 //! A datagram's way: to its transport, along the paths of its section, out through the egresses of those who hear it.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use relay_media::{Codec, KeyHeard, TelephoneEvent};
+use relay_media::{Codec, TelephoneEvent};
 use relay_packet::{DropReason, Outbox, PacketBuf, Received};
 use relay_transport::Incoming;
 use relay_transport::ice::Component;
 use relay_transport::rtp::{RtpHeader, RtpHeaderMut};
 
 use super::tape::Entry;
-use super::{Live, Path, Pressed};
-use crate::egress::Tone;
-use crate::path::Format;
-use crate::restriction::{Events, Restriction};
-
-/// A key in speech that is never released (somebody plays a steady tone) is an event of this length.
-const LONGEST_KEY: Duration = Duration::from_secs(5);
-/// What a key in speech is said to be as loud as: nobody told how loud it was when pressed.
-const USUAL_VOLUME: u8 = 10;
+use super::{Live, Path};
+use crate::path::{Format, Guise, disguise};
 
 /// What came of a datagram.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -127,8 +120,16 @@ impl Live {
         {
             live.keypad.note(&header, event, clock, &mut live.pressed);
         }
+        // Short frames of Opus are nothing unusual.
+        let shortest = live.shortest.filter(|_| codec != Codec::Opus);
+        let duration = || {
+            header
+                .payload(&packet)
+                .and_then(|payload| codec.duration(payload))
+        };
+        let is_short = shortest.is_some_and(|least| duration().is_some_and(|is| is < least));
         self.judge_reception(now, position, header.ssrc);
-        if self.drop_traffic {
+        if self.drop_traffic || is_short {
             self.sections[position].count_drop(DropReason::NotWanted);
             out.recycle(packet);
             return;
@@ -147,13 +148,14 @@ impl Live {
             if !keys.is_empty() {
                 self.pass_keys(now, position, path, &keys, out);
             }
-            if let Some(treatment) = withheld(path, codec) {
+            let guise = path.guise(&header, codec, &mut self.sections[position].random);
+            if let Guise::Nothing | Guise::Silence = guise {
                 if let Some((sink, carrier)) = self.sink(path.to) {
                     let transport = carrier.map_or(&mut sink.rtp, |carrier| &mut carrier.rtp);
                     let egress = &mut sink.egress;
                     path.program.pass_over(now, &header, egress, transport, out);
                 }
-                self.withhold(now, position, path.to, treatment, out);
+                self.withhold(now, position, path.to, guise, out);
                 continue;
             }
             if self.hears_recording(path.to) && codec != Codec::TelephoneEvent {
@@ -176,6 +178,9 @@ impl Live {
                 out.recycle(this);
                 continue;
             };
+            if let Guise::Key(key) = guise {
+                disguise(&mut this, &header, key);
+            }
             if path.restriction.silenced
                 && !sink.egress.is_transparent()
                 && !silenced(&mut this, &header, codec)
@@ -189,9 +194,14 @@ impl Live {
                 Some(carrier) => &mut carrier.rtp,
                 None => &mut sink.rtp,
             };
-            let result = path
-                .program
-                .run(now, this, &mut sink.egress, transport, out);
+            let egress = &mut sink.egress;
+            let program = &mut path.program;
+            let result = match guise {
+                Guise::Tone(tone) => {
+                    program.sound(now, this, clock, Some(tone), egress, transport, out)
+                }
+                _ => program.run(now, this, egress, transport, out),
+            };
             sink.count_sent(&before);
             if path.program.is_transcoding() {
                 sink.begin_reports(now);
@@ -208,57 +218,6 @@ impl Live {
             out.recycle(packet);
         }
         self.sections[position].paths = paths;
-    }
-
-    /// Keys that were found in speech become events for the listener, and are told of as events are.
-    fn pass_keys(
-        &mut self,
-        now: Instant,
-        speaker: usize,
-        path: &Path,
-        keys: &[KeyHeard],
-        out: &mut Outbox,
-    ) {
-        for key in keys {
-            if let KeyHeard::Up { event, duration } = *key {
-                let pressed = Pressed {
-                    event,
-                    duration_ms: u32::try_from(duration.as_millis()).unwrap_or(u32::MAX),
-                    volume: USUAL_VOLUME,
-                };
-                // Several may listen, and each finds the same key.
-                let told = &mut self.sections[speaker].pressed;
-                if told.last() != Some(&pressed) {
-                    told.push(pressed);
-                }
-            }
-            let format = path.plan.event_format();
-            let passes = path.restriction.events == Events::Pass && !path.restriction.silenced;
-            let Some(format) = format.filter(|_| passes) else {
-                continue;
-            };
-            let Some((sink, carrier)) = self.sink(path.to) else {
-                continue;
-            };
-            match *key {
-                KeyHeard::Up { .. } => sink.egress.release(),
-                KeyHeard::Down { event, volume } if sink.egress.stats().packets > 0 => {
-                    sink.egress.inject(Tone {
-                        event,
-                        volume,
-                        duration: LONGEST_KEY,
-                        pause: Duration::ZERO,
-                        payload_type: format.payload_type,
-                        clock_hz: format.clock_hz,
-                    });
-                    let before = sink.egress.stats();
-                    let transport = carrier.map_or(&mut sink.rtp, |carrier| &mut carrier.rtp);
-                    sink.egress.handle_timeout(now, transport, out);
-                    sink.count_sent(&before);
-                }
-                KeyHeard::Down { .. } => {}
-            }
-        }
     }
 
     /// Time has passed for those who are transcoded: what waited for late packets does so no longer.
@@ -282,45 +241,6 @@ impl Live {
         }
         self.sections[position].paths = paths;
     }
-
-    /// Keeps a packet from a listener, who may hear silence instead.
-    fn withhold(
-        &mut self,
-        now: Instant,
-        speaker: usize,
-        listener: usize,
-        events: Events,
-        out: &mut Outbox,
-    ) {
-        self.sections[speaker].count_drop(DropReason::NotWanted);
-        if events != Events::Silence {
-            return;
-        }
-        if let Some((sink, carrier)) = self.sink(listener) {
-            let before = sink.egress.stats();
-            let transport = match carrier {
-                Some(carrier) => &mut carrier.rtp,
-                None => &mut sink.rtp,
-            };
-            sink.egress.cover(now, transport, out);
-            sink.count_sent(&before);
-        }
-    }
-}
-
-/// Whether a packet is kept from the listener, and what is heard in its place.
-fn withheld(path: &Path, codec: Codec) -> Option<Events> {
-    let Restriction {
-        events, blocked, ..
-    } = path.restriction;
-    // Keys are not media: they have a block of their own.
-    if codec == Codec::TelephoneEvent {
-        return (events != Events::Pass).then_some(events);
-    }
-    if events != Events::Pass && path.program.hears_key() {
-        return Some(events);
-    }
-    blocked.then_some(Events::Drop)
 }
 
 /// Makes silence of speech. What is no speech passes; speech of which no silence can be made does not: `false`.

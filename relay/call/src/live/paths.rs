@@ -26,7 +26,7 @@ pub(super) struct Path {
 
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Plan {
-    to: SectionId,
+    pub(super) to: SectionId,
     pub(super) received: Vec<Format>,
     pub(super) sent: Vec<Format>,
     unknown: Unknown,
@@ -152,7 +152,10 @@ fn plan(legs: &Legs, from: SectionId, to: SectionId) -> Option<Plan> {
             Unknown::Pass
         },
         packet_time,
-        coding: coding_of(sink),
+        coding: Coding {
+            always: source.always_transcodes || sink.always_transcodes,
+            ..coding_of(sink)
+        },
     })
 }
 
@@ -165,18 +168,20 @@ pub(super) fn coding_of(sink: &MediaSection) -> Coding {
     let own = own
         .filter(|own| format.is_some_and(|format| format.same_encoding(own)))
         .find_map(|own| own.fmtp.as_deref());
-    let parameter = |name: &str| {
-        let parameters = own.into_iter().flat_map(|fmtp| fmtp.split(';'));
-        let mut pairs = parameters.filter_map(|parameter| parameter.split_once('='));
-        let value = pairs
-            .find(|(key, _)| key.trim().eq_ignore_ascii_case(name))?
-            .1;
-        value.trim().parse::<u32>().ok()
-    };
     let wish = format.and_then(|format| {
         let mut wishes = sink.encoding.iter();
         wishes.find(|wish| wish.matches(&format.name, format.clock_rate, format.channels))
     });
+    let wished_format = wish.and_then(|wish| wish.fmtp.as_deref());
+    let parameter = |name: &str| {
+        let mut texts = [wished_format, own].into_iter().flatten();
+        texts.find_map(|fmtp| number_of(fmtp, name))
+    };
+    let option = |names: &[&str]| {
+        let options = wish.and_then(|wish| wish.options.as_deref())?;
+        names.iter().find_map(|name| number_of(options, name))
+    };
+    let usually = EncoderSettings::default();
     let usual = sink.remote.as_ref().and_then(|remote| {
         let ms = remote.ptime.as_ref()?.trim().parse::<u64>().ok()?;
         (10..=60).contains(&ms).then(|| Duration::from_millis(ms))
@@ -189,13 +194,25 @@ pub(super) fn coding_of(sink: &MediaSection) -> Coding {
             max_bitrate: parameter("maxaveragebitrate"),
             fec: parameter("useinbandfec") == Some(1),
             dtx: parameter("usedtx") == Some(1),
-            ..EncoderSettings::default()
+            complexity: option(&["complexity", "compression_level"])
+                .and_then(|level| u8::try_from(level.min(10)).ok())
+                .unwrap_or(usually.complexity),
         },
+        always: false,
         packet_time: packet_time
             .or(wished)
             .or(usual)
             .unwrap_or(Coding::default().packet_time),
     }
+}
+
+/// A number among parameters that are written as `a=fmtp` has them, or with commas or spaces between them.
+fn number_of(parameters: &str, name: &str) -> Option<u32> {
+    let mut pairs = parameters
+        .split([';', ',', ' '])
+        .filter_map(|parameter| parameter.split_once('='));
+    let (_, value) = pairs.find(|(key, _)| key.trim().eq_ignore_ascii_case(name))?;
+    value.trim().parse().ok()
 }
 
 /// The one length that a party's packets must have, if it is particular: asked for by the operator, or by the party, which
@@ -229,8 +246,51 @@ pub(super) fn format_of(format: &PayloadFormat) -> Option<Format> {
 mod tests {
     use relay_transport::rtp::Ssrc;
 
+    use ng_protocol::flags::CodecSpec;
+
     use super::*;
     use crate::sdp::{Protocol, SessionDescription};
+
+    /// How speech is encoded for a party with Opus, as its own parameters and the operator wish.
+    fn coding(fmtp: &str, wish: &str) -> Coding {
+        let text =
+            format!("v=0\nm=audio 1 RTP/AVP 111\na=rtpmap:111 opus/48000/2\na=fmtp:111 {fmtp}\n");
+        let description = SessionDescription::parse(text.as_bytes()).unwrap();
+        let mut section = MediaSection::new("audio", Protocol::parse("RTP/AVP"), Ssrc(1));
+        let remote = RemoteMedia::read(&description, 0).unwrap();
+        section.told.clone_from(&remote.codecs);
+        section.remote = Some(Arc::new(remote));
+        section.note_encoding(CodecSpec::parse(wish).iter());
+        coding_of(&section)
+    }
+
+    #[test]
+    fn what_the_operator_writes_about_an_encoder_wins_over_the_party() {
+        let own = coding("useinbandfec=1; maxaveragebitrate=30000", "opus").settings;
+        assert_eq!((own.fec, own.max_bitrate), (true, Some(30_000)));
+        let usual = EncoderSettings::default().complexity;
+        assert_eq!((own.bitrate, own.complexity), (None, usual));
+        let wished = coding(
+            "useinbandfec=1; maxaveragebitrate=30000",
+            "opus/48000/2/16000/40/useinbandfec--0;..usedtx--1/complexity--9",
+        );
+        assert_eq!(wished.packet_time, Duration::from_millis(40));
+        assert_eq!(
+            wished.settings,
+            EncoderSettings {
+                bitrate: Some(16_000),
+                max_bitrate: Some(30_000),
+                fec: false,
+                dtx: true,
+                complexity: 9,
+            }
+        );
+        // Parts may be left out, and those alone behind them count.
+        let wished = coding("useinbandfec=1", "opus/////maxaveragebitrate--9000").settings;
+        assert_eq!((wished.fec, wished.max_bitrate), (true, Some(9_000)));
+        let wished = coding("", "opus//////compression_level=30").settings;
+        assert_eq!(wished.complexity, 10);
+    }
 
     #[test]
     fn a_longest_packet_is_a_wish_only_where_it_is_the_usual_one() {

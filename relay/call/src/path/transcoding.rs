@@ -5,7 +5,7 @@
 use std::time::{Duration, Instant};
 
 use relay_media::{
-    AudioFormat, Codec, Coded, EncoderSettings, Heard, KeyPacket, Refusal, TelephoneEvent,
+    AudioFormat, Codec, Coded, EncoderSettings, Heard, KeyPacket, Refusal, Sound, TelephoneEvent,
     Transcoder,
 };
 use relay_packet::{DropReason, Outbox, PacketBuf};
@@ -19,6 +19,8 @@ use crate::egress::{Egress, MediaSink};
 pub struct Coding {
     pub settings: EncoderSettings,
     pub packet_time: Duration,
+    /// Speech is decoded and encoded even where it could pass (`force-transcoding`).
+    pub always: bool,
 }
 
 impl Default for Coding {
@@ -26,6 +28,7 @@ impl Default for Coding {
         Self {
             settings: EncoderSettings::default(),
             packet_time: Duration::from_millis(20),
+            always: false,
         }
     }
 }
@@ -210,12 +213,26 @@ impl ForwardPath {
         result
     }
 
-    /// Makes a packet of a telephone-event into the sound of its key, for a receiver who knows no events.
-    pub(super) fn sound(
+    /// Whether sounds of ours can be put into what the receiver hears.
+    pub fn can_sound(&self) -> bool {
+        self.transcoding.is_some()
+    }
+
+    /// Makes a packet of a telephone-event, counted in this clock, into the sound of its key, for a receiver who knows no events;
+    /// or into another sound, which is to be heard in its place.
+    ///
+    /// # Errors
+    /// Why nothing was sent.
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "where it goes, as for every packet"
+    )]
+    pub fn sound(
         &mut self,
         now: Instant,
         packet: PacketBuf,
         clock_hz: u32,
+        disguise: Option<Sound>,
         egress: &mut Egress,
         sink: &mut impl MediaSink,
         out: &mut Outbox,
@@ -241,6 +258,7 @@ impl ForwardPath {
             timestamp: header.timestamp.0,
             event,
             clock_hz,
+            disguise,
         };
         let source = Some(header.ssrc);
         self.with_transcoder(now, source, egress, sink, out, |transcoder, emit| {

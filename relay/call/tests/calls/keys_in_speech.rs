@@ -64,7 +64,7 @@ fn press(pair: &mut Pair, a: &mut Party, b: &mut Party, key: u8, packets: u16, l
     }
 }
 
-fn keys_in(party: &Party) -> Vec<(u8, Duration)> {
+pub(crate) fn keys_in(party: &Party) -> Vec<(u8, Duration)> {
     let sent: Vec<Sent> = party
         .payloads
         .iter()
@@ -75,7 +75,7 @@ fn keys_in(party: &Party) -> Vec<(u8, Duration)> {
         })
         .collect();
     let mut keys = Vec::new();
-    let mut detector = ToneDetector::new(8_000);
+    let mut detector = ToneDetector::new(stream::rate_of(party.format));
     detector.hear(&stream::heard(party.format, &sent), &mut |key| {
         if let KeyHeard::Up { event, duration } = key {
             keys.push((event, duration));

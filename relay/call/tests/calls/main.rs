@@ -7,6 +7,7 @@
 
 mod bundle;
 mod connectivity;
+mod dtmf_security;
 mod examples;
 mod exchange;
 #[path = "../../../../tests/data/ng/exchanges.rs"]

@@ -3,11 +3,16 @@
 use std::time::Duration;
 
 use relay_call::CallEvent;
+use relay_media::EncoderSettings;
 use relay_packet::PacketBuf;
 use relay_transport::rtp::RtpHeader;
 
+use crate::keys_in_speech::keys_in;
 use crate::media::{FRAME, Line, SPEECH};
+use crate::pair::{INTERFACES, Pair, of_a, of_b};
 use crate::restrict::{PBX, about, ask, packets_at, talking};
+use crate::stream::{self, G722, L16, OPUS, PCMA, PCMU};
+use crate::transcoded::{Party, call as call_between};
 
 /// Both speak while the keys are played; what Meta and the PBX get.
 fn conversation(line: &mut Line) -> (Vec<(RtpHeader, Vec<u8>)>, Vec<PacketBuf>) {
@@ -125,4 +130,66 @@ fn what_cannot_be_played_is_named() {
     );
     ringing.run(Duration::from_secs(1));
     assert!(ringing.sent.is_empty());
+}
+
+/// One who knows no events hears the keys of a dial string, and then again what is said.
+#[test]
+fn a_party_without_events_hears_the_keys() {
+    for heard_by in [PCMU, PCMA, G722, L16, OPUS] {
+        let other = if heard_by == PCMA { PCMU } else { PCMA };
+        let (mut pair, mut a, mut b) = call_between(other, heard_by, false);
+        let silence = stream::packets(other, &[0; 160], 20, &EncoderSettings::default());
+        let silence = silence[0].payload.clone();
+        let mut say = |pair: &mut _, b: &mut Party, packets| {
+            for _ in 0..packets {
+                a.say(pair, Some(&silence));
+                pair.run(FRAME);
+                b.listen(pair);
+            }
+        };
+        say(&mut pair, &mut b, 5);
+        for key in ["1", "#", "D"] {
+            let keys = format!(r#""from-tag":"a","code":"{key}","duration":"200","pause":"100""#);
+            let request = about("play DTMF", &keys);
+            let (now, ports) = (pair.desk.now, &mut pair.desk.ports);
+            let reply = pair.desk.call.handle_request(now, &request, ports);
+            assert_eq!(reply.error_reason(), None, "{heard_by:?}");
+        }
+        say(&mut pair, &mut b, 60);
+        let keys = keys_in(&b);
+        let events: Vec<u8> = keys.iter().map(|(event, _)| *event).collect();
+        assert_eq!(events, [1, 11, 15], "{heard_by:?}");
+        for (_, duration) in keys {
+            // A G.722 decoder follows a new encoder after a while, which is allowed for.
+            let most = if heard_by == G722 { 100 } else { 30 };
+            let wrong = duration.abs_diff(Duration::from_millis(200));
+            assert!(
+                wrong <= Duration::from_millis(most),
+                "{heard_by:?}: {duration:?}"
+            );
+        }
+        for two in b.heard.windows(2) {
+            assert_eq!(two[0].ssrc, two[1].ssrc, "{heard_by:?}");
+            assert_eq!(two[0].sequence.next(), two[1].sequence, "{heard_by:?}");
+            let step = two[1].timestamp.distance_from(two[0].timestamp);
+            let packet = (heard_by.clock_hz / 50) as i32;
+            // The words that were said beneath the keys take up again where the clock has come to.
+            assert!((1..=packet * 6).contains(&step), "{heard_by:?}: {step}");
+        }
+    }
+}
+
+#[test]
+fn a_party_whose_codec_nobody_can_encode_hears_no_key() {
+    let mut pair = Pair::new();
+    let of = |port| format!("m=audio {port} RTP/AVP 18\n");
+    pair.offer(&of_a(&of(4000)), INTERFACES);
+    pair.answer(&of_b(&of(5000)), "");
+    let request = about("play DTMF", r#""from-tag":"a","code":"1""#);
+    let (now, ports) = (pair.desk.now, &mut pair.desk.ports);
+    let reply = pair.desk.call.handle_request(now, &request, ports);
+    assert_eq!(
+        reply.error_reason(),
+        Some("Monologue has no media capable of DTMF injection")
+    );
 }

@@ -278,20 +278,6 @@ fn blocked_keys_are_dropped_or_covered_by_silence_and_told_all_the_same() {
 }
 
 #[test]
-fn a_mode_that_needs_an_encoder_is_replaced_by_silence_and_says_so() {
-    let mut line = talking();
-    let block = about("block DTMF", r#""DTMF-security":"random""#);
-    let (now, ports) = (line.desk.now, &mut line.desk.ports);
-    line.desk.call.handle_request(now, &block, ports);
-    line.collect();
-    let warned = |event: &CallEvent| matches!(event, CallEvent::Warning(text) if text.contains("DTMF-security=random"));
-    assert!(line.events.iter().any(warned), "{:?}", line.events);
-    assert_eq!(press(&mut line, 100), [111, 111, 111]);
-    ask(&mut line, "block DTMF", r#""DTMF-security":"off""#);
-    assert_eq!(press(&mut line, 110), [126, 126, 126]);
-}
-
-#[test]
 fn a_report_of_a_key_names_party_call_and_destination() {
     let mut line = talking();
     press(&mut line, 100);

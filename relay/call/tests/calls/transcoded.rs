@@ -432,3 +432,27 @@ fn ten_minutes_of_drifting_clocks_and_jitter_are_not_heard() {
         );
     }
 }
+
+#[test]
+fn speech_that_could_pass_is_transcoded_where_that_is_asked_for() {
+    for (flags, expected) in [("", false), ("force-transcoding", true)] {
+        let mut pair = Pair::new();
+        let flags = format!("{INTERFACES} {flags}");
+        pair.offer(&of_a(&audio(4000, 8, PCMA, false)), &flags);
+        pair.answer(&of_b(&audio(5000, 8, PCMA, false)), "");
+        let mut a = Party::new(A, "192.0.2.1:30000", 8, PCMA);
+        let mut b = Party::new(B, "203.0.113.1:30000", 8, PCMA);
+        // Packets of 30 ms come out as packets of 20 ms from an encoder, and as they are from nobody else.
+        for _ in 0..4 {
+            a.say(&mut pair, Some(&[0xd5; 240]));
+            pair.run(PACKET * 3 / 2);
+        }
+        b.listen(&mut pair);
+        let lens: Vec<usize> = b.payloads.iter().map(Vec::len).collect();
+        if expected {
+            assert_eq!(lens, [160; 6]);
+        } else {
+            assert_eq!(lens, [240; 4]);
+        }
+    }
+}

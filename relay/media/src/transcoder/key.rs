@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::{Coded, Refusal, Transcoder, Turn, rescale, ticks_of};
-use crate::key_tone::KeyTone;
+use crate::key_tone::{KeyTone, Sound};
 use crate::telephone_event::TelephoneEvent;
 
 /// One packet of an event makes for so much sound at most, however many before it were lost.
@@ -19,6 +19,8 @@ pub struct KeyPacket {
     pub event: TelephoneEvent,
     /// What its duration is counted in.
     pub clock_hz: u32,
+    /// What is heard in its place; the sound of its key, if nothing else is.
+    pub disguise: Option<Sound>,
 }
 
 /// The sound of one event.
@@ -49,6 +51,7 @@ impl Transcoder {
             timestamp: packet.timestamp,
             event: packet.event,
             clock_hz: packet.clock_hz,
+            disguise: packet.disguise,
         };
         self.take(now, packet.sequence, turn, &[], emit)
     }
@@ -59,6 +62,7 @@ impl Transcoder {
         timestamp: u32,
         event: TelephoneEvent,
         clock_hz: u32,
+        disguise: Option<Sound>,
         emit: &mut dyn FnMut(Coded<'_>),
     ) -> Result<(), Refusal> {
         let rate_hz = self.encoder.rate_hz();
@@ -70,7 +74,11 @@ impl Transcoder {
                 if self.expected.is_none() {
                     self.timestamp = Some(timestamp);
                 }
-                let tone = KeyTone::new(event.event, event.volume, rate_hz);
+                let own = Sound::Key {
+                    event: event.event,
+                    volume: event.volume,
+                };
+                let tone = KeyTone::of(disguise.unwrap_or(own), rate_hz);
                 Sounding {
                     timestamp,
                     tone: tone.ok_or(Refusal::Invalid)?,

@@ -44,7 +44,13 @@ def sequences():
         yield Sequence(f"block/{name.replace(' ', '-')}-shows-in-query", [
             *UP, command(name, keys), command("query"), command(name.replace("block", "unblock").replace("silence", "unsilence"), keys),
             command("query")])
-    yield Sequence("block/security-silence", [*UP, command("block DTMF", {"DTMF-security": "silence"})])
+    for mode in ("drop", "silence", "tone", "random", "zero", "DTMF", "off", "bogus"):
+        keys = {"DTMF-security": mode, "digit": "#", "frequency": "800", "volume": "-20"}
+        yield Sequence(f"block/security-{mode}", [*UP, command("block DTMF", keys), command("unblock DTMF")])
+    trigger = {"trigger": "*1", "trigger-end": "#", "trigger-end-time": "500", "trigger-end-digits": "4",
+               "DTMF-security-trigger": "drop", "DTMF-security-trigger-end": "off"}
+    yield Sequence("block/trigger", [*UP, command("block DTMF", trigger), command("block DTMF", {"trigger": "x"}),
+                                     command("block DTMF", {"DTMF-delay": "100"}), command("unblock DTMF")])
     yield from recording_and_playing()
     yield from subscribe()
 
