@@ -158,10 +158,11 @@ def fill_settings(text, ports, numbers, certificates, calls):
     for number in set(sets) - {0}:
         example = r'^#modparam\("rtpengine", "rtpengine_sock", "1 == .*$'
         replacements[example] = f'modparam("rtpengine", "rtpengine_sock", "{number} == {sets[number]}")'
-    if version().startswith("opensips 3"):
+    if not version().startswith("opensips 3"):
         # As settings.cfg tells the operator.
-        replacements[r"^tcp_threads=1\n.*\n"] = ""
-        replacements[r"^#modparam(?=.*dialog_flags)"] = "modparam"
+        replacements[r'^.*dialog_flags=s:B"\)\n'] = ""
+        replacements[r"^#(?=tcp_threads=1$)"] = ""
+        replacements[r"^#(?=modparam.*dialog_flags)"] = ""
     metrics = getattr(ports, "proxy_metrics", None)
     if metrics and has_module("prometheus"):
         replacements[r'^#(?=loadmodule "(httpd|prometheus)|modparam\("(httpd|prometheus)")'] = ""
