@@ -59,7 +59,7 @@ pub const FAMILIES: &[Family] = &[
             drop-traffic=start media-echo=blackhole media-echo=forward media-echo=backwards media-echo=both loop-protect \
             block-egress egress fragment passthrough passthrough=on no-passthrough generate-RTCP generate-RTCP=on debug",
         default: "symmetric unidirectional port-latching no-port-latching recrypt early-media no-jitter-buffer",
-        ignored: "bidirectional mix unsubscribe",
+        ignored: "unsubscribe",
     },
     Family {
         name: "RTCP multiplexing",
@@ -122,7 +122,7 @@ pub const FAMILIES: &[Family] = &[
     },
     Family {
         name: "Subscriptions",
-        works: "siprec inactive RTCP-mirror",
+        works: "siprec inactive RTCP-mirror bidirectional mix",
         default: "",
         ignored: "",
     },

@@ -34,6 +34,7 @@ mod blocked;
 mod bundle;
 mod forward;
 mod keypad;
+mod mixing;
 mod notice;
 mod opaque;
 mod paths;
@@ -48,6 +49,7 @@ use bundle::Share;
 pub(crate) use forward::Arrival;
 use keypad::Keypad;
 pub(crate) use keypad::Pressed;
+use mixing::Mixing;
 use paths::{Path, coding_of, format_of};
 use playing::Playing;
 use quality::LegQuality;
@@ -118,6 +120,8 @@ pub(crate) struct LiveSection {
     coding: Coding,
     /// A recording that it hears in place of the others.
     playing: Option<Playing>,
+    /// Several who are heard at once in place of one.
+    mixing: Option<Box<Mixing>>,
     /// Where in a recording it stopped, which is not told of yet.
     played: Option<Duration>,
     /// Speech in shorter packets does not pass (`block-short`).
@@ -191,6 +195,7 @@ impl LiveSection {
             last_rtcp: None,
             coding: Coding::default(),
             playing: None,
+            mixing: None,
             played: None,
             shortest: None,
             keypad: Keypad::default(),
@@ -362,9 +367,11 @@ impl LiveSection {
             self.silence_at(),
             self.playing.as_ref().map(Playing::due),
             self.delayed.iter().map(|delayed| delayed.due).min(),
+            self.mixing.as_ref().map(|mixing| mixing.due()),
             self.paths
                 .iter()
-                .filter_map(|path| path.program.poll_timeout())
+                .flat_map(|path| [path.program.poll_timeout(), path.input.poll_timeout()])
+                .flatten()
                 .min(),
         ]
         .into_iter()
@@ -502,8 +509,10 @@ impl Live {
         let report = live.report(now, config, out);
         self.release_late(now, position, out);
         self.press_delayed(now, position, out);
+        self.release_late_of_mixes(now, position);
         self.speak(now, position, out);
         self.play_due(now, position, out);
+        self.mix_due(now, position, out);
         if let Some(report) = report {
             // What cannot be sent now is tried again soon.
             let _counted_by_the_transport = self.send_rtcp(now, position, report, out);

@@ -2,7 +2,8 @@
 //!
 //! `offer` and `answer` compile it; a packet merely runs it (docs/architecture.md, section 1).
 //! A path maps payload types, scales telephone-events, and brings packets to the length the receiver asked for. Speech that the
-//! receiver does not understand it transcodes (`transcoding`), and keys it makes heard, or finds in speech (`keys`).
+//! receiver does not understand it transcodes (`transcoding`), and keys it makes heard, or finds in speech (`keys`). What several
+//! say to one listener takes another way (`mixing`).
 //! Sequence numbers, timestamps and the synchronisation source belong to [`Egress`]: they outlive the path.
 
 use std::sync::Arc;
@@ -16,12 +17,14 @@ use crate::egress::{Egress, MediaSink};
 
 mod disguise;
 mod keys;
+mod mixing;
 mod transcoding;
 
 use disguise::Disguise;
 pub use disguise::Guise;
 pub(crate) use disguise::disguise;
 use keys::KeyListener;
+pub use mixing::{MixFormats, MixInput};
 pub use transcoding::Coding;
 use transcoding::Transcoding;
 

@@ -1,6 +1,6 @@
 //! Who hears whom, at signalling level. Offer and answer make pairs: each hears the other.
 //!
-//! Subscribers are tied to single sections and hear only.
+//! Subscribers are tied to single sections and hear, one party or several in each. They may also speak to those they hear.
 //!
 //! A caller whose INVITE was forked has several partners; from the first answer on it hears the one that answered last.
 
@@ -10,7 +10,7 @@ use crate::leg::{LegId, SectionId};
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Subscriptions {
     pairs: Vec<Pair>,
-    /// Who hears without being heard.
+    /// Who listens without being one of a pair.
     taps: Vec<Tap>,
     /// Parties that speak without being offered to anybody.
     publishers: Vec<LegId>,
@@ -21,8 +21,16 @@ pub struct Subscriptions {
 struct Tap {
     speaker: SectionId,
     listener: SectionId,
-    /// The speaker is told what the listener reports.
-    reports: bool,
+    back: Back,
+}
+
+/// What goes back from a subscriber to the party that it hears.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Back {
+    /// The party is told what the subscriber reports (RFC 3550 §6.4).
+    pub reports: bool,
+    /// The party hears what the subscriber says, beside whomever it hears.
+    pub speech: bool,
 }
 
 /// Two parties that offer and answer brought together.
@@ -109,19 +117,32 @@ impl Subscriptions {
         });
     }
 
-    /// A section of a subscriber hears a section of a party, which may hear what the subscriber reports (RFC 3550 §6.4).
-    pub fn tap(&mut self, speaker: SectionId, listener: SectionId, reports: bool) {
+    /// A section of a subscriber hears a section of a party.
+    pub fn tap(&mut self, speaker: SectionId, listener: SectionId, back: Back) {
         self.taps.push(Tap {
             speaker,
             listener,
-            reports,
+            back,
         });
+    }
+
+    /// Whether a section of a subscriber hears several parties at once.
+    pub fn is_mixed(&self, listener: SectionId) -> bool {
+        let taps = self.taps.iter();
+        taps.filter(|tap| tap.listener == listener).count() > 1
+    }
+
+    /// The sections that hear what a section of a subscriber says.
+    pub fn spoken_to(&self, listener: SectionId) -> impl Iterator<Item = SectionId> + '_ {
+        let taps = self.taps.iter();
+        let speaking = taps.filter(move |tap| tap.back.speech && tap.listener == listener);
+        speaking.map(|tap| tap.speaker)
     }
 
     /// The sections that are told what a section of a subscriber reports.
     pub fn reported_to(&self, listener: SectionId) -> impl Iterator<Item = SectionId> + '_ {
         let taps = self.taps.iter();
-        let reporting = taps.filter(move |tap| tap.reports && tap.listener == listener);
+        let reporting = taps.filter(move |tap| tap.back.reports && tap.listener == listener);
         reporting.map(|tap| tap.speaker)
     }
 

@@ -1,4 +1,4 @@
-//! Codecs, transcoding, silence, telephone-events, the sound of keys, repacketising and playing of recordings.
+//! Codecs, transcoding, mixing, silence, telephone-events, the sound of keys, repacketising and playing of recordings.
 //!
 //! This crate knows payloads: what a frame of a codec looks like, how long it lasts, what silence is, how speech in one codec
 //! becomes speech in another. It knows no RTP header, no address and no time of day; audio files are bytes that somebody else reads.
@@ -17,6 +17,7 @@ mod g711;
 mod g722;
 mod jitter_buffer;
 mod key_tone;
+mod mixer;
 #[cfg(feature = "opus")]
 mod opus_codec;
 mod opus_packet;
@@ -35,6 +36,7 @@ pub use codec::Codec;
 pub use decoder::{Decoder, InvalidFrame, NotTranscodable};
 pub use encoder::{Encoder, EncoderSettings};
 pub use key_tone::{KeyHeard, KeyTone, Sound, ToneDetector};
+pub use mixer::Mixer;
 pub use opus_packet::{OpusPacket, OpusPacketError};
 pub use player::{Piece, Played, Player, Recording, SampleSource, Supply};
 pub use repacketizer::{Reframed, Repacketizer};

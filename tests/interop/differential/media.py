@@ -23,7 +23,7 @@ LISTEN_SECONDS = 2
 PACKETS = 10
 PACING_SECONDS = 0.004
 COOKIES = itertools.count()
-SSRC = {"caller": 0x11111111, "callee": 0x22222222}
+SSRC = {"caller": 0x11111111, "callee": 0x22222222, "monitor": 0x33333333}
 
 
 class Peer:
@@ -82,12 +82,17 @@ class Call:
         self.ng.connect(relay.address)
         hosts = [f"{relay.prefix}{number}" if family == "4" else "::1" for number, family in zip((101, 102), families)]
         self.caller, self.callee = Peer("caller", hosts[0]), Peer("callee", hosts[1])
+        # Who listens without taking part, if anybody does.
+        self.monitor = None
         self.log = []
 
     def close(self):
         self.ask({"command": "delete", "delete-delay": 0})
-        for end in (self.ng, self.caller, self.callee):
+        for end in (self.ng, *self.peers()):
             end.close()
+
+    def peers(self):
+        return [peer for peer in (self.caller, self.callee, self.monitor) if peer]
 
     # Signalling.
 
@@ -131,10 +136,23 @@ class Call:
         other.relay = ports_of(reply["sdp"])
         other.description = reply["sdp"]
 
+    def subscribe(self, answered=None, allow=(), **flags):
+        """A third party listens: to the caller, or to whom the keys name."""
+        self.monitor = Peer("monitor", f"{self.relay.prefix}103")
+        keys = {key.replace("_", "-"): value for key, value in flags.items()}
+        reply = self.ask({"command": "subscribe request", "to-tag": "monitor", **keys})
+        if reply.get("result") != "ok":
+            self.log.append(f"subscribe request: {reply.get('result')} {reply.get('error-reason', '')}")
+            return
+        self.monitor.relay, self.monitor.description = ports_of(reply["sdp"]), reply["sdp"]
+        media = (answered or [*AUDIO, "a=recvonly"]) * len(self.monitor.relay)
+        # A second section has ports of its own, which nobody has here: what comes there comes to the first.
+        self.order({"command": "subscribe answer", "to-tag": "monitor", "sdp": description(self.monitor, media), "flags": list(allow)})
+
     # Media.
 
     def send(self, by, count=PACKETS, payload_type=0, elsewhere=False, marker=(0,), size=160, step=160, section=0, raw=None,
-             header=b"", first_byte=0x80, tail=b""):
+             header=b"", first_byte=0x80, tail=b"", pace=PACING_SECONDS):
         """Packets of RTP, or `raw` as it is."""
         peer = getattr(self, by)
         sock = peer.elsewhere()[0] if elsewhere else peer.rtp
@@ -150,7 +168,7 @@ class Call:
                 peer.sequence, peer.timestamp = peer.sequence + 1, peer.timestamp + step
                 packet = peer.protect(packet) if peer.protect else packet
             sock.sendto(packet, target)
-            time.sleep(PACING_SECONDS)
+            time.sleep(pace)
 
     def send_rtcp(self, by, packet=None, on_rtp_port=False, section=0, elsewhere=False):
         """A sender report with a name, or `packet`."""
@@ -179,7 +197,7 @@ class Call:
         """Notes what came to both since the last time."""
         came = {}
         deadline, end = time.monotonic() + LISTEN_SECONDS, time.monotonic() + FIRST_SECONDS * self.patience
-        places = {one: (peer, kind) for peer in (self.caller, self.callee)
+        places = {one: (peer, kind) for peer in self.peers()
                   for one, kind in zip(peer.sockets(), ("RTP", "RTCP", "RTP elsewhere", "RTCP elsewhere"))}
         while time.monotonic() < min(deadline, end):
             for one in select.select(list(places), [], [], 0.02)[0]:
@@ -187,7 +205,7 @@ class Call:
                 peer, kind = places[one]
                 came.setdefault((peer.name, kind), []).append((packet, source))
                 end = time.monotonic() + QUIET_SECONDS * self.patience
-        for peer in (self.caller, self.callee):
+        for peer in self.peers():
             for kind in ("RTP", "RTCP", "RTP elsewhere", "RTCP elsewhere"):
                 packets = came.get((peer.name, kind), [])
                 self.log += [f"{title}{peer.name} {kind}: {line}" for line in self.told(peer, packets)]
@@ -195,6 +213,19 @@ class Call:
     def told(self, peer, packets):
         """What is to be said about the packets that came to one socket."""
         speaker = "callee" if peer is self.caller else "caller"
+        if peer is self.monitor:
+            return self.told_by_source(peer, packets)
+        return self.told_of(peer, packets, speaker)
+
+    def told_by_source(self, peer, packets):
+        """What came to a monitor, apart for each port of the relay that it came from."""
+        groups = {}
+        for packet, source in packets:
+            groups.setdefault(self.port_name(peer, source), []).append((packet, source))
+        spoken = lambda group: next((name for name in SSRC for packet, _ in group if f"{name} ".encode() in packet), "caller")
+        return [line for _, group in sorted(groups.items()) for line in self.told_of(peer, group, spoken(group))]
+
+    def told_of(self, peer, packets, speaker):
         kinds = {}
         for packet, source in packets:
             is_rtcp = len(packet) > 1 and packet[0] >> 6 == 2 and 192 <= packet[1] <= 223

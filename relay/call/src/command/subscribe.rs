@@ -1,7 +1,8 @@
 //! `subscribe request`, `subscribe answer`, `unsubscribe`: a third party, a recorder mostly (RFC 7866), hears what parties say.
 //!
 //! The subscriber is a leg like any other, with ports, keys and codecs of its own; each of its sections hears one section of
-//! the call. It says nothing, and nobody waits for it.
+//! the call, or with `mix` every voice in it. Nobody waits for it. With `bidirectional` those whom a section hears also hear
+//! what the subscriber says in it, beside whomever they hear.
 
 use ng_protocol::flags::All;
 use ng_protocol::{Dictionary, Request, Response, Tag, Value, reason};
@@ -20,7 +21,8 @@ use crate::negotiate::{codecs, crypto, ice, mux};
 use crate::placement::Need;
 use crate::sdp::rewrite::SectionOutput;
 use crate::sdp::{Direction, PayloadFormat, Protocol, RemoteMedia, SessionDescription};
-use crate::section::SectionState;
+use crate::section::{MediaSection, SectionState};
+use crate::subscription::Back;
 
 /// What a `subscribe request` came to.
 #[derive(Debug)]
@@ -47,17 +49,21 @@ pub(crate) fn request(
 
     let mut outputs = Vec::new();
     let mut taps = Vec::new();
-    for &leg in &sources {
-        for source in streams(&draft.legs, leg) {
-            let section = SectionId {
-                leg: subscriber,
-                index: outputs.len(),
+    for group in groups(&draft.legs, &sources, request.flags.media.mix) {
+        let section = SectionId {
+            leg: subscriber,
+            index: outputs.len(),
+        };
+        draft.extend_sections(subscriber, section.index);
+        let siprec = request.flags.media.siprec;
+        let label = siprec.then(|| label(draft, group[0]));
+        outputs.push(offer(draft, request, section, &group, label)?);
+        for source in group {
+            let back = Back {
+                reports: request.flags.media.rtcp_mirror,
+                speech: speaks(draft, request, source),
             };
-            draft.extend_sections(subscriber, section.index);
-            let label = request.flags.media.siprec.then(|| label(draft, source));
-            outputs.push(offer(draft, request, section, source, label)?);
-            let reports = request.flags.media.rtcp_mirror;
-            draft.legs.subscriptions.tap(source, section, reports);
+            draft.legs.subscriptions.tap(source, section, back);
             taps.push((source, label));
         }
     }
@@ -164,6 +170,39 @@ fn streams(legs: &Legs, leg: LegId) -> Vec<SectionId> {
         .collect()
 }
 
+/// The streams that are heard together, each group in a section: all voices if they are to be mixed, else each by itself.
+fn groups(legs: &Legs, sources: &[LegId], mixed: bool) -> Vec<Vec<SectionId>> {
+    let mut groups: Vec<Vec<SectionId>> = Vec::new();
+    let mut voices = None;
+    for source in sources.iter().flat_map(|&leg| streams(legs, leg)) {
+        let joins = mixed && is_audio(legs, source);
+        match voices.filter(|_| joins) {
+            Some(at) => {
+                let group: &mut Vec<SectionId> = &mut groups[at];
+                group.push(source);
+            }
+            None => {
+                if joins {
+                    voices = Some(groups.len());
+                }
+                groups.push(vec![source]);
+            }
+        }
+    }
+    groups
+}
+
+fn is_audio(legs: &Legs, id: SectionId) -> bool {
+    let section = legs.section(id);
+    section.is_some_and(|section| section.kind.eq_ignore_ascii_case("audio"))
+}
+
+/// Whether a stream's party is to hear what the subscriber says.
+fn speaks(draft: &Draft<'_>, request: &Request, source: SectionId) -> bool {
+    let media = &request.flags.media;
+    media.bidirectional && !media.inactive && is_audio(&draft.legs, source)
+}
+
 /// The number under which a recorder knows a stream (RFC 7866 §7.1.1, RFC 4574), the same for every recorder.
 fn label(draft: &mut Draft<'_>, source: SectionId) -> u32 {
     let highest = draft
@@ -184,18 +223,26 @@ fn offer(
     draft: &mut Draft<'_>,
     request: &Request,
     id: SectionId,
-    source: SectionId,
+    sources: &[SectionId],
     label: Option<u32>,
 ) -> Result<SectionOutput, RequestError> {
     let flags = &request.flags;
-    let heard = heard(draft, request, source, label)
+    let mut heard = heard(draft, request, sources[0], label)
         .ok_or(RequestError::Selection(reason::SUBSCRIBE_REQUEST_FAILED))?;
+    if sources.len() > 1 {
+        // A mix is encoded here, whatever its voices are encoded in.
+        check_mixable(draft, sources)?;
+        let codecs = &mut heard.codecs;
+        codecs.retain(|format| format.is_transcodable() || format.is_telephone_event());
+    }
     let before = draft.section(id).map_or(&[][..], |section| &section.told);
     let offered =
         codecs::offer(&heard.codecs, before, &flags.codec).map_err(|e| RequestError::Codec(e.0))?;
     draft.warnings.extend(offered.warning);
     let mut formats = offered.formats;
-    formats.retain(|format| heard.codecs.iter().any(|h| h.same_encoding(format)));
+    if sources.len() > 1 || speaks(draft, request, sources[0]) {
+        formats.retain(|format| format.is_transcodable() || !format.is_speech());
+    }
 
     let rng = &mut draft.rng;
     let Some(section) = draft.legs.section_mut(id) else {
@@ -211,6 +258,7 @@ fn offer(
         section.mid = Some((id.index + 1).to_string());
     }
     section.ptime_ms = flags.codec.ptime_ms.or(section.ptime_ms);
+    section.note_encoding(flags.codec.set.iter().chain(&flags.codec.transcode));
     section.told = formats;
     section.we_answered = false;
     let mux_offer = mux::offer(&mut section.mux, false, flags.rtcp_mux);
@@ -233,6 +281,20 @@ fn offer(
     Ok(describe::offered(draft, request, id, &heard, rtcp))
 }
 
+/// Every voice of a mix must be one that can be decoded here.
+fn check_mixable(draft: &Draft<'_>, sources: &[SectionId]) -> Result<(), RequestError> {
+    for &source in sources {
+        let section = draft.section(source);
+        let formats = section.map(MediaSection::sent_formats).unwrap_or_default();
+        if !formats.iter().any(|format| format.is_transcodable()) {
+            let names = formats.iter().filter_map(|format| format.mapping());
+            let names = names.collect::<Vec<_>>().join(", ");
+            return Err(RequestError::Codec(format!("{names} cannot be mixed")));
+        }
+    }
+    Ok(())
+}
+
 /// The stream of a party as it is described to a subscriber: what it sends, and nothing of how it is connected to us.
 fn heard(
     draft: &Draft<'_>,
@@ -242,7 +304,8 @@ fn heard(
 ) -> Option<RemoteMedia> {
     let section = draft.section(source)?;
     let remote = section.remote.as_ref()?;
-    let direction = Direction::of(!request.flags.media.inactive, false);
+    let speaks = speaks(draft, request, source);
+    let direction = Direction::of(!request.flags.media.inactive, speaks);
     Some(RemoteMedia {
         codecs: section.sent_formats().into_iter().cloned().collect(),
         address: None,
@@ -323,7 +386,10 @@ fn labels(
                 .with("type", section.kind.clone())
                 .with_some("label", leg.label.clone())
                 .with("mode", mode);
-            by_number.push(label.into_bytes(), entry);
+            // A mix has one number for all its voices.
+            if by_number.get(&label).is_none() {
+                by_number.push(label.into_bytes(), entry);
+            }
         }
         let party = Dictionary::new()
             .with("tag", tag)

@@ -8,6 +8,7 @@ use relay_transport::Incoming;
 use relay_transport::ice::Component;
 use relay_transport::rtp::{RtpHeader, RtpHeaderMut};
 
+use super::mixing::Role;
 use super::tape::Entry;
 use super::{Live, Path};
 use crate::path::{Format, Guise, disguise};
@@ -158,6 +159,20 @@ impl Live {
                 self.withhold(now, position, path.to, guise, out);
                 continue;
             }
+            if self.is_mixed(path, codec) {
+                if let Some((sink, carrier)) = self.sink(path.to) {
+                    let transport = carrier.map_or(&mut sink.rtp, |carrier| &mut carrier.rtp);
+                    let egress = &mut sink.egress;
+                    path.program.pass_over(now, &header, egress, transport, out);
+                }
+                let heard = packet
+                    .as_deref()
+                    .map(|packet| self.mix(now, position, path, packet));
+                if let Some(Err(reason)) = heard {
+                    self.sections[position].count_drop(reason);
+                }
+                continue;
+            }
             if self.hears_recording(path.to) && codec != Codec::TelephoneEvent {
                 if let Some((sink, carrier)) = self.sink(path.to) {
                     let transport = carrier.map_or(&mut sink.rtp, |carrier| &mut carrier.rtp);
@@ -205,7 +220,10 @@ impl Live {
             sink.count_sent(&before);
             if path.program.is_transcoding() {
                 sink.begin_reports(now);
-                self.sections[position].begin_reports(now);
+                // A party hears nothing of those who listen: its reports are its partner's matter.
+                if path.role == Role::Partner {
+                    self.sections[position].begin_reports(now);
+                }
             }
             if let Err(reason) = result {
                 self.sections[position].count_drop(reason);

@@ -6,9 +6,10 @@ use std::time::Duration;
 use relay_media::{Codec, EncoderSettings};
 
 use super::Live;
+use super::mixing::Role;
 use crate::command::describe::speaks_with_own_ssrc;
 use crate::leg::{Echo, LegId, Legs, SectionId};
-use crate::path::{Coding, Format, ForwardPath, Unknown};
+use crate::path::{Coding, Format, ForwardPath, MixInput, Unknown};
 use crate::restriction::Restriction;
 use crate::sdp::{PayloadFormat, RemoteMedia};
 use crate::section::MediaSection;
@@ -19,9 +20,12 @@ pub(super) struct Path {
     /// The position of the section that hears.
     pub(super) to: usize,
     pub(super) plan: Plan,
+    pub(super) role: Role,
     /// What the controller keeps from passing.
     pub(super) restriction: Restriction,
     pub(super) program: ForwardPath,
+    /// The way into a mix, where the listener hears one.
+    pub(super) input: MixInput,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -62,8 +66,15 @@ impl Live {
             let position = |to: SectionId| ids.iter().position(|&id| id == to);
             live.mirrors = reported_to.filter_map(position).collect();
             let partners = listeners(legs, live.id.leg).into_iter();
-            let partners = partners.map(|leg| SectionId { leg, ..live.id });
-            for to in partners.chain(legs.subscriptions.taps_on(live.id)) {
+            let partners = partners.map(|leg| (SectionId { leg, ..live.id }, Role::Partner));
+            let subscriptions = &legs.subscriptions;
+            let taps = subscriptions.taps_on(live.id).map(|to| {
+                let mixed = subscriptions.is_mixed(to);
+                (to, if mixed { Role::Mixed } else { Role::Tap })
+            });
+            let spoken_to = subscriptions.spoken_to(live.id);
+            let spoken_to = spoken_to.map(|to| (to, Role::Whisper));
+            for (to, role) in partners.chain(taps).chain(spoken_to) {
                 let Some(position) = ids.iter().position(|&id| id == to) else {
                     continue;
                 };
@@ -71,6 +82,7 @@ impl Live {
                 if let Some(at) = present.filter(|_| !settled) {
                     live.paths.push(Path {
                         to: position,
+                        role,
                         restriction: legs.restrictions.of_flow(live.id.leg, to.leg),
                         ..before.swap_remove(at)
                     });
@@ -80,8 +92,11 @@ impl Live {
                     continue;
                 };
                 let known = before.iter().position(|path| path.plan == plan);
-                let program = match known {
-                    Some(at) => before.swap_remove(at).program,
+                let (program, input) = match known {
+                    Some(at) => {
+                        let known = before.swap_remove(at);
+                        (known.program, known.input)
+                    }
                     None => {
                         let former = present.map(|at| &before[at].program);
                         if former.is_some_and(ForwardPath::renumbers) {
@@ -97,14 +112,16 @@ impl Live {
                         if plan.listens_for_keys {
                             made.listen_for_keys(&plan.received);
                         }
-                        made
+                        (made, MixInput::default())
                     }
                 };
                 live.paths.push(Path {
                     to: position,
                     plan,
+                    role,
                     restriction: legs.restrictions.of_flow(live.id.leg, to.leg),
                     program,
+                    input,
                 });
             }
         }

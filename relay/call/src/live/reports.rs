@@ -82,6 +82,10 @@ impl Live {
     /// A listener lost so much of what it was sent: who encodes for it may spend redundancy on that.
     pub(super) fn note_loss(&mut self, listener: usize, fraction_lost: u8) {
         let percent = (u16::from(fraction_lost) * 100 / 256) as u8;
+        let hears = self.sections.get_mut(listener);
+        if let Some(mixing) = hears.and_then(|live| live.mixing.as_mut()) {
+            mixing.expect_loss(percent);
+        }
         for live in &mut self.sections {
             for path in live.paths.iter_mut().filter(|path| path.to == listener) {
                 path.program.expect_loss(percent);

@@ -330,8 +330,15 @@ impl ForwardPath {
         let acted = act(transcoder, &mut |coded| writer.write(coded));
         match acted {
             Ok(()) => writer.result,
-            Err(Refusal::TooLate) => Err(DropReason::TooLate),
-            Err(Refusal::Invalid) => Err(DropReason::Malformed),
+            Err(refusal) => Err(reason(refusal)),
         }
+    }
+}
+
+/// As what a packet counts that a transcoder refused.
+pub(super) fn reason(refusal: Refusal) -> DropReason {
+    match refusal {
+        Refusal::TooLate => DropReason::TooLate,
+        Refusal::Invalid => DropReason::Malformed,
     }
 }

@@ -5,6 +5,7 @@
     reason = "everything here is a test or reads test data"
 )]
 
+mod agents;
 mod bundle;
 mod connectivity;
 mod dtmf_security;

@@ -27,6 +27,8 @@ def scripts(with_security=False):
     yield from changing()
     yield from recording.scripts()
     yield from playing()
+    yield from pressing()
+    yield from subscribing()
 
 
 def simple(offered=None, answered=None, before=None, after=None, **flags):
@@ -340,6 +342,43 @@ def playing():
         call.order({"command": "stop media", "from-tag": "caller"})
         call.talk()
     yield "play-stopped", stopped, ("4", "4")
+
+
+def pressing():
+    """Keys that the relay presses in the name of a party."""
+    flags = words("inject-DTMF")
+    for name, keys in (("one", {"code": "5"}), ("long", {"code": "#", "duration": 400}), ("loud", {"code": 3, "volume": -3})):
+        def script(call, keys=keys):
+            call.offer(**flags)
+            call.answer(**flags)
+            call.talk()
+            call.order({"command": "play DTMF", "from-tag": "caller", **keys})
+            # An event is paced by the media that it interrupts.
+            for _ in range(4):
+                call.send("caller", count=8, pace=0.02)
+            call.listen("keys: ")
+        yield f"play-DTMF-{name}", script, ("4", "4")
+
+
+def subscribing():
+    """A third party hears what is said, and disturbs nobody."""
+    opus = ["m=audio {port} RTP/AVP 97", "a=rtpmap:97 opus/48000/2", "a=recvonly"]
+    for name, answered, keys in (
+            ("caller", None, {"from-tag": "caller"}), ("callee", None, {"from-tag": "callee"}), ("all", None, words("all")),
+            ("opus", opus, {"from-tag": "caller", "codec": {"transcode": ["opus"]}})):
+        def script(call, answered=answered, keys=keys):
+            call.offer()
+            call.answer()
+            call.talk()
+            call.subscribe(answered, ["allow-transcoding"], **keys)
+            call.send("caller", pace=0.02)
+            call.send("callee", pace=0.02)
+            call.listen("heard: ")
+            call.send("caller", payload_type=101, size=4, step=0)
+            call.listen("keys: ")
+            call.order({"command": "unsubscribe", "to-tag": "monitor"})
+            call.talk()
+        yield f"subscribe-{name}", script, ("4", "4")
 
 
 def secured():
