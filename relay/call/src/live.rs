@@ -26,12 +26,13 @@ use crate::leg::{LegId, Legs, SectionId};
 use crate::negotiate::{dtls, ice};
 use crate::path::Coding;
 use crate::recording::Recorder;
-use crate::sdp::Protocol;
+use crate::sdp::{ExtendedReports, Protocol};
 use crate::section::MediaSection;
 use crate::stats::{Counter, Ingress, Tally};
 
 mod blocked;
 mod bundle;
+mod extended;
 mod forward;
 mod keypad;
 mod mixing;
@@ -107,6 +108,10 @@ pub(crate) struct LiveSection {
     fills: bool,
     /// The peer's last sender report: whose, when by its clock, when by ours.
     last_sender_report: Option<(Ssrc, NtpTime, Instant)>,
+    /// The extended reports that the party asks for.
+    extended_reports: ExtendedReports,
+    /// The peer's last reference time (RFC 3611): whose, when by its clock, when by ours.
+    last_reference_time: Option<(Ssrc, NtpTime, Instant)>,
     cname: String,
     pub(crate) ingress: Ingress,
     quality: LegQuality,
@@ -183,6 +188,8 @@ impl LiveSection {
             stream: egress.stream,
             fills: egress.fill,
             last_sender_report: None,
+            extended_reports: ExtendedReports::default(),
+            last_reference_time: None,
             // RFC 7022 §4.2: a name for this session alone.
             cname: format!("{:016x}", seed.rotate_left(17) ^ u64::from(section.ssrc.0)),
             ingress: Ingress::default(),
@@ -342,6 +349,7 @@ impl LiveSection {
         self.egress
             .set_format(speech.and_then(|format| format_of(format)));
         self.coding = coding_of(section);
+        self.extended_reports = remote.extended_reports;
         self.schedule_reports(now);
     }
 

@@ -150,6 +150,15 @@ impl ForwardPath {
     ) -> Self {
         let speech = sent.iter().find(|format| format.codec().is_speech());
         let target = speech.filter(|format| format.audio().is_transcodable());
+        // RFC 3389 §4: comfort noise is counted in the clock of the speech. A leg that must not meet a pause is sent none.
+        let noise = target.and_then(|target| {
+            let mut formats = sent.iter();
+            let is_noise = |format: &&Format| {
+                format.codec() == Codec::ComfortNoise && format.clock_hz == target.clock_hz
+            };
+            formats.find(is_noise).filter(|_| unknown == Unknown::Pass)
+        });
+        let noise = noise.map(|format| format.payload_type);
         let mut entries = [Entry::Unknown; 128];
         for format in received {
             let recoded = coding.always && target.is_some() && format.audio().is_transcodable();
@@ -182,7 +191,7 @@ impl ForwardPath {
             entries,
             unknown,
             clock_hz,
-            transcoding: target.map(|format| Transcoding::new(format, coding)),
+            transcoding: target.map(|format| Transcoding::new(format, noise, coding)),
             keys: None,
             disguise: Disguise::default(),
             repacketizer,

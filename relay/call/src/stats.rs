@@ -8,7 +8,7 @@ mod source;
 mod tally;
 
 pub(crate) use ingress::{Ingress, Source};
-pub(crate) use mos::Mos;
+pub(crate) use mos::{Mos, rating};
 pub(crate) use quality::Judgement;
 pub use tally::{Figure, Samples, Tally};
 

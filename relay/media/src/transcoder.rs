@@ -8,7 +8,7 @@
 //! cannot drift apart, and nothing is delayed but by the codecs themselves and by packets that are to be longer than those that
 //! come. Lost packets are made up for when the one behind them is there, whose redundancy helps; timestamps keep the distances
 //! of the sender's, so that a pause stays a pause. A pause of which the sender says how it sounds is filled ([`rest`]), and keys
-//! are heard by those who know no events ([`key`]).
+//! are heard by those who know no events ([`key`]). To a receiver that knows comfort noise a pause is described instead.
 
 use std::time::{Duration, Instant};
 
@@ -52,6 +52,8 @@ pub struct Coded<'a> {
     /// It begins a new talk spurt: there was a pause before it.
     pub marker: bool,
     pub duration: Duration,
+    /// The payload says what a pause sounds like (RFC 3389) and is no frame of the target format.
+    pub noise: bool,
     pub payload: &'a [u8],
 }
 
@@ -85,6 +87,8 @@ pub struct Transcoder {
     key: Option<Sounding>,
     /// The pause that is being filled.
     rest: Option<Rest>,
+    /// The receiver wants to be told of pauses, rather than to be sent them.
+    describes_pauses: bool,
     decoded: Vec<i16>,
     waiting: Vec<i16>,
     payload: Vec<u8>,
@@ -149,12 +153,18 @@ impl Transcoder {
             marker: false,
             key: None,
             rest: None,
+            describes_pauses: false,
             decoded: Vec::new(),
             waiting: Vec::new(),
             payload: Vec::new(),
         };
         transcoder.voice(source)?;
         Ok(transcoder)
+    }
+
+    /// The receiver knows comfort noise (RFC 3389): pauses of which the decoder knows the sound are described to it from now on.
+    pub fn describe_pauses(&mut self) {
+        self.describes_pauses = true;
     }
 
     /// What the frames that leave are.
@@ -397,6 +407,7 @@ impl Transcoder {
                     duration: Duration::from_micros(
                         1_000_000 * samples.len() as u64 / u64::from(self.encoder.rate_hz()),
                     ),
+                    noise: false,
                     payload: &self.payload,
                 });
             }

@@ -15,6 +15,7 @@ mod translate;
 
 pub use bye::append_bye;
 pub use compound::{Compound, RtcpPacket};
+pub use extended_report::{ExtendedReport, ReferenceDelay, VoipMetrics, append_extended_report};
 pub use ntp::NtpTime;
 pub use report::{ReportBlock, SenderInfo, SenderReport, write_report};
 pub use translate::{ReportedStream, SentStream, Translation, translate};

@@ -2,11 +2,13 @@
 //!
 //! Nothing here allocates; a header is read from and written to the bytes of the packet.
 
+mod bursts;
 mod extension;
 mod header;
 mod reception;
 mod sequence;
 
+pub use bursts::{BurstMetrics, GMIN};
 pub use extension::{ExtensionElement, ExtensionElements};
 pub use header::{RtpHeader, RtpHeaderMut};
 pub use reception::{Interval, Loss, Reception, ReceptionStats};

@@ -13,7 +13,7 @@ use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use relay_packet::PacketBuf;
-use relay_transport::rtcp::{Compound, NtpTime, ReportBlock};
+use relay_transport::rtcp::{Compound, NtpTime, ReferenceDelay, ReportBlock};
 use relay_transport::rtp::Ssrc;
 
 use super::{Live, LiveSection};
@@ -53,12 +53,21 @@ impl LegQuality {
     }
 
     fn round_trip_of(&self, now: Instant, block: &ReportBlock) -> Option<Duration> {
-        let (_, sent) = self
-            .sent_reports
-            .iter()
-            .rev()
-            .find(|(ntp, _)| *ntp == block.last_sr)?;
-        block.round_trip(now.saturating_duration_since(*sent))
+        block.round_trip(self.since_report(now, block.last_sr)?)
+    }
+
+    /// How long ago the report with this time in it left.
+    fn since_report(&self, now: Instant, ntp: u32) -> Option<Duration> {
+        let mut reports = self.sent_reports.iter().rev();
+        let (_, sent) = reports.find(|(known, _)| *known == ntp)?;
+        Some(now.saturating_duration_since(*sent))
+    }
+
+    /// The peer says how long ago it heard a reference time of ours.
+    pub(super) fn note_delay(&mut self, now: Instant, delay: &ReferenceDelay) {
+        let since = self.since_report(now, delay.last_reference);
+        let round_trip = since.and_then(|since| delay.round_trip(since));
+        self.round_trip = round_trip.or(self.round_trip);
     }
 
     fn sample(&mut self, figure: Figure, value: f64) {
@@ -194,7 +203,7 @@ impl LiveSection {
     }
 
     /// Between us and the party: by its reports, else by ICE.
-    fn round_trip(&self) -> Option<Duration> {
+    pub(super) fn round_trip(&self) -> Option<Duration> {
         let by_ice = || self.rtp.status().ice?.selected?.round_trip;
         self.quality.round_trip.or_else(by_ice)
     }

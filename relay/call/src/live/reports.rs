@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 use relay_packet::{DropReason, Outbox, PacketBuf};
 use relay_transport::rtcp::{
-    Compound, NtpTime, ReportBlock, ReportedStream, SenderInfo, SentStream, Translation, translate,
-    write_report,
+    Compound, NtpTime, ReportBlock, ReportedStream, SenderInfo, SentStream, Translation,
+    append_extended_report, translate, write_report,
 };
 use relay_transport::rtp::Ssrc;
 
@@ -169,6 +169,7 @@ impl LiveSection {
         if let Some(report) = reports.and_then(|r| r.sender_reports().last()) {
             self.last_sender_report = Some((report.sender, report.info.ntp, now));
         }
+        self.note_extended_reports(now, packet);
     }
 
     /// Whether RTCP may leave for the party: not before it was answered.
@@ -200,9 +201,13 @@ impl LiveSection {
         };
         let reports = Compound::parse(&packet);
         let report = reports.and_then(|reports| reports.sender_reports().last());
+        // To one who sends nothing the reference time of an extended report is what a sender report is to others.
+        let reference = reports.and_then(|reports| reports.reference_times().last());
+        let ntp = report.map(|report| report.info.ntp);
+        let ntp = ntp.or(reference.map(|(_, ntp)| ntp));
         transport.send_rtcp(packet, out)?;
-        if let Some(report) = report {
-            self.quality.report_sent(now, report.info.ntp);
+        if let Some(ntp) = ntp {
+            self.quality.report_sent(now, ntp);
         }
         self.rtcp_out.add(len);
         if self.report_at.is_some() {
@@ -268,7 +273,10 @@ impl LiveSection {
             .collect();
         let mut packet = out.take();
         let ssrc = self.egress.ssrc();
-        if write_report(&mut packet, ssrc, info.as_ref(), &blocks, &self.cname) {
+        let extended = self.extended_report(now, ntp);
+        if write_report(&mut packet, ssrc, info.as_ref(), &blocks, &self.cname)
+            && append_extended_report(&mut packet, ssrc, &extended)
+        {
             Some(packet)
         } else {
             out.recycle(packet);

@@ -244,7 +244,10 @@ pub fn answer(
             let events = offered_by_offerer.iter();
             formats.extend(events.filter(|f| f.is_telephone_event()).cloned());
         }
-        formats.insert(0, first);
+        // Its pauses are described to it, if it knows how (RFC 3389 §4).
+        let offered = offered_by_offerer.iter();
+        let noise = offered.filter(|f| f.is_comfort_noise() && f.clock_rate == first.clock_rate);
+        formats.splice(0..0, std::iter::once(first.clone()).chain(noise.cloned()));
         return Ok(formats);
     }
     if !shared {
@@ -455,6 +458,27 @@ mod tests {
         assert_eq!(numbers(&formats), [111, 126]);
         let answered = [format(18, "G729/8000")];
         assert!(answer(&offerer, &offerer, &answered, &[], &flags).is_err());
+    }
+
+    #[test]
+    fn who_knows_comfort_noise_is_answered_with_it_where_speech_is_transcoded() {
+        let offerer = [
+            format(8, "PCMA/8000"),
+            format(13, "CN/8000"),
+            format(101, "telephone-event/8000"),
+        ];
+        let answered = [
+            format(111, "opus/48000/2"),
+            format(126, "telephone-event/8000"),
+        ];
+        let flags = CodecFlags::default();
+        let formats = answer(&offerer, &answered, &answered, &[], &flags).unwrap();
+        assert_eq!(numbers(&formats), [8, 13, 101]);
+        // Opus has its own way to make pauses.
+        let offerer = [format(111, "opus/48000/2"), format(13, "CN/8000")];
+        let answered = [format(8, "PCMA/8000")];
+        let formats = answer(&offerer, &answered, &answered, &[], &flags).unwrap();
+        assert_eq!(numbers(&formats), [111]);
     }
 
     #[test]

@@ -38,6 +38,8 @@ impl Default for Coding {
 pub(super) struct Transcoding {
     payload_type: PayloadType,
     target: AudioFormat,
+    /// The receiver's number for comfort noise, if it is to be told of pauses.
+    noise: Option<PayloadType>,
     coding: Coding,
     /// Per cent of what the receiver is sent that get lost, by its own reports.
     loss: u8,
@@ -47,10 +49,11 @@ pub(super) struct Transcoding {
 }
 
 impl Transcoding {
-    pub(super) fn new(format: &Format, coding: &Coding) -> Self {
+    pub(super) fn new(format: &Format, noise: Option<PayloadType>, coding: &Coding) -> Self {
         Self {
             payload_type: format.payload_type,
             target: format.audio(),
+            noise,
             coding: *coding,
             loss: 0,
             transcoder: None,
@@ -66,6 +69,9 @@ impl Transcoding {
             let settings = &self.coding.settings;
             let mut made = Transcoder::new(from, self.target, packet_time_ms, settings).ok()?;
             made.expect_loss(self.loss);
+            if self.noise.is_some() {
+                made.describe_pauses();
+            }
             self.transcoder = Some(Box::new(made));
         }
         self.transcoder.as_deref_mut()
@@ -76,6 +82,7 @@ impl Transcoding {
 struct Writer<'a, S> {
     now: Instant,
     payload_type: PayloadType,
+    noise: Option<PayloadType>,
     codec: Codec,
     clock_hz: u32,
     ssrc: Ssrc,
@@ -88,8 +95,9 @@ struct Writer<'a, S> {
 
 impl<S: MediaSink> Writer<'_, S> {
     fn write(&mut self, coded: Coded<'_>) {
+        let noise = self.noise.filter(|_| coded.noise);
         let mut header = RtpHeader::new(
-            self.payload_type,
+            noise.unwrap_or(self.payload_type),
             SequenceNumber(*self.next),
             RtpTimestamp(coded.timestamp),
             self.ssrc,
@@ -97,10 +105,10 @@ impl<S: MediaSink> Writer<'_, S> {
         header.marker = coded.marker;
         *self.next = self.next.wrapping_add(1);
         let frame = Frame {
-            codec: self.codec,
+            codec: noise.map_or(self.codec, |_| Codec::ComfortNoise),
             clock_hz: self.clock_hz,
             duration: coded.duration,
-            silent: self.codec.is_silence(coded.payload),
+            silent: noise.is_some() || self.codec.is_silence(coded.payload),
         };
         let mut packet = self.out.take();
         let sent = if header.write(coded.payload, &mut packet) {
@@ -318,6 +326,7 @@ impl ForwardPath {
         let mut writer = Writer {
             now,
             payload_type: transcoding.payload_type,
+            noise: transcoding.noise,
             codec: transcoding.target.codec,
             clock_hz: transcoding.target.clock_hz,
             ssrc: transcoding.source.unwrap_or(Ssrc(0)),

@@ -144,9 +144,14 @@ impl PayloadFormat {
         self.name.eq_ignore_ascii_case("telephone-event")
     }
 
+    /// Whether this describes pauses (RFC 3389).
+    pub fn is_comfort_noise(&self) -> bool {
+        self.name.eq_ignore_ascii_case("CN")
+    }
+
     /// Whether this carries what the user says, as opposed to events and comfort noise.
     pub fn is_speech(&self) -> bool {
-        !self.is_telephone_event() && !self.name.eq_ignore_ascii_case("CN")
+        !self.is_telephone_event() && !self.is_comfort_noise()
     }
 }
 

@@ -67,8 +67,38 @@ pub struct RemoteMedia {
     pub bundled: bool,
     /// `a=bundle-only`.
     pub bundle_only: bool,
+    /// The extended reports that it asks for (`a=rtcp-xr`), of the session or its own.
+    pub extended_reports: ExtendedReports,
     /// Attributes that a relay neither understands nor replaces, in order.
     pub other: Vec<String>,
+}
+
+/// What extended reports a party asks for (RFC 3611 §5.1), of those that are made here.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ExtendedReports {
+    /// `rcvr-rtt`: the means to measure the round trip although one side sends nothing.
+    pub round_trip: bool,
+    /// `voip-metrics`.
+    pub voip_metrics: bool,
+}
+
+impl ExtendedReports {
+    /// Reads the value of `a=rtcp-xr`.
+    fn parse(value: &str) -> Self {
+        let asks = |name: &str| {
+            let mut words = value.split_ascii_whitespace();
+            words.any(|word| word.split('=').next() == Some(name))
+        };
+        Self {
+            round_trip: asks("rcvr-rtt"),
+            voip_metrics: asks("voip-metrics"),
+        }
+    }
+
+    /// Whether any are asked for.
+    pub fn any(self) -> bool {
+        self.round_trip || self.voip_metrics
+    }
 }
 
 /// The ICE part of a media section (RFC 8839 §4, §5).
@@ -193,8 +223,10 @@ impl RemoteMedia {
             })
         });
         let written_direction = media.direction();
+        let extended_reports = either("rtcp-xr").map(ExtendedReports::parse);
         Some(Self {
             kind: media.kind.clone(),
+            extended_reports: extended_reports.unwrap_or_default(),
             codecs: match protocol {
                 Protocol::Rtp(_) => PayloadFormat::of_section(media),
                 Protocol::Other(_) => Vec::new(),

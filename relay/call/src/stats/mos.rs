@@ -16,14 +16,7 @@ pub(crate) struct Mos(u32);
 impl Mos {
     /// Of a line with this round trip from end to end, this jitter, and this percentage of packets lost.
     pub(crate) fn of(round_trip: Duration, jitter: Duration, loss_percent: u32) -> Self {
-        // In whole milliseconds, as the scores that people compare with were made.
-        let delay = (round_trip.as_millis() + 2 * jitter.as_millis() + 10) as f64;
-        let rating = if delay < 160.0 {
-            BEST - delay / 40.0
-        } else {
-            BEST - (delay - 120.0) / 10.0
-        };
-        let rating = (rating - 2.5 * f64::from(loss_percent)).max(0.0);
+        let rating = rating(round_trip, jitter, loss_percent);
         let score = 1.0 + 0.035 * rating + 0.000_007 * rating * (rating - 60.0) * (100.0 - rating);
         // Between 0 and 93.2 the formula stays between 0.98 and 4.42.
         Self((score * 10.0).max(10.0) as u32)
@@ -38,6 +31,18 @@ impl Mos {
     pub(crate) fn score(self) -> f64 {
         f64::from(self.0) / 10.0
     }
+}
+
+/// The rating of such a line ("R factor"), 0 to 93.2.
+pub(crate) fn rating(round_trip: Duration, jitter: Duration, loss_percent: u32) -> f64 {
+    // In whole milliseconds, as the scores that people compare with were made.
+    let delay = (round_trip.as_millis() + 2 * jitter.as_millis() + 10) as f64;
+    let rating = if delay < 160.0 {
+        BEST - delay / 40.0
+    } else {
+        BEST - (delay - 120.0) / 10.0
+    };
+    (rating - 2.5 * f64::from(loss_percent)).max(0.0)
 }
 
 #[cfg(test)]

@@ -13,6 +13,7 @@ mod examples;
 mod exchange;
 #[path = "../../../../tests/data/ng/exchanges.rs"]
 mod exchanges;
+mod extended_reports;
 mod fax;
 mod generated_reports;
 mod keys;
@@ -22,6 +23,7 @@ mod media;
 mod media_path;
 mod pair;
 mod passthrough;
+mod pauses;
 mod play_dtmf;
 mod play_media;
 mod quality;

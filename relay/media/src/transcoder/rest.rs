@@ -1,7 +1,7 @@
 //! Pauses of a sender that says what they sound like: comfort noise (RFC 3389), or the discontinuous transmission of Opus.
 //!
 //! The receiver gets an unbroken stream, paced by our clock until the sender speaks again; timestamps then continue behind what
-//! was made up.
+//! was made up. A receiver that knows comfort noise itself is told how the discontinuous transmission sounds, and gets nothing else.
 
 use std::time::{Duration, Instant};
 
@@ -14,6 +14,8 @@ const LONGEST_DTX: Duration = Duration::from_secs(1);
 
 /// A sender that does send its frames all through the pause is waited for so long.
 const GRACE: Duration = Duration::from_millis(20);
+/// A pause is described again when it has become louder or quieter by so many dB.
+const AUDIBLE: u8 = 3;
 
 /// A pause that is being filled.
 #[derive(Debug)]
@@ -21,6 +23,10 @@ pub(super) struct Rest {
     next_at: Instant,
     until: Instant,
     sound: Sound,
+    /// The level that the receiver was told.
+    described: Option<u8>,
+    /// How long the receiver has been sent nothing, in ticks of the target's clock.
+    silent: u32,
 }
 
 #[derive(Debug)]
@@ -43,6 +49,15 @@ impl Rest {
 /// RFC 3389 §3: the level is in dB below the loudest square wave. Uniform noise has its peak at the square root of three of it.
 fn peak(level: u8) -> f32 {
     32_768.0 * 10f32.powf(-f32::from(level.clamp(30, 127)) / 20.0) * 3f32.sqrt()
+}
+
+/// The level of noise as RFC 3389 §3.1 counts it: in dB below the loudest square wave.
+fn level(samples: &[i16]) -> u8 {
+    let power: f64 = samples.iter().map(|&s| f64::from(s).powi(2)).sum();
+    let mean = (power / samples.len().max(1) as f64).sqrt();
+    (-20.0 * (mean / 32_768.0).max(1e-7).log10())
+        .clamp(0.0, 127.0)
+        .round() as u8
 }
 
 impl Transcoder {
@@ -82,6 +97,8 @@ impl Transcoder {
                     next_at: now,
                     until,
                     sound,
+                    described: None,
+                    silent: 0,
                 });
             }
         }
@@ -93,7 +110,36 @@ impl Transcoder {
             next_at: now + self.packet_time(),
             until: now + LONGEST_DTX,
             sound: Sound::Decoder(index),
+            described: None,
+            silent: 0,
         });
+    }
+
+    /// Describes a pause, of which only the decoder of a voice knows the sound; so much of it is over then.
+    fn describe_rest(&mut self, rest: &mut Rest, index: usize, emit: &mut dyn FnMut(Coded<'_>)) {
+        let Some(voice) = self.voices.get_mut(index) else {
+            return;
+        };
+        let rate_hz = voice.decoder.rate_hz();
+        let step = (rate_hz / 50) as usize;
+        self.decoded.clear();
+        voice.decoder.conceal(step, None, &mut self.decoded);
+        let level = level(&self.decoded);
+        if rest
+            .described
+            .is_none_or(|told| told.abs_diff(level) >= AUDIBLE)
+        {
+            rest.described = Some(level);
+            emit(Coded {
+                timestamp: self.timestamp.unwrap_or(0).wrapping_add(rest.silent),
+                marker: false,
+                duration: Duration::from_millis(20),
+                noise: true,
+                payload: &[level],
+            });
+        }
+        rest.silent += rescale(step, rate_hz, self.target.clock_hz);
+        rest.next_at += Duration::from_millis(20);
     }
 
     fn packet_time(&self) -> Duration {
@@ -106,6 +152,14 @@ impl Transcoder {
         while let Some(mut rest) = self.rest.take_if(|rest| rest.due() <= now) {
             if rest.next_at >= rest.until {
                 return;
+            }
+            if let Sound::Decoder(index) = rest.sound
+                && self.describes_pauses
+                && self.waiting.is_empty()
+            {
+                self.describe_rest(&mut rest, index, emit);
+                self.rest = Some(rest);
+                continue;
             }
             let before = self.waiting.len();
             let count = self.packet_samples.saturating_sub(before);

@@ -101,3 +101,49 @@ fn what_opus_leaves_out_in_a_pause_is_filled() {
         assert_eq!(pair[1].timestamp.wrapping_sub(pair[0].timestamp), 160);
     }
 }
+
+#[test]
+fn a_pause_of_opus_is_described_to_one_who_knows_comfort_noise() {
+    let settings = EncoderSettings::default();
+    let speech = packets(OPUS, &tone(400.0, 16_000, 2.0), 20, &settings);
+    for packet_time in [20, 40] {
+        let mut transcoder = Transcoder::new(OPUS, PCMA, packet_time, &settings).unwrap();
+        transcoder.describe_pauses();
+        let (start, mut sent) = (epoch(), Vec::<Sent>::new());
+        let mut sequence = 0;
+        for n in 0..100u32 {
+            let now = start + PACKET * n;
+            transcoder.handle_timeout(now, &mut keep(&mut sent));
+            let payload = match n {
+                0..25 | 65.. => &speech[n as usize].payload[..],
+                25 | 45 => &speech[0].payload[..1],
+                _ => continue,
+            };
+            let packet = crate::stream::Packet {
+                sequence,
+                timestamp: n * 960,
+                payload: payload.to_vec(),
+            };
+            sequence += 1;
+            push(&mut transcoder, now, OPUS, &packet, &mut sent);
+        }
+        let (noise, spoken): (Vec<_>, Vec<_>) = sent.iter().partition(|p| p.payload.len() == 1);
+        // Each pause is described at once, and again as what the decoder makes up grows quiet.
+        assert!((2..=30).contains(&noise.len()), "{}", noise.len());
+        let levels: Vec<u8> = noise.iter().map(|packet| packet.payload[0]).collect();
+        assert!(levels.iter().all(|level| *level >= 6), "{levels:?}");
+        for packet in noise {
+            let at = packet.timestamp.wrapping_sub(spoken[0].timestamp);
+            assert!((25 * 160..=65 * 160).contains(&at), "{at}");
+            assert!(!packet.marker);
+        }
+        // Two seconds less the pause, and a frame at the beginning of either half of it.
+        let expected = 2_000 / packet_time - 38 * 20 / packet_time;
+        assert!(spoken.len() as u32 <= expected + 2, "{}", spoken.len());
+        // Speech comes back where it was said, to the tick.
+        let back = spoken[0].timestamp.wrapping_add(65 * 160);
+        let at = spoken.iter().find(|packet| packet.timestamp == back);
+        assert!(at.is_some_and(|packet| packet.marker), "{spoken:?}");
+        assert_eq!(spoken.iter().filter(|packet| packet.marker).count(), 2);
+    }
+}

@@ -1,5 +1,7 @@
 //! A walk over the packets of a compound packet (RFC 3550 section 6.1 and appendix A.2).
 
+use super::NtpTime;
+use super::extended_report::{ReferenceDelay, reference_delays, reference_times};
 use super::packet_type::GOODBYE;
 use super::report::{ReportBlock, SenderReport};
 use crate::rtp::Ssrc;
@@ -70,6 +72,18 @@ impl<'a> Compound<'a> {
         reports.flat_map(|(sender, packet)| {
             ReportBlock::read_all(&packet).map(move |block| (sender, block))
         })
+    }
+
+    /// The reference times in extended reports, with who says so (RFC 3611 section 4.4).
+    pub fn reference_times(&self) -> impl Iterator<Item = (Ssrc, NtpTime)> + use<'a> {
+        let of_sender = |packet: RtcpPacket<'a>| packet.sender().map(|sender| (sender, packet));
+        let reports = self.packets().filter_map(of_sender);
+        reports.flat_map(|(sender, packet)| reference_times(&packet).map(move |t| (sender, t)))
+    }
+
+    /// How long ago reference times were heard (RFC 3611 section 4.5).
+    pub fn reference_delays(&self) -> impl Iterator<Item = ReferenceDelay> + use<'a> {
+        self.packets().flat_map(|packet| reference_delays(&packet))
     }
 
     /// The streams that end (RFC 3550 section 6.6).

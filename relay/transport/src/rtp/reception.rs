@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use super::bursts::{BurstMetrics, Bursts};
 use super::{ExtendedSequence, RtpHeader, RtpTimestamp, SequenceNumber};
 
 /// RFC 3550 appendix A.1, MAX_DROPOUT: a jump of more than this forward is a restart of the sender, not loss.
@@ -44,6 +45,7 @@ pub struct ReceptionStats {
     lost_before_restart: i64,
     received_before_restart: u64,
     reported: Interval,
+    bursts: Bursts,
     jitter: Jitter,
     last_arrival: Option<Instant>,
     last_timestamp: Option<RtpTimestamp>,
@@ -85,6 +87,7 @@ impl ReceptionStats {
             lost_before_restart: 0,
             received_before_restart: 0,
             reported: Interval::default(),
+            bursts: Bursts::default(),
             jitter: Jitter::default(),
             last_arrival: None,
             last_timestamp: None,
@@ -94,6 +97,7 @@ impl ReceptionStats {
     /// Notes a packet with `payload_len` bytes of payload, and says how it stands to those before it.
     pub fn receive(&mut self, now: Instant, header: &RtpHeader, payload_len: usize) -> Reception {
         let reception = self.place(header.sequence);
+        self.bursts.note(reception);
         match reception {
             Reception::Duplicate => {
                 self.duplicates += 1;
@@ -260,6 +264,20 @@ impl ReceptionStats {
             expected,
             lost: expected.saturating_sub(received),
         }
+    }
+
+    /// Packets that the numbers promised since the beginning, and those that did not come.
+    pub fn loss(&self) -> Loss {
+        let expected = self.received_before_restart + self.expected();
+        Loss {
+            expected,
+            lost: u64::try_from(self.cumulative_lost_unclamped()).unwrap_or(0),
+        }
+    }
+
+    /// How the losses lie in time, since the beginning.
+    pub fn bursts(&self) -> BurstMetrics {
+        self.bursts.metrics()
     }
 
     /// The interarrival jitter in units of the timestamp (RFC 3550 appendix A.8).
