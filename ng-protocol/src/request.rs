@@ -43,6 +43,8 @@ pub struct Request {
     pub cli_body: Option<String>,
     /// `play media`, `stop media`: what to play.
     pub playback: Playback,
+    /// What the sender's partner is to hear while the sender holds it (`moh`).
+    pub hold_music: Option<HoldMusic>,
     /// `play DTMF`: which event.
     pub dtmf: DtmfEvent,
     /// `start recording`: where to.
@@ -72,6 +74,7 @@ impl Request {
             delete_delay: None,
             cli_body: None,
             playback: Playback::default(),
+            hold_music: None,
             dtmf: DtmfEvent::default(),
             recording: RecordingOutput::default(),
             inert: Vec::new(),
@@ -112,6 +115,25 @@ impl Playback {
         let named = self.file.as_ref().is_some_and(|file| !file.is_empty());
         named || self.blob.as_ref().is_some_and(|blob| !blob.is_empty())
     }
+}
+
+/// Music on hold (`moh`).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct HoldMusic {
+    /// What is played.
+    pub playback: Playback,
+    /// What the party on hold is told.
+    pub mode: HoldMode,
+}
+
+/// The direction that a party on hold is told, whatever its holder wrote.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum HoldMode {
+    /// It hears something and need not send.
+    #[default]
+    SendOnly,
+    /// It is not told that it is on hold.
+    SendRecv,
 }
 
 /// What `play DTMF` sends (RFC 4733).

@@ -128,10 +128,10 @@ pub const FAMILIES: &[Family] = &[
     },
     Family {
         name: "Playing and recording",
-        works: "file=x blob=x blob64=eA== repeat-times=2 repeat-duration=3 start-pos=4 record-call record-call=yes discard-recording output-destination=x output-file=x recording-file=x \
+        works: "file=x blob=x blob64=eA== repeat-times=2 repeat-duration=3 start-pos=4 moh=[file=x mode=sendonly] record-call record-call=yes discard-recording output-destination=x output-file=x recording-file=x \
             recording-dest=x recording-dir=x output-dir=x recording-path=x recording-folder=x recording-directory=x",
         default: "",
-        ignored: "db-id=1 moh=[file=x mode=sendonly] \
+        ignored: "db-id=1 \
             recording-announcement exclude-recording skip-recording-db recording-vsc vsc-pause-rec=x recording-media-slot-offer=1 \
             recording-media-slot-answer=1 recording-media-slots=2 recording-pattern=x output-pattern=x",
     },

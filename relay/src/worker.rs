@@ -10,6 +10,7 @@ mod commands;
 pub mod counters;
 pub mod deadlines;
 pub mod handle;
+mod hold_music;
 mod live_call;
 pub mod ports;
 mod requests;
@@ -40,6 +41,7 @@ pub use handle::{
     CallGone, Handled, Happening, ReplyTo, Session, Undelivered, WorkerCommand, WorkerHandle,
     WorkerSettings,
 };
+use hold_music::HoldMusic;
 use live_call::LiveCall;
 use ports::WorkerPorts;
 use seeds::Seeds;
@@ -323,6 +325,18 @@ impl Worker {
                 if self.notifier.try_send(notification).is_err() {
                     warn!(call = %live.call.id(), "too many keys are pressed at once: a notification is lost");
                 }
+            }
+            if let CallEvent::HoldMusic { holder, playback } = &event {
+                let wanted = HoldMusic {
+                    call_id: live.call.id().clone(),
+                    holder: *holder,
+                };
+                match self.prompts.prepare(playback) {
+                    Ok(prepared) => wanted.open(prepared, self.own.clone()),
+                    Err(why) => live.call.play_hold_music(now, *holder, Err(why)),
+                }
+                // Its story is told when it is heard; what is to be heard may be large.
+                continue;
             }
             live.tell(event, now, &mut self.counters);
         }

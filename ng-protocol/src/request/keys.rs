@@ -3,10 +3,10 @@
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 
-use super::{Request, SipMessageType};
+use super::{HoldMode, HoldMusic, Request, SipMessageType};
 use crate::command::Command;
 use crate::flags::dtmf::event_code;
-use crate::spelling::{Report, canonical, keyword, names, text};
+use crate::spelling::{Report, canonical, keyword, names, pairs, text};
 use crate::value::Value;
 
 impl Request {
@@ -98,6 +98,7 @@ impl Request {
             "repeat-times" => integer(&mut self.playback.repeat_times, report),
             "repeat-duration" => integer(&mut self.playback.repeat_duration_ms, report),
             "start-pos" => integer(&mut self.playback.start_position_ms, report),
+            "moh" => self.hold_music = hold_music(key, value, report),
             "code" | "digit" => {
                 self.dtmf.code = text(value).and_then(|text| event_code(text.trim()));
                 self.dtmf.code_out_of_range = self.dtmf.code.is_none();
@@ -130,6 +131,29 @@ impl Request {
         }
         true
     }
+}
+
+/// Music on hold. Without anything to play there is none.
+fn hold_music(key: &str, value: &Value<'_>, report: &mut Report) -> Option<HoldMusic> {
+    let mut music = HoldMusic::default();
+    let playback = &mut music.playback;
+    for (name, value) in pairs(key, value, report) {
+        match name.as_str() {
+            "file" => playback.file = text(&value).map(|text| text.into_owned()),
+            "blob" => playback.blob = value.as_bytes().map(<[u8]>::to_vec),
+            "repeat-times" => playback.repeat_times = value.as_integer(),
+            "repeat-duration" => playback.repeat_duration_ms = value.as_integer(),
+            "start-pos" => playback.start_position_ms = value.as_integer(),
+            "mode" => match keyword(&value).as_deref() {
+                Some("sendonly") => music.mode = HoldMode::SendOnly,
+                Some("sendrecv") => music.mode = HoldMode::SendRecv,
+                _ => report.unknown(key, &value),
+            },
+            "connection" => report.inert(key, &value),
+            _ => report.unknown(key, name),
+        }
+    }
+    music.playback.names_something().then_some(music)
 }
 
 /// A name for a call, a party or a branch. Clients may write numbers; an empty name is none.

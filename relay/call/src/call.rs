@@ -32,6 +32,7 @@ use crate::stats::{Counter, Tally};
 use crate::trickle::Trickle;
 
 mod control;
+mod hold_music;
 mod playback;
 mod recording;
 
@@ -313,6 +314,9 @@ impl Call {
         self.dtmf_log = request.flags.media.dtmf_log_destination.or(self.dtmf_log);
         let parties = [exchange.sender, exchange.receiver];
         self.take_effect(now, answers.then_some(parties));
+        if answers {
+            self.note_holds(now, parties);
+        }
         self.tell(answers, &exchange);
         Ok(exchange.body)
     }

@@ -4,9 +4,11 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use ng_protocol::request::Playback;
 use relay_packet::SocketId;
 
 use crate::dtmf::DtmfReport;
+use crate::leg::LegId;
 
 /// Something worth telling. `Display` gives the log line without the call-id, which the daemon puts in front.
 #[derive(Clone, Debug, PartialEq)]
@@ -108,6 +110,13 @@ pub enum CallEvent {
         leg: String,
         /// How long it is, if that is known.
         duration: Option<Duration>,
+    },
+    /// A party holds another, which is to hear this. Whoever drives the call opens it and calls `play_hold_music`.
+    HoldMusic {
+        /// Who holds.
+        holder: LegId,
+        /// What is to be heard.
+        playback: Playback,
     },
     /// A party hears a recording no more.
     PlaybackEnded {
@@ -286,6 +295,7 @@ impl fmt::Display for CallEvent {
                 Some(duration) => write!(f, "{leg}: hears a recording of {} ms", ms(duration)),
                 None => write!(f, "{leg}: hears a recording"),
             },
+            Self::HoldMusic { .. } => write!(f, "a party is on hold, and is to hear music"),
             Self::PlaybackEnded { leg, position } => {
                 write!(f, "{leg}: the recording ended at {} ms", ms(position))
             }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use ng_protocol::flags::AddressFamily;
+use ng_protocol::request::HoldMusic;
 use ng_protocol::{Tag, ViaBranch};
 use relay_transport::TransportConfig;
 
@@ -66,6 +67,10 @@ pub struct Leg {
     pub transport: Option<Arc<TransportConfig>>,
     /// It gets reports of ours instead of its partner's (`generate-RTCP`).
     pub generates_rtcp: bool,
+    /// What its partner hears while it holds it (`moh`).
+    pub hold_music: Option<HoldMusic>,
+    /// Its partner is to hear that now.
+    pub plays_hold_music: bool,
     /// It hears itself, or nobody (`media-echo`).
     pub echo: Option<Echo>,
     /// What it was last sent.
@@ -116,6 +121,8 @@ impl Leg {
             has_spoken: false,
             transport: None,
             generates_rtcp: false,
+            hold_music: None,
+            plays_hold_music: false,
             echo: None,
             printed: Printed::default(),
             delete_at: None,
@@ -125,6 +132,15 @@ impl Leg {
     /// Whether this is the party of that tag.
     pub fn has_tag(&self, tag: &Tag) -> bool {
         self.tag.as_ref() == Some(tag) || self.aliases.contains(tag)
+    }
+
+    /// Whether it holds its partner: it takes no audio.
+    pub fn is_holding(&self) -> bool {
+        let mut audio = self
+            .sections
+            .iter()
+            .filter(|section| section.is_live() && section.kind.eq_ignore_ascii_case("audio"));
+        audio.any(|section| section.remote.as_ref().is_some_and(|remote| remote.holds()))
     }
 
     /// What to call it in logs.

@@ -41,6 +41,14 @@ impl Worker {
                     self.active = true;
                     self.play(now, &request, ticket, reply, recording);
                 }
+                Ok(WorkerCommand::HoldMusic {
+                    call_id,
+                    holder,
+                    recording,
+                }) => {
+                    self.active = true;
+                    self.play_hold_music(now, &call_id, holder, recording);
+                }
                 Ok(WorkerCommand::Listen(listener)) => self.listen(listener),
                 Ok(WorkerCommand::Terminate { call_id, reply }) => {
                     self.active = true;

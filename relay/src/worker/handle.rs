@@ -7,6 +7,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use ng_protocol::{CallId, Request, Response};
+use relay_call::leg::LegId;
 use relay_call::{CallConfig, CallEvent, Recording};
 use relay_net::{SocketOptions, Waker};
 use tokio::sync::{mpsc, oneshot};
@@ -71,6 +72,15 @@ pub enum WorkerCommand {
         ticket: Ticket,
         /// Who waits for the reply.
         reply: ReplyTo,
+        /// What is to be heard.
+        recording: Result<Box<dyn Recording>, String>,
+    },
+    /// Let those whom a party holds hear this: it was opened, or could not be.
+    HoldMusic {
+        /// Whose call it is.
+        call_id: CallId,
+        /// Who holds.
+        holder: LegId,
         /// What is to be heard.
         recording: Result<Box<dyn Recording>, String>,
     },

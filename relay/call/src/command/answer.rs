@@ -9,7 +9,9 @@ use ng_protocol::{Request, Tag, reason};
 
 use crate::command::describe;
 use crate::command::offer::{circumstances, described_sections, description, endpoints};
-use crate::command::options::{note_answer, note_echo, note_rtcp};
+use crate::command::options::{
+    note_answer, note_echo, note_hold_music, note_rtcp, show_hold_music,
+};
 use crate::command::passthrough;
 use crate::draft::{Draft, Exchange};
 use crate::error::RequestError;
@@ -17,7 +19,7 @@ use crate::leg::{LegId, SectionId};
 use crate::negotiate::{codecs, crypto, ice, mux};
 use crate::sdp::protocol::RtpProfile;
 use crate::sdp::rewrite::SectionOutput;
-use crate::sdp::{Protocol, RemoteMedia};
+use crate::sdp::{Direction, Protocol, RemoteMedia};
 use crate::section::SectionState;
 
 /// Carries out an `answer`.
@@ -25,7 +27,9 @@ pub(crate) fn answer(draft: &mut Draft<'_>, request: &Request) -> Result<Exchang
     let source = description(request)?;
     let (offerer, answerer) = parties(draft, request)?;
     note_answer(draft, request, offerer);
-    let remotes = RemoteMedia::read_all(&source);
+    note_hold_music(draft, request, answerer);
+    let mut remotes = RemoteMedia::read_all(&source);
+    show_hold_music(draft, answerer, &mut remotes);
     let indexes = described_sections(draft, answerer, remotes.len());
     let count = draft.legs.get(offerer).map_or(0, |leg| leg.sections.len());
     let mut outputs = Vec::new();
@@ -283,6 +287,14 @@ fn settle_offerer(
         // The answerer speaks of the packets that the operator wished upon it.
         let own = draft.section(offerer).and_then(|s| s.remote.as_ref());
         output.ptime = own.and_then(|remote| remote.ptime.clone());
+    }
+    let offered = draft.section(offerer).and_then(|s| s.remote.as_ref());
+    if let Some(offered) = offered.filter(|offered| offered.direction_with_music().is_some()) {
+        // RFC 3264 §6.1: who offered to hear nothing is answered so, whatever the other was told.
+        let answers = said.direction;
+        let sends = answers.sends() && offered.direction.receives();
+        let receives = answers.receives() && offered.direction.sends();
+        output.direction = Some(Direction::of(sends, receives));
     }
     Ok(output)
 }

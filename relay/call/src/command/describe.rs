@@ -148,7 +148,8 @@ pub(crate) fn common(
     let home = section.carrier.and_then(|index| leg.sections.get(index));
     let primary = home.unwrap_or(section).ports.primary();
     output.port = primary.map_or(0, |socket| socket.address.port());
-    let held = other.is_held_by_address() && !flags.replace.zero_address;
+    let music = other.direction_with_music();
+    let held = other.is_held_by_address() && !flags.replace.zero_address && music.is_none();
     if let Some(primary) = primary {
         output.connection = leg.media_address.unwrap_or(primary.advertised);
         if held {
@@ -173,10 +174,10 @@ pub(crate) fn common(
     } else {
         other.direction
     };
-    output.direction = if flags.original_sendrecv {
-        other.written_direction
-    } else {
-        Some(direction)
+    output.direction = match music {
+        Some(direction) => Some(direction),
+        None if flags.original_sendrecv => other.written_direction,
+        None => Some(direction),
     };
     if speaks_with_own_ssrc(section) {
         output.other = with_own_ssrc(&other.other, section.ssrc);

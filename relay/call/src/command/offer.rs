@@ -10,7 +10,7 @@ use ng_protocol::flags::TransportProtocol;
 use ng_protocol::{Request, reason};
 
 use crate::command::describe::{self, RtcpForm};
-use crate::command::options::note_options;
+use crate::command::options::{note_hold_music, note_options, show_hold_music};
 use crate::command::passthrough;
 use crate::draft::{Draft, Exchange};
 use crate::error::RequestError;
@@ -49,7 +49,9 @@ pub(crate) fn offer(draft: &mut Draft<'_>, request: &Request) -> Result<Exchange
                 .into(),
         );
     }
-    let remotes = RemoteMedia::read_all(&source);
+    note_hold_music(draft, request, sender);
+    let mut remotes = RemoteMedia::read_all(&source);
+    show_hold_music(draft, sender, &mut remotes);
     let indexes = described_sections(draft, sender, remotes.len());
     let mut outputs = Vec::new();
     for (remote, &index) in remotes.into_iter().zip(&indexes) {

@@ -11,7 +11,7 @@ use relay_transport::TransportConfig;
 use crate::config::EngineChoice;
 use crate::draft::Draft;
 use crate::leg::{Echo, LegId};
-use crate::sdp::SessionDescription;
+use crate::sdp::{RemoteMedia, SessionDescription};
 
 /// Takes note of what a request says about the two parties themselves.
 pub(crate) fn note_options(
@@ -172,5 +172,27 @@ fn family_of(address: IpAddr) -> AddressFamily {
         AddressFamily::Ip4
     } else {
         AddressFamily::Ip6
+    }
+}
+
+/// Remembers what the sender's partner is to hear on hold; a request that does not mention it changes nothing.
+pub(crate) fn note_hold_music(draft: &mut Draft<'_>, request: &Request, sender: LegId) {
+    if let (Some(music), Some(leg)) = (&request.hold_music, draft.legs.get_mut(sender)) {
+        leg.hold_music = Some(music.clone());
+    }
+}
+
+/// Marks what a party says with what its partner is to be told of a hold.
+pub(crate) fn show_hold_music(draft: &Draft<'_>, party: LegId, said: &mut [Arc<RemoteMedia>]) {
+    let music = draft
+        .legs
+        .get(party)
+        .and_then(|leg| leg.hold_music.as_ref());
+    let Some(music) = music else { return };
+    let audio = said
+        .iter_mut()
+        .filter(|media| media.kind.eq_ignore_ascii_case("audio"));
+    for media in audio {
+        Arc::make_mut(media).hold_mode = Some(music.mode);
     }
 }

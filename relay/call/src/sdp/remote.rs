@@ -3,6 +3,7 @@
 //!
 //! Keys, candidates and fingerprints stay text here; `negotiate` reads them with the types of the transport.
 
+use ng_protocol::request::HoldMode;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
@@ -69,6 +70,8 @@ pub struct RemoteMedia {
     pub bundle_only: bool,
     /// The extended reports that it asks for (`a=rtcp-xr`), of the session or its own.
     pub extended_reports: ExtendedReports,
+    /// Its partner hears music while it holds it, and is told this.
+    pub hold_mode: Option<HoldMode>,
     /// Attributes that a relay neither understands nor replaces, in order.
     pub other: Vec<String>,
 }
@@ -227,6 +230,7 @@ impl RemoteMedia {
         Some(Self {
             kind: media.kind.clone(),
             extended_reports: extended_reports.unwrap_or_default(),
+            hold_mode: None,
             codecs: match protocol {
                 Protocol::Rtp(_) => PayloadFormat::of_section(media),
                 Protocol::Other(_) => Vec::new(),
@@ -291,6 +295,19 @@ impl RemoteMedia {
     /// 0.0.0.0, is none (RFC 8840 §4.1.1).
     pub fn is_held_by_address(&self) -> bool {
         self.port != 9 && self.ice.is_none() && self.address.is_some_and(|a| a.is_unspecified())
+    }
+
+    /// Whether the party takes nothing: its partner is on hold.
+    pub fn holds(&self) -> bool {
+        !self.direction.receives() || self.is_held_by_address()
+    }
+
+    /// The direction that its partner is told in place of a hold, if it is to hear music.
+    pub fn direction_with_music(&self) -> Option<Direction> {
+        match self.hold_mode.filter(|_| self.holds())? {
+            HoldMode::SendOnly => Some(Direction::SendOnly),
+            HoldMode::SendRecv => Some(Direction::SendRecv),
+        }
     }
 
     /// Where RTP is to be sent, when that is a place at all.

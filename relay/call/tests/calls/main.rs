@@ -16,6 +16,7 @@ mod exchanges;
 mod extended_reports;
 mod fax;
 mod generated_reports;
+mod hold_music;
 mod keys;
 mod keys_in_speech;
 mod masked;

@@ -14,7 +14,7 @@ use crate::restrict::about;
 
 /// A recording of a constant, in pieces of 100 ms; the last may be shorter.
 #[derive(Clone, Debug)]
-struct Constant {
+pub(crate) struct Constant {
     milliseconds: u64,
     /// Before this piece there is nothing for a while.
     late_at: Option<u64>,
@@ -22,7 +22,7 @@ struct Constant {
 
 const MILLISECOND: usize = 8;
 
-fn constant(milliseconds: u64) -> Constant {
+pub(crate) fn constant(milliseconds: u64) -> Constant {
     Constant {
         milliseconds,
         late_at: None,
