@@ -165,8 +165,10 @@ impl Live {
                     let egress = &mut sink.egress;
                     path.program.pass_over(now, &header, egress, transport, out);
                 }
+                // A key that is to be disguised is not heard in a mix at all.
                 let heard = packet
                     .as_deref()
+                    .filter(|_| matches!(guise, Guise::Itself))
                     .map(|packet| self.mix(now, position, path, packet));
                 if let Some(Err(reason)) = heard {
                     self.sections[position].count_drop(reason);

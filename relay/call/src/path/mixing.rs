@@ -80,6 +80,7 @@ impl MixInput {
                         timestamp: header.timestamp.0,
                         event,
                         clock_hz: format.clock_hz,
+                        disguise: None,
                     };
                     transcoder.press(now, pressed, &mut emit)
                 } else {

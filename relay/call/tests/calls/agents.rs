@@ -228,8 +228,20 @@ fn a_blocked_party_is_not_in_the_mix() {
 }
 
 #[test]
-fn keys_are_heard_in_a_mix() {
+fn keys_are_heard_in_a_mix_unless_they_are_blocked_or_disguised() {
+    assert_eq!(key_in_mix(None), [true, true]);
+    for mode in ["drop", "silence", "random", "tone"] {
+        assert_eq!(key_in_mix(Some(mode)), [false, false], "{mode}");
+    }
+}
+
+/// Whether the two tones of a key that is pressed are in a mix, if keys are blocked in this way.
+fn key_in_mix(blocked: Option<&str>) -> [bool; 2] {
     let mut pair = Pair::talking("");
+    if let Some(mode) = blocked {
+        let block = about("block DTMF", &format!(r#""DTMF-security":"{mode}""#));
+        assert_eq!(pair.desk.ask(&block).error_reason(), None);
+    }
     let mut ear = subscribe(&mut pair, r#""flags":["all","mix"]"#, PCMU);
     for n in 0..50u16 {
         // Key 5 for 400 ms: 770 Hz and 1336 Hz.
@@ -254,9 +266,7 @@ fn keys_are_heard_in_a_mix() {
     });
     let samples = stream::heard(PCMU, &sent.collect::<Vec<_>>());
     let during = &samples[15 * 160..25 * 160];
-    for hz in [770.0, 1_336.0] {
-        assert!(purity(during, 8_000, hz) > -6.0, "{hz}");
-    }
+    [770.0, 1_336.0].map(|hz| purity(during, 8_000, hz) > -6.0)
 }
 
 #[test]
