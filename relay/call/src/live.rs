@@ -26,7 +26,8 @@ use crate::leg::{LegId, Legs, SectionId};
 use crate::negotiate::{dtls, ice};
 use crate::path::Coding;
 use crate::recording::Recorder;
-use crate::sdp::{ExtendedReports, Protocol};
+use crate::sdp::Protocol;
+use crate::sdp::remote::ExtendedReports;
 use crate::section::MediaSection;
 use crate::stats::{Counter, Ingress, Tally};
 

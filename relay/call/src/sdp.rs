@@ -21,7 +21,7 @@ pub use description::{Line, MediaDescription, SessionDescription};
 pub use fragment::FragmentSection;
 pub use parse::SdpError;
 pub use protocol::Protocol;
-pub use remote::{ExtendedReports, RemoteIceDescription, RemoteMedia};
+pub use remote::{RemoteIceDescription, RemoteMedia};
 pub use rewrite::{SectionOutput, SessionOutput};
 
 /// Bytes as text, one character per byte.
