@@ -71,8 +71,12 @@ fn encode_string(bytes: &[u8], out: &mut Vec<u8>) {
 
 /// A reply has a length before every key and every value: not worth a string each.
 fn encode_digits(mut number: u64, out: &mut Vec<u8>) {
-    if number < 10 {
-        out.push(b'0' + number as u8);
+    if number < 100 {
+        let (tens, ones) = (number as u8 / 10, number as u8 % 10);
+        if tens > 0 {
+            out.push(b'0' + tens);
+        }
+        out.push(b'0' + ones);
         return;
     }
     let mut digits = [0; 20];

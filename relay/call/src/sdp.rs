@@ -15,6 +15,7 @@ pub mod remote;
 pub mod rewrite;
 pub mod write;
 
+pub(crate) use attribute::address_text;
 pub use attribute::{Connection, Direction, Origin, Setup};
 pub use codec::PayloadFormat;
 pub use description::{Line, MediaDescription, SessionDescription};

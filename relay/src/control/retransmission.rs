@@ -114,17 +114,16 @@ impl RetransmissionCache {
 
     /// Keeps the reply, and says how many datagrams are owed one: the first and the copies that came meanwhile.
     pub fn answered(&mut self, id: &RequestId, reply: &Arc<[u8]>) -> u32 {
-        let generation = if self.young.entries.contains_key(id) {
-            &mut self.young
-        } else {
-            &mut self.old
-        };
-        let Some(entry) = generation.entries.get_mut(id) else {
-            // It fell out of a full cache while it was carried out.
-            return 1;
+        let (entry, bytes) = match self.young.entries.get_mut(id) {
+            Some(entry) => (entry, &mut self.young.bytes),
+            None => match self.old.entries.get_mut(id) {
+                Some(entry) => (entry, &mut self.old.bytes),
+                // It fell out of a full cache while it was carried out.
+                None => return 1,
+            },
         };
         let before = std::mem::replace(entry, Entry::Answered(Arc::clone(reply)));
-        generation.bytes += reply.len();
+        *bytes += reply.len();
         match before {
             Entry::InProgress { copies, waiting } => {
                 for sender in waiting {

@@ -82,8 +82,32 @@ impl Connection {
 
 impl fmt::Display for Connection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "IN {} {}", family_word(self.address), self.address)
+        let words = ["IN ", family_word(self.address), " "];
+        words.into_iter().try_for_each(|word| f.write_str(word))?;
+        f.write_str(&address_text(self.address))
     }
+}
+
+/// An address as everybody writes it. A set-up writes twenty, and the formatter of the standard library takes five times as long
+/// for the octets of IPv4.
+pub(crate) fn address_text(address: IpAddr) -> String {
+    let IpAddr::V4(address) = address else {
+        return address.to_string();
+    };
+    let mut text = String::with_capacity("255.255.255.255".len());
+    for (place, octet) in address.octets().into_iter().enumerate() {
+        if place > 0 {
+            text.push('.');
+        }
+        if octet >= 100 {
+            text.push(char::from(b'0' + octet / 100));
+        }
+        if octet >= 10 {
+            text.push(char::from(b'0' + octet / 10 % 10));
+        }
+        text.push(char::from(b'0' + octet % 10));
+    }
+    text
 }
 
 /// `IP4` or `IP6` (RFC 8866 §9, `addrtype`).
@@ -130,11 +154,11 @@ impl Origin {
 
 impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{} {} {} {}",
-            self.username, self.session_id, self.version, self.address
-        )
+        for word in [&self.username, &self.session_id, &self.version] {
+            f.write_str(word)?;
+            f.write_str(" ")?;
+        }
+        f.write_str(&self.address)
     }
 }
 
@@ -211,6 +235,20 @@ impl fmt::Display for RtcpAttribute {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn addresses_are_written_as_the_standard_library_does() {
+        for address in [
+            "0.0.0.0",
+            "9.10.99.100",
+            "255.255.255.255",
+            "2001:db8::1",
+            "::ffff:192.0.2.1",
+        ] {
+            let address: IpAddr = address.parse().unwrap();
+            assert_eq!(address_text(address), address.to_string());
+        }
+    }
 
     #[test]
     fn rtcp_attribute_with_and_without_address() {

@@ -14,6 +14,7 @@ use super::source::source;
 use crate::config::WallClock;
 use crate::leg::{Leg, LegId, Legs, SectionId};
 use crate::live::{Live, LiveSection, egress_ssrc};
+use crate::sdp::address_text;
 use crate::section::{MediaSection, SectionState};
 
 /// What a report is made of.
@@ -269,7 +270,7 @@ impl Reported<'_> {
         }
         Dictionary::with_capacity(14)
             .with_some("local port", stream.port.map(|p| p.address.port()))
-            .with_some("local address", local.map(|ip| ip.to_string()))
+            .with_some("local address", local.map(address_text))
             .with_some("family", local.map(family_name))
             .with("endpoint", endpoint(destination.or(stream.signalled)))
             .with("advertised endpoint", endpoint(stream.signalled))
@@ -340,7 +341,7 @@ fn endpoint(address: Option<SocketAddr>) -> Dictionary<'static> {
     match address {
         Some(address) => Dictionary::with_capacity(3)
             .with("family", family_name(address.ip()))
-            .with("address", address.ip().to_string())
+            .with("address", address_text(address.ip()))
             .with("port", address.port()),
         None => Dictionary::new(),
     }
