@@ -136,7 +136,7 @@ class Call:
         other.relay = ports_of(reply["sdp"])
         other.description = reply["sdp"]
 
-    def subscribe(self, answered=None, allow=(), **flags):
+    def subscribe(self, **flags):
         """A third party listens: to the caller, or to whom the keys name."""
         self.monitor = Peer("monitor", f"{self.relay.prefix}103")
         keys = {key.replace("_", "-"): value for key, value in flags.items()}
@@ -145,9 +145,9 @@ class Call:
             self.log.append(f"subscribe request: {reply.get('result')} {reply.get('error-reason', '')}")
             return
         self.monitor.relay, self.monitor.description = ports_of(reply["sdp"]), reply["sdp"]
-        media = (answered or [*AUDIO, "a=recvonly"]) * len(self.monitor.relay)
+        media = [*AUDIO, "a=recvonly"] * len(self.monitor.relay)
         # A second section has ports of its own, which nobody has here: what comes there comes to the first.
-        self.order({"command": "subscribe answer", "to-tag": "monitor", "sdp": description(self.monitor, media), "flags": list(allow)})
+        self.order({"command": "subscribe answer", "to-tag": "monitor", "sdp": description(self.monitor, media)})
 
     # Media.
 

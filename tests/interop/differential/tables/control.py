@@ -116,9 +116,7 @@ def subscribe():
                        ("inactive", {"from-tag": FROM, **words("inactive")}), ("to-tag", {"from-tag": FROM, "to-tag": "subscriber"}),
                        ("savp", {"from-tag": FROM, "transport-protocol": "RTP/SAVP", "DTLS": "off"}), ("nobody", {}),
                        ("unknown-tag", {"from-tag": "nobody"}), ("ice", {"from-tag": FROM, "ICE": "force"}),
-                       ("strip", {"from-tag": FROM, "codec": {"strip": ["PCMU"]}}), ("transcode", {"from-tag": FROM, "codec": {"transcode": ["G722"]}}),
-                       ("strip-transcode", {"from-tag": FROM, "codec": {"strip": ["all"], "transcode": ["opus", "telephone-event"]}}),
-                       ("mix", words("all", "mix")), ("bidirectional", {"from-tag": FROM, **words("bidirectional")}), ("interface", {"from-tag": FROM, "interface": "external"})):
+                       ("strip", {"from-tag": FROM, "codec": {"strip": ["PCMU"]}}), ("interface", {"from-tag": FROM, "interface": "external"})):
         yield Sequence(f"subscribe/request-{name}", [*UP, command("subscribe request", keys)])
     whole = [
         *UP, command("subscribe request", {"from-tag": FROM, "to-tag": "subscriber"}),
