@@ -25,8 +25,9 @@ class PartFailed(Exception):
 class Part:
     """One process of the demo, with its log file."""
 
-    def __init__(self, name, command, folder, signal_when_orphaned=signal.SIGTERM):
+    def __init__(self, name, command, folder, signal_when_orphaned=signal.SIGTERM, ends_its_children=False):
         self.name = name
+        self.ends_its_children = ends_its_children
         self.log = os.path.join(folder, name + ".log")
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen(
@@ -59,10 +60,14 @@ class Part:
             return "".join("    | " + line for line in log.readlines()[-count:])
 
     def stop(self, seconds=3):
-        """SIGTERM to the group, then SIGKILL to what remains of it."""
+        """SIGTERM to the group, or to its first process where that ends the others, then SIGKILL to what remains of it."""
         if self in running:
             running.remove(self)
-        signal_group(self.process.pid, signal.SIGTERM)
+        if self.ends_its_children:
+            self.process.terminate()
+            seconds = 10
+        else:
+            signal_group(self.process.pid, signal.SIGTERM)
         try:
             self.process.wait(seconds)
         except subprocess.TimeoutExpired:
