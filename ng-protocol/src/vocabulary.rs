@@ -40,9 +40,9 @@ pub const FAMILIES: &[Family] = &[
         name: "Call and parties",
         works: "call-id=c from-tag=f to-tag=t via-branch=b from-tags=[a b] to-tag label=a set-label=b from-label=a to-label=b \
             address=192.0.2.1 all all=all all=offer-answer all=except-offer-answer all=flows directional fatal fast \
-            delete-delay=0 metadata=x limit=3 template=x rtpp-flags=x supports=[load-limit] body=x to-call-id=x",
+            delete-delay=0 metadata=x limit=3 template=x rtpp-flags=x supports=[load-limit] body=x to-call-id=x xmlrpc-callback=192.0.2.1",
         default: "sip-message-type=sip_request sip-message-type=sip_reply sip-code=200 sip_response_code=200 provisional",
-        ignored: "alias-key=off instance=x new-branch xmlrpc-callback=192.0.2.1 no-redis-update \
+        ignored: "alias-key=off instance=x new-branch no-redis-update \
             source-tag=x source-call-id=x medias=[[type=audio]] calls=[a b] tags=[[from=a to=[b]]] media=[[id=x]]",
     },
     Family {

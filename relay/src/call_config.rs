@@ -33,6 +33,8 @@ pub(crate) fn make(config: &Config) -> Result<CallConfig, StartError> {
         hold: config.hold,
         fill: config.silence_fill,
         dtmf_log: None,
+        tells_rtcp: config.homer.is_some(),
+        tells_timeouts: config.teardown.is_some(),
         recording: config.recording.as_ref().map(|recording| RecordingPlan {
             directory: recording.directory.as_str().into(),
             packets: recording.packets.is_some(),

@@ -11,6 +11,7 @@ pub mod file;
 pub mod interface;
 mod log;
 pub mod options;
+mod outside;
 mod recording;
 mod settings;
 mod templates;
@@ -32,6 +33,7 @@ pub use interface::{Interface, MediaAddress};
 use interface::{Machine, Names};
 pub use log::Log;
 use log::log;
+pub use outside::{Homer, Teardown, TeardownFormat};
 use recording::recording;
 use settings::bad;
 pub use settings::{Origin, Setting, Settings, Unknown};
@@ -87,6 +89,10 @@ pub struct Config {
     pub dtmf_log: Option<SocketAddr>,
     /// Every connection for the control protocol over TCP is told of pressed keys.
     pub dtmf_log_connections: bool,
+    /// Who gets the RTCP that comes in.
+    pub homer: Option<Homer>,
+    /// Who is told of calls that end by a timeout.
+    pub teardown: Option<Teardown>,
     /// Where and how calls are recorded.
     pub recording: Option<RecordingSettings>,
     /// Where recordings have to be that are played.
@@ -173,6 +179,8 @@ impl Config {
             dtls_passive: false,
             dtmf_log: None,
             dtmf_log_connections: false,
+            homer: None,
+            teardown: None,
             recording: None,
             media_dir: None,
             dtls: Dtls::default(),
@@ -275,6 +283,8 @@ impl Config {
             dtls_passive: settings.switch("dtls-passive", false)?,
             dtmf_log: destination(settings, "dtmf-log-dest", names)?,
             dtmf_log_connections: settings.switch("dtmf-log-ng-tcp", false)?,
+            homer: outside::homer(settings, names)?,
+            teardown: outside::teardown(settings)?,
             recording: recording(settings)?,
             media_dir: settings.last("media-dir").map(PathBuf::from),
             dtls,

@@ -15,6 +15,7 @@ pub mod cli;
 pub mod config;
 pub mod control;
 pub mod ctl;
+mod homer;
 pub mod live_config;
 pub mod logging;
 pub mod metrics;
@@ -23,6 +24,7 @@ pub mod prompts;
 pub mod recording;
 pub mod service_manager;
 pub mod signals;
+mod teardown;
 mod utc_time;
 pub mod worker;
 

@@ -3,14 +3,19 @@
 //! Workers hand them over and go on; the control thread sends them. Nobody answers, and nobody waits.
 
 use std::hash::{BuildHasher, RandomState};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use ng_protocol::CallId;
+use ng_protocol::{CallId, Tag};
 use relay_call::dtmf::DtmfReport;
+use relay_call::event::ReceivedRtcp;
 use tokio::net::UdpSocket;
 use tokio::sync::{broadcast, mpsc};
 use tracing::warn;
+
+use crate::config::{Homer, Teardown};
+use crate::homer::Exporter;
+use crate::teardown;
 
 /// Notifications that may wait for the control thread.
 pub(crate) const WAITING: usize = 1024;
@@ -18,13 +23,38 @@ pub(crate) const WAITING: usize = 1024;
 /// Messages that a connection may be behind before it misses some.
 const BEHIND: usize = 256;
 
-/// A key was pressed.
+/// Something that somebody outside is told of.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Notification {
-    /// In which call.
+    /// In which call it happened.
     pub call_id: CallId,
-    /// Which, and who is told by datagram.
-    pub report: DtmfReport,
+    /// What.
+    pub news: News,
+}
+
+/// What happened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum News {
+    /// A key was pressed; the report knows who is told by datagram.
+    Key(Box<DtmfReport>),
+    /// RTCP came in.
+    Rtcp(Box<ReceivedRtcp>),
+    /// A timeout ended the call.
+    TimedOut {
+        /// The parties, the caller first.
+        tags: Vec<Tag>,
+        /// Who is to be told, if the configuration leaves that open.
+        callback: Option<IpAddr>,
+    },
+}
+
+/// Who is told of what.
+#[derive(Debug, Default)]
+pub(crate) struct Audience {
+    /// Of keys, besides those whom the calls name.
+    pub(crate) connections: Option<Connections>,
+    pub(crate) homer: Option<Homer>,
+    pub(crate) teardown: Option<Teardown>,
 }
 
 /// Every connection for the control protocol, as one to be told of keys (`dtmf-log-ng-tcp`).
@@ -51,29 +81,62 @@ impl Connections {
 }
 
 /// Sends notifications for as long as there are workers.
-pub(crate) async fn send(
-    mut notifications: mpsc::Receiver<Notification>,
+pub(crate) async fn send(mut notifications: mpsc::Receiver<Notification>, audience: Audience) {
+    let mut homer = audience.homer.map(Exporter::new);
+    let mut keys = Keys::new(audience.connections);
+    while let Some(Notification { call_id, news }) = notifications.recv().await {
+        match news {
+            News::Key(report) => keys.tell(&call_id, &report).await,
+            News::Rtcp(seen) => {
+                if let Some(homer) = &mut homer {
+                    homer.tell(call_id.as_bytes(), &seen).await;
+                }
+            }
+            News::TimedOut { tags, callback } => {
+                if let Some(teardown) = audience.teardown.clone() {
+                    // A server that hangs must not keep the others from their news.
+                    tokio::spawn(teardown::tell(teardown, call_id, tags, callback));
+                }
+            }
+        }
+    }
+}
+
+/// Tells of keys.
+struct Keys {
     connections: Option<Connections>,
-) {
-    let mut sockets: [Option<UdpSocket>; 2] = [None, None];
-    let mut failures: u64 = 0;
-    let mut number = 0;
-    while let Some(Notification { call_id, report }) = notifications.recv().await {
-        if let Some(connections) = &connections {
-            connections.tell(number, &report.to_message(&call_id));
-            number += 1;
+    sockets: [Option<UdpSocket>; 2],
+    failures: u64,
+    number: u64,
+}
+
+impl Keys {
+    fn new(connections: Option<Connections>) -> Self {
+        Self {
+            connections,
+            sockets: [None, None],
+            failures: 0,
+            number: 0,
+        }
+    }
+
+    async fn tell(&mut self, call_id: &CallId, report: &DtmfReport) {
+        if let Some(connections) = &self.connections {
+            connections.tell(self.number, &report.to_message(call_id));
+            self.number += 1;
         }
         let Some(destination) = report.destination else {
-            continue;
+            return;
         };
-        let body = report.to_json(&call_id);
-        let socket = &mut sockets[usize::from(destination.is_ipv6())];
+        let body = report.to_json(call_id);
+        let socket = &mut self.sockets[usize::from(destination.is_ipv6())];
         if let Err(error) = send_one(socket, destination, &body).await {
-            failures += 1;
+            self.failures += 1;
             // The first one tells the operator; a place that is gone must not fill the log.
-            if failures.is_power_of_two() {
+            if self.failures.is_power_of_two() {
                 warn!(
-                    "notification number {failures} that cannot be sent, to {destination}: {error}"
+                    "notification number {} that cannot be sent, to {destination}: {error}",
+                    self.failures
                 );
             }
         }

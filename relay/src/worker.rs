@@ -32,7 +32,7 @@ use tokio::sync::mpsc;
 use tracing::{error, warn};
 
 use crate::control::udp::{self, Listener, Reply};
-use crate::notify::Notification;
+use crate::notify::{News, Notification};
 use crate::prompts::Prompts;
 use crate::recording::Outlet;
 use counters::WorkerCounters;
@@ -315,16 +315,30 @@ impl Worker {
                     ports.release(socket);
                 }
             }
-            if let CallEvent::Dtmf(report) = &event
-                && (self.tells_connections || report.destination.is_some())
-            {
-                let notification = Notification {
-                    call_id: live.call.id().clone(),
-                    report: report.clone(),
-                };
-                if self.notifier.try_send(notification).is_err() {
-                    warn!(call = %live.call.id(), "too many keys are pressed at once: a notification is lost");
+            let news = match &event {
+                CallEvent::Dtmf(report) => {
+                    let wanted = self.tells_connections || report.destination.is_some();
+                    wanted.then(|| News::Key(Box::new(report.clone())))
                 }
+                CallEvent::Rtcp(seen) => Some(News::Rtcp(seen.clone())),
+                CallEvent::TimedOut { tags, callback } => Some(News::TimedOut {
+                    tags: tags.clone(),
+                    callback: *callback,
+                }),
+                _ => None,
+            };
+            if let Some(news) = news {
+                let call_id = live.call.id().clone();
+                if self
+                    .notifier
+                    .try_send(Notification { call_id, news })
+                    .is_err()
+                {
+                    warn!(call = %live.call.id(), "too much happens at once: a notification is lost");
+                }
+            }
+            if matches!(event, CallEvent::Rtcp(_) | CallEvent::TimedOut { .. }) {
+                continue;
             }
             if let CallEvent::HoldMusic { holder, playback } = &event {
                 let wanted = HoldMusic {

@@ -7,6 +7,7 @@ mod http;
 mod hygiene;
 mod limits;
 mod media;
+mod outside;
 mod recording;
 mod soak;
 mod tcp;

@@ -121,6 +121,8 @@ impl World {
             hold: Duration::from_secs(2),
             fill: true,
             dtmf_log: None,
+            tells_rtcp: false,
+            tells_timeouts: false,
             recording: None,
             instance: "0123456789ab".into(),
             software: "tandem".into(),

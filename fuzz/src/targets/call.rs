@@ -420,6 +420,8 @@ fn config() -> Arc<CallConfig> {
             hold: Duration::from_secs(1),
             fill: true,
             dtmf_log: None,
+            tells_rtcp: false,
+            tells_timeouts: false,
             recording: None,
             instance: "0123456789ab".into(),
             software: "tandem".into(),

@@ -22,6 +22,8 @@ pub struct Addressing {
     pub address_family: Option<AddressFamily>,
     /// An address to write into `c=`, candidates and `a=rtcp` instead of the interface's own.
     pub media_address: Option<IpAddr>,
+    /// Who is told when a timeout ends the call, where the configuration leaves that open.
+    pub xmlrpc_callback: Option<IpAddr>,
     /// Whether to use [`Self::received_from`] instead of the addresses in the SDP:
     /// `SIP-source-address` says yes, `trust-address` says no, neither leaves it to the configuration.
     pub sip_source_address: Option<bool>,
@@ -78,9 +80,11 @@ impl Addressing {
                 Some(number) => self.tos = u8::try_from(number).ok().map(Tos::Octet),
                 None => report.unknown(key, value),
             },
-            "inbound-peer" | "outbound-peer" | "peer" | "xmlrpc-callback" => {
-                report.inert(key, value);
-            }
+            "xmlrpc-callback" => match address(value) {
+                Some(address) => self.xmlrpc_callback = Some(address),
+                None => report.unknown(key, value),
+            },
+            "inbound-peer" | "outbound-peer" | "peer" => report.inert(key, value),
             _ => return false,
         }
         true

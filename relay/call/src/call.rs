@@ -21,7 +21,7 @@ use crate::config::{CallConfig, Timeouts};
 use crate::deadline::Deadlines;
 use crate::draft::{Draft, Exchange};
 use crate::error::RequestError;
-use crate::event::{CallEvent, EndReason};
+use crate::event::{CallEvent, EndReason, ReceivedRtcp};
 use crate::leg::{Leg, LegId, Legs};
 use crate::live::{Arrival, Live};
 use crate::ports::{PortLease, PortLeaser};
@@ -48,6 +48,8 @@ pub struct Call {
     learning: Learning,
     /// Who is told of pressed keys (`DTMF-log-dest`).
     dtmf_log: Option<SocketAddr>,
+    /// Who is told of a timeout, if the address is not fixed (`xmlrpc-callback`).
+    callback: Option<IpAddr>,
     /// The type-of-service octet of the call's packets, if it is not the daemon's.
     tos: Option<u8>,
     trickle: Trickle,
@@ -68,12 +70,13 @@ impl Call {
             seed,
             requests: 0,
             legs: Legs::default(),
-            live: Live::default(),
+            live: Live::new(config.tells_rtcp),
             learning: Learning {
                 mode: config.endpoint_learning,
                 ..Learning::default()
             },
             dtmf_log: None,
+            callback: None,
             tos: None,
             trickle: Trickle::default(),
             deadlines: Deadlines::new(now),
@@ -139,7 +142,18 @@ impl Call {
 
     /// A datagram arrived on one of the call's ports.
     pub fn handle_datagram(&mut self, now: Instant, received: Received, out: &mut Outbox) {
-        match self.live.handle_datagram(now, received, out) {
+        let arrival = self.live.handle_datagram(now, received, out);
+        for (source, local, packet) in self.live.rtcp_to_tell.drain(..) {
+            let at = self.config.clock.unix_at(now);
+            self.events
+                .push_back(CallEvent::Rtcp(Box::new(ReceivedRtcp {
+                    source,
+                    local,
+                    at,
+                    packet,
+                })));
+        }
+        match arrival {
             Arrival::Media(position) => {
                 if self.keeps_alive(position) {
                     self.deadlines.media(now);
@@ -181,6 +195,12 @@ impl Call {
         let timeouts = &self.timeouts;
         let deadlines = &mut self.deadlines;
         if let Some(reason) = deadlines.expired(now, timeouts, &self.legs, &self.live) {
+            if self.config.tells_timeouts {
+                self.events.push_back(CallEvent::TimedOut {
+                    tags: self.legs.iter().filter_map(|leg| leg.tag.clone()).collect(),
+                    callback: self.callback,
+                });
+            }
             self.terminate(reason);
         }
     }
@@ -312,6 +332,7 @@ impl Call {
             .extend(warning.map(|text| CallEvent::Warning(text.into())));
         self.note_learning(request);
         self.dtmf_log = request.flags.media.dtmf_log_destination.or(self.dtmf_log);
+        self.callback = request.flags.addressing.xmlrpc_callback.or(self.callback);
         let parties = [exchange.sender, exchange.receiver];
         self.take_effect(now, answers.then_some(parties));
         if answers {

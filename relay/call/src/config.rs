@@ -32,6 +32,10 @@ pub struct CallConfig {
     pub fill: bool,
     /// Who is told of pressed keys when the call does not say (`dtmf-log-dest`).
     pub dtmf_log: Option<SocketAddr>,
+    /// RTCP that comes in is told of by events, for the operator's own tools (`homer`).
+    pub tells_rtcp: bool,
+    /// So are timeouts that end a call, with its parties (`b2b-url`).
+    pub tells_timeouts: bool,
     /// What recordings are; nothing is recorded without it.
     pub recording: Option<RecordingPlan>,
     /// The mark of this relay in `a=rtpengine:` (`loop-protect`): 12 hex digits.

@@ -1,9 +1,10 @@
 //! What a call tells about itself: structured data for metrics, and a sentence for the person who reads the log.
 
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
+use ng_protocol::Tag;
 use ng_protocol::request::Playback;
 use relay_packet::SocketId;
 
@@ -127,6 +128,15 @@ pub enum CallEvent {
     },
     /// A key of the telephone was pressed.
     Dtmf(DtmfReport),
+    /// RTCP came in, and the configuration wants it told ([`crate::CallConfig::tells_rtcp`]).
+    Rtcp(Box<ReceivedRtcp>),
+    /// A timeout ends the call, which somebody may want to be told of (`b2b-url`).
+    TimedOut {
+        /// The parties, the caller first.
+        tags: Vec<Tag>,
+        /// Who is to be told (`xmlrpc-callback`).
+        callback: Option<IpAddr>,
+    },
     /// Something failed that an operator must know; the sentence says what to look at.
     Failure {
         /// Whose side.
@@ -138,6 +148,19 @@ pub enum CallEvent {
     },
     /// The call is over. The last event of a call.
     Ended(EndReason),
+}
+
+/// A compound packet of RTCP as it came in, decrypted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReceivedRtcp {
+    /// Where from.
+    pub source: SocketAddr,
+    /// To which of our ports.
+    pub local: SocketAddr,
+    /// When, since 1970.
+    pub at: Duration,
+    /// Its bytes.
+    pub packet: Vec<u8>,
 }
 
 /// Kinds of failure, each a metric label.
@@ -300,6 +323,10 @@ impl fmt::Display for CallEvent {
                 write!(f, "{leg}: the recording ended at {} ms", ms(position))
             }
             Self::Dtmf(report) => report.fmt(f),
+            Self::Rtcp(seen) => write!(f, "RTCP from {}", seen.source),
+            Self::TimedOut { tags, .. } => {
+                write!(f, "no media: {} parties are given up", tags.len())
+            }
             Self::Failure { leg, text, .. } => write!(f, "{leg}: {text}"),
             Self::Ended(reason) => write!(f, "call ended: {}", reason.label()),
         }

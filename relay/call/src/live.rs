@@ -5,7 +5,7 @@
 //! side is not noticed on the other.
 
 use std::collections::HashMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -68,6 +68,10 @@ pub(crate) struct Live {
     pub(crate) drop_traffic: bool,
     /// Takes copies of what comes in, while the call is recorded.
     pub(crate) recorder: Recorder,
+    /// RTCP that comes in is to be told of.
+    pub(crate) tells_rtcp: bool,
+    /// What is not told yet: sender, our address, the packet.
+    pub(crate) rtcp_to_tell: Vec<(SocketAddr, SocketAddr, Vec<u8>)>,
     /// What closed sections have counted, by local address.
     gone: Vec<(IpAddr, Tally)>,
 }
@@ -148,8 +152,8 @@ pub(crate) struct LiveSection {
 /// The remote side of a section as its transports know it.
 #[derive(Clone, Debug, PartialEq)]
 struct Applied {
-    rtp: Option<std::net::SocketAddr>,
-    rtcp: Option<std::net::SocketAddr>,
+    rtp: Option<SocketAddr>,
+    rtcp: Option<SocketAddr>,
     ice: Option<relay_transport::ice::RemoteIce>,
     fingerprint: Option<relay_transport::dtls::Fingerprint>,
     /// Which DTLS association with the peer it is.
@@ -397,6 +401,14 @@ impl LiveSection {
 }
 
 impl Live {
+    /// Nothing that moves yet.
+    pub(crate) fn new(tells_rtcp: bool) -> Self {
+        Self {
+            tells_rtcp,
+            ..Self::default()
+        }
+    }
+
     /// Makes the packet side of new sections, drops that of closed ones, and compiles the paths anew where they changed.
     ///
     /// A path that is in use is compiled anew only once the exchange is `settled`: an offer that is refused, or never answered,

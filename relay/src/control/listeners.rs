@@ -24,7 +24,7 @@ use super::udp::Listener;
 use super::{http, load};
 use crate::cli::{self, Console};
 use crate::config::Config;
-use crate::notify::{self, Notification};
+use crate::notify::{self, Audience, Notification};
 use crate::worker::CallGone;
 use crate::{StartError, call_config};
 
@@ -121,9 +121,15 @@ impl Listeners {
         gone: mpsc::Receiver<CallGone>,
         notifications: mpsc::Receiver<Notification>,
     ) -> io::Result<Threads> {
-        let told = console.live().now().dtmf_log_connections;
+        let config = console.live().now();
+        let told = config.dtmf_log_connections;
         let told = told.then(notify::Connections::new);
-        let control = Control::new(Arc::clone(dispatch), Arc::clone(&console), told.clone());
+        let audience = Audience {
+            connections: told.clone(),
+            homer: config.homer,
+            teardown: config.teardown.clone(),
+        };
+        let control = Control::new(Arc::clone(dispatch), Arc::clone(&console), told);
         let mut threads = Threads(Vec::new());
         let connections = Connections {
             tcp_ng: self.tcp_ng,
@@ -145,7 +151,7 @@ impl Listeners {
             tokio::spawn(call_config::keep_fresh(console.live()));
             tokio::spawn(watch);
             tokio::spawn(farewells);
-            tokio::spawn(notify::send(notifications, told));
+            tokio::spawn(notify::send(notifications, audience));
         })?;
         // Last, when nothing can fail any more: the workers keep the listener, and with it the dispatcher, until they are stopped.
         dispatch.listen(&Arc::new(Listener::new(self.ng, control, tasks)));

@@ -128,6 +128,16 @@ fn media(list: &mut List, config: &Config) {
     );
     list.fixed("media-dir", path(&config.media_dir));
     list.fixed("dtmf-log-ng-tcp", config.dtmf_log_connections);
+    if let Some(homer) = &config.homer {
+        list.fixed("homer", homer.address);
+        list.fixed("homer-protocol", if homer.tcp { "tcp" } else { "udp" });
+        list.fixed("homer-id", homer.agent);
+    }
+    if let Some(teardown) = &config.teardown {
+        let url = format!("http://{}{}", teardown.host, teardown.path);
+        list.fixed("b2b-url", url);
+        list.fixed("xmlrpc-format", teardown.format as u8);
+    }
     if let Some(recording) = &config.recording {
         list.fixed("recording-dir", &recording.directory);
         if let Some(link_type) = recording.packets {

@@ -21,11 +21,11 @@ const fn refused(name: &'static str, short: char, takes: Takes, reason: &'static
     }
 }
 
+const HOMER_NG: &str = "Homer gets RTCP, and no messages of the control protocol";
 const RTPPROXY: &str = "the letter protocol of rtpproxy is not spoken here; use listen-ng";
 const KERNEL: &str = "packets are forwarded by this process, without a kernel module";
 const REDIS: &str = "calls are not kept in Redis yet: they end with the process";
 const GRAPHITE: &str = "nothing is sent to Graphite; Prometheus reads /metrics (listen-http)";
-const HOMER: &str = "nothing is sent to Homer yet";
 const EGRESS: &str = "recordings have what comes in, before anything is changed in it";
 const MQTT: &str = "nothing is published to MQTT yet";
 const PLAYER: &str = "there is no player yet";
@@ -36,7 +36,6 @@ const TRANSCODING: &str = "the transcoder has no such setting: requests say what
 const SECRETS: &str = "keys are never written to the log";
 const MACHINERY: &str =
     "threads and sockets are arranged differently here (num-threads, coalesce-us, pin-workers)";
-const XMLRPC: &str = "the end of a call is not reported over XMLRPC yet";
 const SEPARATE_LOGS: &str = "there are no separate logs for this";
 const NO_SUCH_PART: &str = "this part of rtpengine does not exist here";
 const OWN_PORTS: &str = "a port is only ever bound on the address that a stream uses";
@@ -77,8 +76,6 @@ pub(super) const FOREIGN: &[Opt] = &[
     accepted("redis-tcp-keepalive-intvl", ' ', One(""), REDIS),
     accepted("redis-tcp-keepalive-probes", ' ', One(""), REDIS),
     accepted("active-switchover", ' ', Nothing, REDIS),
-    accepted("b2b-url", 'b', One(""), XMLRPC),
-    accepted("xmlrpc-format", 'x', One(""), XMLRPC),
     accepted("log-facility-cdr", ' ', One(""), SEPARATE_LOGS),
     accepted("log-facility-rtcp", ' ', One(""), SEPARATE_LOGS),
     accepted("log-facility-dtmf", ' ', One(""), SEPARATE_LOGS),
@@ -100,12 +97,8 @@ pub(super) const FOREIGN: &[Opt] = &[
     accepted("dtmf-no-log-injects", ' ', Nothing, DTMF),
     accepted("dtmf-no-suppress", ' ', Nothing, DTMF),
     accepted("dtmf-digit-delay", ' ', One(""), DTMF),
-    accepted("homer", ' ', One(""), HOMER),
-    accepted("homer-protocol", ' ', One(""), HOMER),
-    accepted("homer-id", ' ', One(""), HOMER),
-    accepted("homer-enable-ng", ' ', Nothing, HOMER),
-    accepted("homer-disable-rtcp-stats", ' ', Nothing, HOMER),
-    accepted("homer-ng-capture-proto", ' ', One(""), HOMER),
+    accepted("homer-enable-ng", ' ', Nothing, HOMER_NG),
+    accepted("homer-ng-capture-proto", ' ', One(""), HOMER_NG),
     accepted("nftables-chain", ' ', One(""), KERNEL),
     accepted("nftables-base-chain", ' ', One(""), KERNEL),
     accepted("nftables-family", ' ', One(""), KERNEL),

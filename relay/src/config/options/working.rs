@@ -125,6 +125,43 @@ pub(super) const WORKING: &[Opt] = &[
         "Tell every connection of listen-tcp-ng of every key that is pressed",
     ),
     works(
+        "homer",
+        ' ',
+        One("ADDR:PORT"),
+        "Send the RTCP that comes in to this Homer server, as HEP version 3",
+    ),
+    works(
+        "homer-protocol",
+        ' ',
+        One("udp|tcp"),
+        "How Homer is spoken to [default: udp]",
+    ),
+    works(
+        "homer-id",
+        ' ',
+        One("NUMBER"),
+        "What we are called at Homer [default: 2001]",
+    ),
+    works(
+        "homer-disable-rtcp-stats",
+        ' ',
+        Nothing,
+        "Send no RTCP to Homer",
+    ),
+    works(
+        "b2b-url",
+        'b',
+        One("URL"),
+        "Tell this server by XML-RPC over HTTP when a call ends by a timeout; `%%` stands for the address in the key xmlrpc-callback",
+    ),
+    works(
+        "xmlrpc-format",
+        'x',
+        One("0|1|2"),
+        "How it is told: 0 as SEMS wants it, a message for each tag; 1 the call-id; 2 as Kamailio's dialog module wants it \
+         [default: 0]",
+    ),
+    works(
         "recording-dir",
         ' ',
         One("PATH"),
