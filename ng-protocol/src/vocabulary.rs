@@ -128,12 +128,14 @@ pub const FAMILIES: &[Family] = &[
     },
     Family {
         name: "Playing and recording",
-        works: "file=x blob=x blob64=eA== repeat-times=2 repeat-duration=3 start-pos=4 moh=[file=x mode=sendonly] record-call record-call=yes discard-recording output-destination=x output-file=x recording-file=x \
-            recording-dest=x recording-dir=x output-dir=x recording-path=x recording-folder=x recording-directory=x",
+        works: "file=x blob=x blob64=eA== repeat-times=2 repeat-duration=3 start-pos=4 moh=[file=x mode=sendonly] record-call record-call=yes exclude-recording discard-recording recording-vsc vsc-start-rec=1 vsc-stop-rec=2 \
+            vsc-pause-rec=3 vsc-start-stop-rec=4 vsc-pause-resume-rec=5 vsc-start-pause-resume-rec=6 output-destination=x output-file=x recording-file=x \
+            recording-dest=x recording-dir=x output-dir=x recording-path=x recording-folder=x recording-directory=x \
+            recording-pattern=x output-pattern=x",
         default: "",
         ignored: "db-id=1 \
-            recording-announcement exclude-recording skip-recording-db recording-vsc vsc-pause-rec=x recording-media-slot-offer=1 \
-            recording-media-slot-answer=1 recording-media-slots=2 recording-pattern=x output-pattern=x",
+            recording-announcement skip-recording-db recording-media-slot-offer=1 \
+            recording-media-slot-answer=1 recording-media-slots=2",
     },
 ];
 
@@ -173,7 +175,7 @@ pub(crate) fn is_ignored(name: &str) -> bool {
         &names(|support| support == Support::Ignored) - &effective
     });
     /// Names that stand for many.
-    const PREFIXES: [&str; 3] = ["vsc-", "t.38", "t38"];
+    const PREFIXES: [&str; 2] = ["t.38", "t38"];
     IGNORED.contains(name) || PREFIXES.iter().any(|prefix| name.starts_with(prefix))
 }
 

@@ -25,7 +25,6 @@ pub mod recording;
 pub mod service_manager;
 pub mod signals;
 mod teardown;
-mod utc_time;
 pub mod worker;
 
 use std::io;

@@ -27,6 +27,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, channel, sync_channel};
 use std::time::Duration;
 
+use ng_protocol::flags::RecordingCodes;
 use relay_call::recording::Recorded;
 use tracing::warn;
 
@@ -55,6 +56,8 @@ pub struct RecordingSettings {
     pub audio: Option<Channels>,
     /// A document about the conversation is written, which comes by the audio so (`recording-vcon`).
     pub vcon: Option<Content>,
+    /// Keys by which parties that may do so order recordings (`vsc-...`).
+    pub codes: RecordingCodes,
 }
 
 /// What is counted about recordings.

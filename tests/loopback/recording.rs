@@ -33,6 +33,7 @@ impl Spool {
                 packets: Some(link_type),
                 audio: Some(Channels::Stereo),
                 vcon: None,
+                codes: Default::default(),
             });
         })
     }

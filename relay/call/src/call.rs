@@ -125,7 +125,7 @@ impl Call {
             Command::Unsubscribe => self.unsubscribe(now, request, ports),
             Command::Connect => self.connect(now, request),
             Command::StartRecording | Command::StopRecording | Command::PauseRecording => {
-                self.switch_recording(request)
+                self.switch_recording(now, request)
             }
             // Whoever drives the call opens the file and calls `play_media`.
             Command::PlayMedia => self.play_media(now, request, Err("it was not opened".into())),

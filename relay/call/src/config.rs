@@ -4,6 +4,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use ng_protocol::flags::RecordingCodes;
+
 /// How media sources are learned.
 pub use relay_transport::LearningMode as EndpointLearning;
 /// The certificate for DTLS, and the pace of ICE and DTLS: what the daemon makes and the call hands on.
@@ -159,4 +161,6 @@ pub struct RecordingPlan {
     pub audio: bool,
     /// A document about the conversation, which has the audio with it.
     pub vcon: bool,
+    /// Keys by which parties that may do so order it, unless they have their own (`vsc-...`).
+    pub codes: RecordingCodes,
 }

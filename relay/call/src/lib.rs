@@ -28,6 +28,7 @@ mod placement;
 #[cfg(test)]
 pub(crate) mod testing;
 mod trickle;
+mod utc_time;
 
 pub use call::Call;
 pub use config::{
@@ -39,3 +40,4 @@ pub use event::{CallEvent, EndReason, Failure};
 pub use ports::{LeaseError, LeasedPort, PortCount, PortLease, PortLeaser, PortPool};
 pub use relay_media::{Piece, Recording, SampleSource, Supply};
 pub use stats::{Counter, Figure, Samples, Tally};
+pub use utc_time::UtcTime;

@@ -5,7 +5,9 @@
 //! A call that is not recorded copies nothing and keeps nothing.
 
 mod parties;
+mod pattern;
 mod place;
+mod service_codes;
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -13,15 +15,16 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use ng_protocol::CallId;
+use ng_protocol::{CallId, RecordingOutput};
 use relay_media::AudioFormat;
 
 use crate::config::WallClock;
 use crate::leg::{LegId, Legs};
 use parties::Parties;
 pub use parties::Party;
-pub(crate) use place::file;
 pub use place::name;
+pub(crate) use place::{Title, file};
+use service_codes::ServiceCodes;
 
 /// A part of a recording.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -142,6 +145,14 @@ pub(crate) struct Recorder {
     pub(crate) deleted_at: Option<Duration>,
     /// Whether the deletion takes the recording with it.
     pub(crate) discards: bool,
+    /// Those who may order a recording by keys.
+    pub(crate) codes: ServiceCodes,
+    /// Where one that they order is to lie.
+    pub(crate) output: RecordingOutput,
+    /// The last recording was ended for a while only.
+    pub(crate) is_paused: bool,
+    /// Parties of which nothing is recorded (`exclude-recording`).
+    excluded: Vec<LegId>,
     /// Who takes part in the call, while it is recorded for a document.
     parties: Parties,
     /// Whether it was ever answered.
@@ -182,6 +193,7 @@ impl Recorder {
         created: Instant,
     ) {
         self.begun += 1;
+        self.is_paused = false;
         self.running = Some(Running {
             name,
             files: files.clone(),
@@ -221,6 +233,25 @@ impl Recorder {
         });
     }
 
+    /// From now on nothing of this party is recorded.
+    pub(crate) fn exclude(&mut self, leg: LegId) {
+        if !self.is_excluded(leg) {
+            self.excluded.push(leg);
+        }
+    }
+
+    /// Whether nothing of this party is recorded.
+    pub(crate) fn is_excluded(&self, leg: LegId) -> bool {
+        self.excluded.contains(&leg)
+    }
+
+    /// Forgets what was said of parties that are gone.
+    pub(crate) fn follow(&mut self, legs: &Legs) {
+        let is_there = |leg: LegId| legs.get(leg).is_some();
+        self.excluded.retain(|&leg| is_there(leg));
+        self.codes.retain(is_there);
+    }
+
     /// Takes over who takes part in the call now, if a document is to say so.
     pub(crate) fn note_parties(&mut self, legs: &Legs) {
         if self.describes() {
@@ -232,6 +263,7 @@ impl Recorder {
     /// Keeps a key that a party pressed, if a document is to say so.
     pub(crate) fn key(&mut self, now: Instant, leg: LegId, event: u8, held: Duration) {
         if self.describes()
+            && !self.is_excluded(leg)
             && let Some(party) = self.parties.position(leg)
         {
             self.push(|clock| Part::Key {

@@ -1,5 +1,7 @@
 //! The options about recordings.
 
+use ng_protocol::flags::{RecordingCodes, RecordingOrder};
+
 use super::ConfigError;
 use super::settings::{Settings, bad};
 use crate::recording::{Channels, Content, LinkType, RecordingSettings};
@@ -40,6 +42,7 @@ pub(super) fn recording(settings: &Settings) -> Result<Option<RecordingSettings>
         let problem = "it needs audio: set recording-audio to mixed or stereo".to_owned();
         return Err(bad("recording-vcon", value, problem));
     }
+    let codes = codes(settings)?;
     let packets = match settings.last("recording-method").unwrap_or("pcap") {
         "pcap" | "all" => Some(link_type),
         "proc" => None,
@@ -68,7 +71,21 @@ pub(super) fn recording(settings: &Settings) -> Result<Option<RecordingSettings>
         packets,
         audio,
         vcon,
+        codes,
     }))
+}
+
+/// The keys by which parties may order recordings. Without an option there is no code.
+fn codes(settings: &Settings) -> Result<RecordingCodes, ConfigError> {
+    let mut codes = RecordingCodes::default();
+    for order in RecordingOrder::ALL {
+        let code = settings.last(order.key()).unwrap_or_default();
+        if !codes.set(order, code) {
+            let problem = "keys of a telephone are expected, such as *97".to_owned();
+            return Err(bad(order.key(), code, problem));
+        }
+    }
+    Ok(codes)
 }
 
 /// Whether this may stand before the path of a file: draft-ietf-vcon-vcon-core allows HTTPS alone.
@@ -116,6 +133,7 @@ mod tests {
             packets: Some(link_type),
             audio: None,
             vcon: None,
+            codes: RecordingCodes::default(),
         };
         assert_eq!(read("--foreground"), (Ok(None), None));
         assert_eq!(read("--recording-method=pcap"), (Ok(None), None));
@@ -144,6 +162,18 @@ mod tests {
         assert_eq!(both, Some((Some(LinkType::RawIp), Some(Channels::Mixed))));
         let alone = made("--recording-dir=/r --recording-audio=stereo --recording-method=proc");
         assert_eq!(alone, Some((None, Some(Channels::Stereo))));
+    }
+
+    #[test]
+    fn parties_may_order_recordings_by_keys_that_have_a_code() {
+        let (made, _) = read("--recording-dir=/r --vsc-start-rec=*9 --vsc-pause-resume-rec=*7");
+        let codes = made.unwrap().unwrap().codes;
+        let codes: Vec<_> = codes.iter().collect();
+        let expected = [
+            (RecordingOrder::Start, "*9"),
+            (RecordingOrder::PauseResume, "*7"),
+        ];
+        assert_eq!(codes, expected);
     }
 
     #[test]
@@ -181,6 +211,7 @@ mod tests {
                 "--recording-vcon=inline",
                 "option recording-vcon: `inline`: it needs audio",
             ),
+            ("--vsc-stop-rec=x", "option vsc-stop-rec: `x`: keys"),
             ("--recording-format=ogg", "option recording-format: `ogg`"),
         ] {
             let refused = read(line).0.unwrap_err();

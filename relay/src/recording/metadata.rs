@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::utc_time::UtcTime;
+use relay_call::UtcTime;
 
 /// The beginning.
 pub(super) fn head(pcap: &str) -> String {

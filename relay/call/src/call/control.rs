@@ -192,5 +192,8 @@ impl Call {
             volume: key.volume,
             destination: self.dtmf_log.or(self.config.dtmf_log),
         }));
+        if let Some(order) = self.live.recorder.codes.press(now, party, key.event) {
+            self.order_recording(now, order);
+        }
     }
 }

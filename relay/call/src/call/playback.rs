@@ -45,7 +45,8 @@ impl Call {
         self.live.note_players(&parties);
         let failed = play_media::failure(&request.playback)?;
         if !request.playback.names_something() {
-            let why = "there is no database here".into();
+            let id = request.playback.db_id.unwrap_or_default();
+            let why = format!("db-id={id}: there is no database here: name a file, or send a blob");
             return Err(RequestError::Playback(failed, why));
         }
         let recording = recording.map_err(|why| RequestError::Playback(failed, why))?;

@@ -1,8 +1,10 @@
-//! When a call is recorded: `record-call` in an offer or answer, the commands that start and stop, the end of the call.
+//! When a call is recorded: `record-call` in an offer or answer, the commands that start and stop, keys that order it, the end of the
+//! call.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use ng_protocol::{Command, Request, Response, Value};
+use ng_protocol::flags::RecordingOrder;
+use ng_protocol::{Command, RecordingOutput, Request, Response, Value};
 use rand::rngs::ChaCha12Rng;
 use rand::{RngExt, SeedableRng};
 
@@ -10,7 +12,7 @@ use super::Call;
 use crate::config::RecordingPlan;
 use crate::error::RequestError;
 use crate::event::CallEvent;
-use crate::recording::{self, Files, Recorded};
+use crate::recording::{self, Files, Recorded, Title};
 
 /// Tells the random numbers of names from the others of the call.
 const NAMES: u64 = 0x7265_636f_7264;
@@ -31,7 +33,12 @@ impl Call {
         if request.flags.media.record_call == Some(true)
             && let Some(plan) = &self.config.recording
         {
-            files(plan, request, "", 1)?;
+            let title = Title {
+                name: "0-0",
+                number: 1,
+                at: Duration::ZERO,
+            };
+            files(plan, &request.recording, title)?;
         }
         Ok(())
     }
@@ -44,6 +51,7 @@ impl Call {
         body: Vec<u8>,
     ) -> Response {
         self.note_metadata(request);
+        self.note_party(request);
         if !self.is_deleted() {
             // An offer takes a scheduled deletion back.
             self.live.recorder.deleted_at = None;
@@ -51,7 +59,7 @@ impl Call {
         }
         match request.flags.media.record_call {
             Some(true) => {
-                if let Err(error) = self.start_recording(request) {
+                if let Err(error) = self.start_recording(now, &request.recording) {
                     return error.into();
                 }
             }
@@ -69,14 +77,66 @@ impl Call {
     }
 
     /// `start recording`, `stop recording`, `pause recording`. A pause ends the file, too; the next start begins another one.
-    pub(super) fn switch_recording(&mut self, request: &Request) -> Response {
+    pub(super) fn switch_recording(&mut self, now: Instant, request: &Request) -> Response {
         self.note_metadata(request);
+        let selection = &request.flags.selection;
         if request.command != Command::StartRecording {
-            self.stop_recording(request.flags.selection.discard_recording);
-        } else if let Err(error) = self.start_recording(request) {
+            let pauses = request.command == Command::PauseRecording || selection.pause;
+            self.live.recorder.is_paused = pauses && self.live.recorder.is_running();
+            self.stop_recording(selection.discard_recording);
+        } else if let Err(error) = self.start_recording(now, &request.recording) {
             return error.into();
         }
         Response::ok()
+    }
+
+    /// What a party has ordered by keys.
+    pub(super) fn order_recording(&mut self, now: Instant, order: RecordingOrder) {
+        let recorder = &mut self.live.recorder;
+        let (runs, is_paused) = (recorder.is_running(), recorder.is_paused);
+        let starts = match order {
+            RecordingOrder::Start => true,
+            RecordingOrder::Stop | RecordingOrder::Pause => false,
+            RecordingOrder::StartStop => !runs && !is_paused,
+            RecordingOrder::PauseResume => is_paused,
+            RecordingOrder::StartPauseResume => !runs,
+        };
+        if !starts {
+            let ends = matches!(order, RecordingOrder::Stop | RecordingOrder::StartStop);
+            recorder.is_paused = !ends && (runs || is_paused);
+            self.stop_recording(false);
+            return;
+        }
+        let output = recorder.output.clone();
+        if let Err(error) = self.start_recording(now, &output) {
+            let text = format!("a party has ordered a recording by keys: {error}");
+            self.events.push_back(CallEvent::Warning(text));
+        }
+    }
+
+    /// What an offer or answer says about the recording of its sender.
+    fn note_party(&mut self, request: &Request) {
+        self.live.recorder.follow(&self.legs);
+        if request.recording != RecordingOutput::default() {
+            self.live.recorder.output = request.recording.clone();
+        }
+        let sender = match request.command {
+            Command::Answer => &request.to_tag,
+            _ => &request.from_tag,
+        };
+        let Some(sender) = sender.as_ref().and_then(|tag| self.legs.by_tag(tag)) else {
+            return;
+        };
+        let flags = &request.flags.recording;
+        if flags.exclude {
+            self.live.recorder.exclude(sender);
+        }
+        if flags.by_keys {
+            let plan = self.config.recording.as_ref();
+            let codes = plan.map(|plan| flags.codes.or(&plan.codes));
+            let codes = codes.unwrap_or_else(|| flags.codes.clone());
+            self.live.recorder.codes.allow(sender, codes);
+        }
     }
 
     /// What a `delete` means for the recording, which goes on for as long as the call does.
@@ -95,7 +155,11 @@ impl Call {
         }
     }
 
-    fn start_recording(&mut self, request: &Request) -> Result<(), RequestError> {
+    fn start_recording(
+        &mut self,
+        now: Instant,
+        output: &RecordingOutput,
+    ) -> Result<(), RequestError> {
         let Some(plan) = &self.config.recording else {
             let text = "recording is asked for and nothing is recorded: \
                         option recording-dir is not set, or recording-method is proc";
@@ -106,7 +170,12 @@ impl Call {
         let seed = self.seed ^ NAMES ^ begun.rotate_left(48);
         let random = ChaCha12Rng::seed_from_u64(seed).random();
         let name = recording::name(&self.id, random);
-        let files = files(plan, request, &name, begun + 1)?;
+        let title = Title {
+            name: &name,
+            number: begun + 1,
+            at: self.config.clock.unix_at(now),
+        };
+        let files = files(plan, output, title)?;
         if self.live.recorder.is_running() {
             return Ok(());
         }
@@ -132,16 +201,14 @@ impl Call {
     }
 }
 
-/// The files of the `number`th recording of a call.
+/// The files of a recording.
 fn files(
     plan: &RecordingPlan,
-    request: &Request,
-    name: &str,
-    number: u64,
+    output: &RecordingOutput,
+    title: Title<'_>,
 ) -> Result<Files, RequestError> {
     let file = |wanted: bool, kind| {
-        let output = &request.recording;
-        let file = || recording::file(&plan.directory, output, (name, number), kind);
+        let file = || recording::file(&plan.directory, output, title, kind);
         wanted.then(file).transpose()
     };
     Ok(Files {

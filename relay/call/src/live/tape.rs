@@ -42,6 +42,9 @@ impl Live {
         let Some(live) = self.sections.get(position) else {
             return;
         };
+        if self.recorder.is_excluded(live.id.leg) {
+            return;
+        }
         let rtcp = live.rtcp.iter().flat_map(|transport| transport.locals());
         let mut locals = live.rtp.locals().iter().chain(rtcp);
         if let Some(local) = locals.find(|local| local.id == entry.socket) {

@@ -2,9 +2,11 @@
 
 use std::fmt::Write as _;
 use std::sync::Arc;
+use std::time::Duration;
 
 use ng_protocol::{CallId, RecordingOutput};
 
+use super::pattern;
 use crate::error::RequestError;
 
 /// The longest encoded call-id in a name: with what stands around it, a name of a file has at most 255 bytes.
@@ -30,38 +32,56 @@ pub fn name(call_id: &CallId, random: u64) -> Arc<str> {
     name.into()
 }
 
+/// What a recording is called.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Title<'a> {
+    /// Its name: see [`name`].
+    pub(crate) name: &'a str,
+    /// Which of the call's recordings it is, from 1.
+    pub(crate) number: u64,
+    /// When it begins, since 1970.
+    pub(crate) at: Duration,
+}
+
 /// A file of a recording: in the folder that those of its kind have, or where a request wants it.
 ///
-/// `output-destination` names the file, of which an ending that we would write ourselves is taken away; `recording-dir` names its
+/// `output-destination` names the file, or `recording-pattern` tells how its name is made; of it an ending that we would write ourselves is taken away; `recording-dir` names its
 /// folder. Both are inside `directory`, absolute or relative to it. The second and later recordings of a call have their `number`
-/// behind a destination, for a file is never written twice.
+/// behind such a name, for a file is never written twice.
 pub(crate) fn file(
     directory: &str,
     output: &RecordingOutput,
-    (name, number): (&str, u64),
+    title: Title<'_>,
     (kinds_folder, ending): (&str, &str),
 ) -> Result<String, RequestError> {
     let folder = match &output.directory {
         Some(wanted) => Some(inside(directory, directory, "recording-dir", wanted)?),
         None => None,
     };
-    let Some(wanted) = &output.destination else {
-        let usual = || format!("{directory}/{kinds_folder}");
-        let folder = folder.unwrap_or_else(usual);
-        return Ok(format!("{folder}/{name}.{ending}"));
+    let (key, wanted) = match (&output.destination, &output.pattern) {
+        (Some(wanted), _) => ("output-destination", wanted.clone()),
+        (None, Some(pattern)) => {
+            let expanded = pattern::expanded(pattern, title.name, title.at)?;
+            ("recording-pattern", expanded)
+        }
+        (None, None) => {
+            let usual = || format!("{directory}/{kinds_folder}");
+            let folder = folder.unwrap_or_else(usual);
+            return Ok(format!("{folder}/{}.{ending}", title.name));
+        }
     };
     let from = folder.as_deref().unwrap_or(directory);
-    let mut stem = inside(directory, from, "output-destination", wanted)?;
+    let mut stem = inside(directory, from, key, &wanted)?;
     if stem == from || wanted.ends_with('/') {
-        let problem = format!("output-destination=\"{wanted}\" names a folder and not a file");
+        let problem = format!("{key}=\"{wanted}\" names a folder and not a file");
         return Err(RequestError::Recording(problem));
     }
     let ours = [".pcap", ".wav", ".vcon"];
     if let Some(bare) = ours.iter().find_map(|ending| stem.strip_suffix(ending)) {
         stem.truncate(bare.len());
     }
-    if number > 1 {
-        let _ = write!(stem, "-{number}");
+    if title.number > 1 {
+        let _ = write!(stem, "-{}", title.number);
     }
     Ok(format!("{stem}.{ending}"))
 }
@@ -125,13 +145,19 @@ mod tests {
         }
     }
 
+    const TITLE: Title<'_> = Title {
+        name: "call-0",
+        number: 1,
+        at: Duration::ZERO,
+    };
+
     fn placed(directory: Option<&str>, destination: Option<&str>) -> Result<String, String> {
         let output = RecordingOutput {
             directory: directory.map(str::to_owned),
             destination: destination.map(str::to_owned),
             pattern: None,
         };
-        let placed = file("/var/rec", &output, ("call-0", 1), ("pcaps", "pcap"));
+        let placed = file("/var/rec", &output, TITLE, ("pcaps", "pcap"));
         placed.map_err(|error| error.to_string())
     }
 
@@ -191,7 +217,27 @@ mod tests {
             destination: Some("one.pcap".to_owned()),
             ..RecordingOutput::default()
         };
-        let second = file("/var/rec", &output, ("call-0", 2), ("audio", "wav"));
+        let title = Title { number: 2, ..TITLE };
+        let second = file("/var/rec", &output, title, ("audio", "wav"));
         assert_eq!(second.unwrap(), "/var/rec/one-2.wav");
+    }
+
+    #[test]
+    fn a_pattern_makes_a_name_inside_the_folder_or_none() {
+        let of = |directory: Option<&str>, pattern: &str| {
+            let output = RecordingOutput {
+                directory: directory.map(str::to_owned),
+                destination: None,
+                pattern: Some(pattern.to_owned()),
+            };
+            let placed = file("/var/rec", &output, TITLE, ("audio", "wav"));
+            placed.map_err(|error| error.to_string())
+        };
+        let placed = of(Some("sales"), "%Y/%c-%r.wav");
+        assert_eq!(placed.unwrap(), "/var/rec/sales/1970/call-0.wav");
+        for pattern in ["/etc/%c", "../%c", "%c/", ""] {
+            let refused = of(None, pattern).unwrap_err();
+            assert!(refused.contains("recording-pattern=\""), "{refused}");
+        }
     }
 }

@@ -5,6 +5,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
+use ng_protocol::flags::RecordingCodes;
 use ng_protocol::{Dictionary, Value};
 use relay_transport::dtls::DtlsRole;
 use relay_transport::{DtlsStatus, LocalSocket, MediaTransport};
@@ -116,6 +117,11 @@ impl Reported<'_> {
             .enumerate()
             .map(|(index, section)| self.media(leg, index, section).into())
             .collect();
+        let excluded = self.live.recorder.is_excluded(leg.id).then(|| {
+            Dictionary::new()
+                .with("excluded", 1_u32)
+                .with("forwarding", 0_u32)
+        });
         let branch = leg.via_branch.as_ref().map(|b| b.as_bytes().to_vec());
         Dictionary::with_capacity(10)
             .with("tag", tag_of(leg))
@@ -127,7 +133,23 @@ impl Reported<'_> {
             .with("subscriptions", subscriptions)
             .with("subscribers", subscribers)
             .with("medias", medias)
-            .with("VSC", Value::List(Vec::new()))
+            .with("VSC", self.service_codes(leg))
+            .with_some("recording", excluded)
+    }
+
+    /// The keys by which a party may order a recording.
+    fn service_codes(&self, leg: &Leg) -> Vec<Value<'static>> {
+        let codes = self.live.recorder.codes.of(leg.id);
+        let codes = codes.into_iter().flat_map(RecordingCodes::iter);
+        codes
+            .map(|(order, code)| {
+                Dictionary::new()
+                    .with("type", order.key())
+                    .with("trigger", code.to_owned())
+                    .with("active", 1_u32)
+                    .into()
+            })
+            .collect()
     }
 
     fn media(&self, leg: &Leg, index: usize, section: &MediaSection) -> Dictionary<'static> {

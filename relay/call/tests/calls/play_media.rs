@@ -200,7 +200,7 @@ fn what_cannot_be_played_is_refused_in_the_words_of_rtpengine() {
         (r#""from-tag":"a","db-id":"x""#, "No media file specified"),
         (
             r#""from-tag":"a","db-id":1"#,
-            "Failed to start media playback from database: there is no database here",
+            "Failed to start media playback from database: db-id=1: there is no database here: name a file, or send a blob",
         ),
         (
             r#""from-tag":"a","blob":"x""#,

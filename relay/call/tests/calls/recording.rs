@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use ng_protocol::Response;
+use ng_protocol::flags::{RecordingCodes, RecordingOrder};
 use relay_call::CallEvent;
 use relay_call::config::RecordingPlan;
 use relay_call::recording::{Part, Recorded};
@@ -25,6 +26,7 @@ fn recordable_as(packets: bool, audio: bool) -> Line {
         packets,
         audio,
         vcon: false,
+        codes: RecordingCodes::default(),
     };
     Line::ringing_with(|config| config.recording = Some(plan))
 }
@@ -327,6 +329,7 @@ fn for_a_vcon_the_end_says_who_took_part_and_keys_are_kept_unless_they_are_withh
         packets: false,
         audio: true,
         vcon: true,
+        codes: RecordingCodes::default(),
     };
     let mut line = Line::ringing_with(|config| config.recording = Some(plan));
     line.answer();
@@ -359,4 +362,97 @@ fn for_a_vcon_the_end_says_who_took_part_and_keys_are_kept_unless_they_are_withh
         panic!("{end:?}");
     };
     assert_eq!((parties.len(), *answered), (2, true));
+}
+
+/// What `query` says about the parties.
+fn tags(line: &mut Line) -> String {
+    let query = line.tell("query", "");
+    query.body().get("tags").unwrap().to_string()
+}
+
+/// Without the datagrams.
+fn turns(line: &mut Line) -> String {
+    line.story().replace('D', "")
+}
+
+#[test]
+fn a_party_that_may_orders_recordings_by_keys() {
+    let mut codes = RecordingCodes::default();
+    assert!(codes.set(RecordingOrder::StartPauseResume, "5"));
+    let plan = RecordingPlan {
+        directory: "/var/rec".into(),
+        packets: true,
+        audio: false,
+        vcon: false,
+        codes,
+    };
+    let mut line = Line::ringing_with(|config| config.recording = Some(plan));
+    line.answer();
+    press(&mut line, 100);
+    assert_eq!(turns(&mut line), "", "nobody may");
+    let keys = format!("{UIC_OFFER} recording-vsc recording-dir=keys");
+    line.ask(&exchange("offer", META_SDES, ["meta", ""], &keys));
+    for (sequence, turn) in [(110, "B"), (120, "E"), (130, "B")] {
+        press(&mut line, sequence);
+        assert_eq!(turns(&mut line), turn);
+    }
+    let told = tags(&mut line);
+    assert!(told.contains("vsc-start-pause-resume-rec"), "{told}");
+    let began = line.events.iter().filter_map(|event| match event {
+        CallEvent::Recording { on: true, path } => Some(path.as_str()),
+        _ => None,
+    });
+    assert!(
+        began.clone().count() == 2 && began.clone().all(|path| path.starts_with("/var/rec/keys/"))
+    );
+    // A code of its own takes the place of the daemon's.
+    let keys = format!("{UIC_OFFER} recording-vsc vsc-stop-rec=5 vsc-start-pause-resume-rec=7");
+    line.ask(&exchange("offer", META_SDES, ["meta", ""], &keys));
+    line.recorded();
+    press(&mut line, 140);
+    press(&mut line, 150);
+    assert_eq!(turns(&mut line), "E");
+}
+
+#[test]
+fn a_party_that_is_excluded_is_not_in_the_recording() {
+    let mut line = recordable();
+    let keys = format!("{UIC_OFFER} record-call exclude-recording");
+    line.ask(&exchange("offer", META_SDES, ["meta", ""], &keys));
+    line.answer();
+    line.recorded();
+    line.meta_says(111, 7);
+    line.pbx_says(9);
+    let recorded = line.recorded();
+    let [
+        Recorded {
+            part: Part::Datagram { source, .. },
+            ..
+        },
+    ] = &recorded[..]
+    else {
+        panic!("{recorded:?}");
+    };
+    assert_eq!(source.to_string(), "192.0.2.55:40000");
+    let told = tags(&mut line);
+    assert!(told.contains("excluded"), "{told}");
+}
+
+#[test]
+fn a_pattern_names_the_files() {
+    let mut line = recordable();
+    line.answer();
+    let refused = line.tell(START, r#""recording-pattern":"%x""#);
+    let reason = refused.error_reason().unwrap().to_owned();
+    assert!(
+        reason.contains("recording-pattern=\"%x\" has %x"),
+        "{reason}"
+    );
+    assert!(is_ok(&line.tell(START, r#""output-pattern":"%c/one-%t""#)));
+    let recorded = line.recorded();
+    let Some(Part::Beginning { files, .. }) = recorded.first().map(|recorded| &recorded.part)
+    else {
+        panic!("{recorded:?}");
+    };
+    assert_eq!(files.pcap.as_deref(), Some("/var/rec/call/one-mix.pcap"));
 }

@@ -5,6 +5,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+#[cfg(feature = "audio-files")]
+mod files;
 mod independent;
 mod loss;
 mod ogg;

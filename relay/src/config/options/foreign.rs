@@ -29,7 +29,6 @@ const GRAPHITE: &str = "nothing is sent to Graphite; Prometheus reads /metrics (
 const EGRESS: &str = "recordings have what comes in, before anything is changed in it";
 const MQTT: &str = "nothing is published to MQTT yet";
 const PLAYER: &str = "there is no player yet";
-const VSC: &str = "there are no recording codes by DTMF yet";
 const JANUS: &str = "the Janus interface is not provided";
 const JITTER: &str = "packets are passed on at once, without a jitter buffer";
 const TRANSCODING: &str = "the transcoder has no such setting: requests say what it does";
@@ -146,12 +145,6 @@ pub(super) const FOREIGN: &[Opt] = &[
     accepted("moh-max-repeats", ' ', One(""), PLAYER),
     accepted("moh-attr-name", ' ', One(""), PLAYER),
     accepted("moh-prevent-double-hold", ' ', Nothing, PLAYER),
-    accepted("vsc-start-rec", ' ', One(""), VSC),
-    accepted("vsc-stop-rec", ' ', One(""), VSC),
-    accepted("vsc-pause-rec", ' ', One(""), VSC),
-    accepted("vsc-start-stop-rec", ' ', One(""), VSC),
-    accepted("vsc-pause-resume-rec", ' ', One(""), VSC),
-    accepted("vsc-start-pause-resume-rec", ' ', One(""), VSC),
     accepted("mqtt-host", ' ', One(""), MQTT),
     accepted("mqtt-port", ' ', One(""), MQTT),
     accepted("mqtt-id", ' ', One(""), MQTT),

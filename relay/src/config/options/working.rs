@@ -195,6 +195,42 @@ pub(super) const WORKING: &[Opt] = &[
         "What packets in files begin with: their IP header, or an Ethernet header of zeros before it [default: raw]",
     ),
     works(
+        "vsc-start-rec",
+        ' ',
+        One("KEYS"),
+        "Telephone keys of a party with the flag recording-vsc, such as *97, that record the call [default: none]",
+    ),
+    works(
+        "vsc-stop-rec",
+        ' ',
+        One("KEYS"),
+        "Telephone keys that record it no more [default: none]",
+    ),
+    works(
+        "vsc-pause-rec",
+        ' ',
+        One("KEYS"),
+        "Telephone keys that stop for a while [default: none]",
+    ),
+    works(
+        "vsc-start-stop-rec",
+        ' ',
+        One("KEYS"),
+        "Telephone keys that record the call, or record it no more [default: none]",
+    ),
+    works(
+        "vsc-pause-resume-rec",
+        ' ',
+        One("KEYS"),
+        "Telephone keys that stop for a while, or go on [default: none]",
+    ),
+    works(
+        "vsc-start-pause-resume-rec",
+        ' ',
+        One("KEYS"),
+        "Telephone keys that record the call, stop for a while, go on [default: none]",
+    ),
+    works(
         "media-dir",
         ' ',
         One("FOLDER"),

@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 
 use super::facts::{Facts, PartyObject};
 use super::{Channels, Conversation, Key, content};
-use crate::utc_time::UtcTime;
+use relay_call::UtcTime;
 
 /// Section 4.1.1: deprecated once the draft is an RFC; until then readers ask for it.
 const VERSION: &str = "0.4.0";

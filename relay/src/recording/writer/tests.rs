@@ -62,6 +62,7 @@ fn settings(directory: &Path) -> RecordingSettings {
         packets: Some(LinkType::RawIp),
         audio: Some(Channels::Stereo),
         vcon: None,
+        codes: Default::default(),
     }
 }
 

@@ -5,25 +5,31 @@ use std::time::Duration;
 
 /// Time since 1970; shown as `2026-11-21 22:10:03.123`.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct UtcTime(pub(crate) Duration);
+pub struct UtcTime(pub Duration);
 
 impl UtcTime {
     /// As `2026-11-21T22:10:03`.
-    pub(crate) fn seconds(self) -> String {
+    pub fn seconds(self) -> String {
         let [hours, minutes, seconds] = self.time_of_day();
         format!("{}T{hours:02}:{minutes:02}:{seconds:02}", self.date())
     }
 
     /// As RFC 3339 has it, with milliseconds unless there are none: `2026-11-21T22:10:03.123Z`.
-    pub(crate) fn rfc3339(self) -> String {
+    pub fn rfc3339(self) -> String {
         match self.0.subsec_millis() {
             0 => format!("{}Z", self.seconds()),
             millis => format!("{}.{millis:03}Z", self.seconds()),
         }
     }
 
-    fn date(self) -> String {
+    /// Year, month and day; hour, minute and second.
+    pub fn date_and_time(self) -> ([u64; 3], [u64; 3]) {
         let (year, month, day) = civil_date(self.0.as_secs() / 86_400);
+        ([year, month, day], self.time_of_day())
+    }
+
+    fn date(self) -> String {
+        let ([year, month, day], _) = self.date_and_time();
         format!("{year:04}-{month:02}-{day:02}")
     }
 
