@@ -43,6 +43,7 @@ pub(crate) fn make(config: &Config) -> Result<CallConfig, StartError> {
             codes: recording.codes.clone(),
         }),
         instance: format!("{:012x}", instance & 0xffff_ffff_ffff),
+        report_interval: Duration::default(),
         software: String::new(),
         clock: clock(),
         identity: Arc::new(identity(&config.dtls.certificate)?),
@@ -81,6 +82,7 @@ pub(crate) fn follow(calls: &mut CallConfig, config: &Config) {
     calls.endpoint_learning = config.endpoint_learning;
     calls.hold = config.hold;
     calls.fill = config.silence_fill;
+    calls.report_interval = config.rtcp_interval;
     calls.software.clone_from(&config.software_id);
 }
 

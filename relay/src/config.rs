@@ -40,6 +40,9 @@ pub use settings::{Origin, Setting, Settings, Unknown};
 
 use crate::recording::RecordingSettings;
 
+/// Milliseconds between reports of our own: more of them are a burden, and fewer keep no call alive.
+const REPORT_INTERVALS: RangeInclusive<u64> = 500..=60_000;
+
 /// Everything the relay needs to know at its start.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -107,6 +110,8 @@ pub struct Config {
     pub hold: Duration,
     /// Whether silence is sent to a WhatsApp leg while nobody speaks.
     pub silence_fill: bool,
+    /// From one of our own RTCP reports to the next.
+    pub rtcp_interval: Duration,
     /// The longest nap of a busy worker.
     pub coalesce: Duration,
     /// Whether workers stay on one processor each.
@@ -188,6 +193,7 @@ impl Config {
             workers: processors(),
             hold: Duration::from_millis(2000),
             silence_fill: true,
+            rtcp_interval: Duration::from_secs(5),
             coalesce: Duration::from_millis(1),
             pin_workers: false,
             seed: None,
@@ -292,6 +298,11 @@ impl Config {
             workers,
             hold: Duration::from_millis(u64::from(hold_ms)),
             silence_fill: settings.switch("silence-fill", true)?,
+            rtcp_interval: Duration::from_millis(settings.number(
+                "rtcp-interval",
+                REPORT_INTERVALS,
+                5000,
+            )?),
             coalesce: Duration::from_micros(u64::from(coalesce_us)),
             pin_workers: settings.switch("pin-workers", false)?,
             seed: None,

@@ -125,6 +125,7 @@ impl World {
             tells_timeouts: false,
             recording: None,
             instance: "0123456789ab".into(),
+            report_interval: Duration::from_secs(5),
             software: "tandem".into(),
             clock: WallClock {
                 at: now,

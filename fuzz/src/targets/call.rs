@@ -424,6 +424,7 @@ fn config() -> Arc<CallConfig> {
             tells_timeouts: false,
             recording: None,
             instance: "0123456789ab".into(),
+            report_interval: Duration::from_secs(5),
             software: "tandem".into(),
             clock: WallClock {
                 at: script::epoch(),

@@ -42,6 +42,8 @@ pub struct CallConfig {
     pub recording: Option<RecordingPlan>,
     /// The mark of this relay in `a=rtpengine:` (`loop-protect`): 12 hex digits.
     pub instance: String,
+    /// From one of our own RTCP reports to the next, where no other passed meanwhile (`rtcp-interval`).
+    pub report_interval: Duration,
     /// The name in `s=` of descriptions that have none (`software-id`).
     pub software: String,
     /// What the clock on the wall said when.

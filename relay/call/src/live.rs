@@ -106,6 +106,7 @@ pub(crate) struct LiveSection {
     pub(crate) answered_at: Option<Instant>,
     told_first_out: bool,
     report_at: Option<Instant>,
+    report_interval: Duration,
     /// When an empty packet is to open the way next.
     pierce_at: Option<Instant>,
     stream: Stream,
@@ -189,6 +190,7 @@ impl LiveSection {
             answered_at: None,
             told_first_out: false,
             report_at: None,
+            report_interval: config.report_interval,
             pierce_at: None,
             stream: egress.stream,
             fills: egress.fill,

@@ -17,10 +17,6 @@ use super::{Live, LiveSection};
 use crate::config::CallConfig;
 use crate::egress::{Egress, Stream};
 
-/// Silence with RTCP in it keeps a WhatsApp call alive; RFC 3550 §6.2 wants a report every five seconds anyway.
-const INTERVAL: Duration = Duration::from_secs(5);
-/// RFC 3550 §6.2: the first one comes after half the interval.
-const FIRST: Duration = Duration::from_millis(2500);
 /// While nothing can be sent, look again soon.
 const RETRY: Duration = Duration::from_millis(500);
 
@@ -211,7 +207,7 @@ impl LiveSection {
         }
         self.rtcp_out.add(len);
         if self.report_at.is_some() {
-            self.report_at = Some(now + INTERVAL);
+            self.report_at = Some(now + self.report_interval);
         }
         Ok(())
     }
@@ -219,16 +215,21 @@ impl LiveSection {
     /// The leg was answered: our own reports begin, if it is one that must not fall silent, or that gets no others.
     pub(super) fn schedule_reports(&mut self, now: Instant) {
         if (self.generates || self.fills && self.wants) && !self.opaque {
-            self.report_at.get_or_insert(now + FIRST);
+            self.report_at.get_or_insert(now + self.first_report());
         } else {
             self.report_at = None;
         }
     }
 
+    /// RFC 3550 §6.2: the first one comes after half the interval.
+    fn first_report(&self) -> Duration {
+        self.report_interval / 2
+    }
+
     /// The party hears reports of ours from now on: its speech is transcoded, or what it hears.
     pub(super) fn begin_reports(&mut self, now: Instant) {
         if self.report_at.is_none() && self.wants && !self.opaque {
-            self.report_at = Some(now + FIRST);
+            self.report_at = Some(now + self.first_report());
         }
     }
 

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use relay_transport::rtcp::Compound;
 
-use crate::pair::{A, B, Pair, rtp};
+use crate::pair::{A, B, Pair, interfaces, rtp};
+use crate::support::{Desk, config, epoch};
 
 const RTCP_A: &str = "192.0.2.55:4001";
 const RTCP_B: &str = "203.0.113.55:5001";
@@ -48,6 +49,16 @@ fn both_parties_get_reports_of_ours_and_none_of_each_other() {
     assert_eq!(to_a.len(), 2);
     assert_eq!(to_a[0][..2], [0x81, 201], "a receiver report of one block");
     assert_eq!(to_a[0][8..12], 7_u32.to_be_bytes());
+}
+
+#[test]
+fn reports_come_as_often_as_the_option_says() {
+    let now = epoch();
+    let mut config = config(now, interfaces());
+    config.report_interval = Duration::from_secs(2);
+    let mut pair = Pair::on(Desk::with(now, config)).answered("generate-RTCP");
+    speak(&mut pair);
+    assert_eq!(pair.heard_at(RTCP_B).len(), 5, "after 1 s, 3, 5, 7 and 9");
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use relay_call::CallEvent;
+use relay_call::{CallEvent, Interface};
 use relay_packet::{Outbox, PacketBuf, Received, Transmit};
 use relay_transport::rtp::{PayloadType, RtpHeader, RtpTimestamp, SequenceNumber, Ssrc};
 
@@ -31,6 +31,13 @@ pub(crate) fn description(address: &str, lines: &str) -> String {
     head.replace('\n', "\\r\\n")
 }
 
+pub(crate) fn interfaces() -> Vec<Interface> {
+    vec![
+        interface("priv", &["192.0.2.1"]),
+        interface("pub", &["203.0.113.1"]),
+    ]
+}
+
 /// Two parties and the relay between them.
 pub(crate) struct Pair {
     pub(crate) desk: Desk,
@@ -41,10 +48,7 @@ pub(crate) struct Pair {
 
 impl Pair {
     pub(crate) fn new() -> Self {
-        Self::on(Desk::new(vec![
-            interface("priv", &["192.0.2.1"]),
-            interface("pub", &["203.0.113.1"]),
-        ]))
+        Self::on(Desk::new(interfaces()))
     }
 
     pub(crate) fn on(desk: Desk) -> Self {
@@ -58,7 +62,11 @@ impl Pair {
 
     /// A call of G.711 and events that is answered; `flags` were in the offer and in the answer.
     pub(crate) fn talking(flags: &str) -> Self {
-        let mut pair = Self::new();
+        Self::new().answered(flags)
+    }
+
+    pub(crate) fn answered(self, flags: &str) -> Self {
+        let mut pair = self;
         let audio =
             |port| format!("m=audio {port} RTP/AVP 0 8 101\na=rtpmap:101 telephone-event/8000\n");
         pair.offer(&of_a(&audio(4000)), &format!("{INTERFACES} {flags}"));

@@ -56,6 +56,7 @@ pub(crate) fn config(now: Instant, interfaces: Vec<Interface>) -> CallConfig {
         tells_timeouts: false,
         recording: None,
         instance: "0123456789ab".into(),
+        report_interval: Duration::from_secs(5),
         software: "tandem".into(),
         clock: WallClock { at: now, unix },
         identity: Arc::new(DtlsIdentity::generate(SystemTime::UNIX_EPOCH + unix).unwrap()),

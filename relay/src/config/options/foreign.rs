@@ -28,9 +28,10 @@ const REDIS: &str = "calls are not kept in Redis yet: they end with the process"
 const GRAPHITE: &str = "nothing is sent to Graphite; Prometheus reads /metrics (listen-http)";
 const EGRESS: &str = "recordings have what comes in, before anything is changed in it";
 const MQTT: &str = "nothing is published to MQTT yet";
-const PLAYER: &str = "there is no player yet";
+const PLAYER: &str = "files to be played are opened, decoded and kept as they are asked for";
 const JANUS: &str = "the Janus interface is not provided";
-const JITTER: &str = "packets are passed on at once, without a jitter buffer";
+const JITTER: &str =
+    "packets are passed on at once; where they are transcoded, the buffer follows their jitter";
 const TRANSCODING: &str = "the transcoder has no such setting: requests say what it does";
 const SECRETS: &str = "keys are never written to the log";
 const MACHINERY: &str =
@@ -92,7 +93,6 @@ pub(super) const FOREIGN: &[Opt] = &[
     accepted("ssrc-reporting", ' ', One(""), QUALITY),
     accepted("mos", ' ', Many(""), QUALITY),
     accepted("measure-rtp", ' ', Nothing, QUALITY),
-    accepted("rtcp-interval", ' ', One(""), QUALITY),
     accepted("dtmf-no-log-injects", ' ', Nothing, DTMF),
     accepted("dtmf-no-suppress", ' ', Nothing, DTMF),
     accepted("dtmf-digit-delay", ' ', One(""), DTMF),

@@ -274,6 +274,12 @@ pub(super) const WORKING: &[Opt] = &[
         "Cipher suites for DTLS in OpenSSL's spelling; makes every handshake one of OpenSSL's",
     ),
     works(
+        "rtcp-interval",
+        ' ',
+        One("MS"),
+        "From one RTCP report of our own to the next, 500 to 60000; silence with reports in it keeps a WhatsApp call alive [default: 5000]",
+    ),
+    works(
         "software-id",
         ' ',
         One("TEXT"),
