@@ -23,6 +23,9 @@ pub(crate) const WAITING: usize = 1024;
 /// Messages that a connection may be behind before it misses some.
 const BEHIND: usize = 256;
 
+/// Reports that may wait for Homer.
+const HOMER_QUEUE: usize = 256;
+
 /// Something that somebody outside is told of.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Notification {
@@ -82,14 +85,15 @@ impl Connections {
 
 /// Sends notifications for as long as there are workers.
 pub(crate) async fn send(mut notifications: mpsc::Receiver<Notification>, audience: Audience) {
-    let mut homer = audience.homer.map(Exporter::new);
+    let homer = audience.homer.map(tell_homer);
     let mut keys = Keys::new(audience.connections);
     while let Some(Notification { call_id, news }) = notifications.recv().await {
         match news {
             News::Key(report) => keys.tell(&call_id, &report).await,
             News::Rtcp(seen) => {
-                if let Some(homer) = &mut homer {
-                    homer.tell(call_id.as_bytes(), &seen).await;
+                if let Some(homer) = &homer {
+                    // A Homer that is behind misses reports; keys do not wait for it.
+                    let _ = homer.try_send((call_id, seen));
                 }
             }
             News::TimedOut { tags, callback } => {
@@ -100,6 +104,18 @@ pub(crate) async fn send(mut notifications: mpsc::Receiver<Notification>, audien
             }
         }
     }
+}
+
+/// A task of its own for Homer, which may hang for as long as a connection takes.
+fn tell_homer(settings: Homer) -> mpsc::Sender<(CallId, Box<ReceivedRtcp>)> {
+    let (sender, mut reports) = mpsc::channel::<(CallId, Box<ReceivedRtcp>)>(HOMER_QUEUE);
+    tokio::spawn(async move {
+        let mut exporter = Exporter::new(settings);
+        while let Some((call_id, seen)) = reports.recv().await {
+            exporter.tell(call_id.as_bytes(), &seen).await;
+        }
+    });
+    sender
 }
 
 /// Tells of keys.
