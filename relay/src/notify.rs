@@ -177,3 +177,64 @@ async fn send_one(
     };
     socket.send_to(body, destination).await.map(drop)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::net::{TcpSocket, TcpStream};
+    use tokio::time::timeout;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_key_is_told_while_homer_hangs() {
+        // A queue of nobody: one connection finds room in it, and those after it hang.
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let listener = socket.listen(0).unwrap();
+        let address = listener.local_addr().unwrap();
+        let _first = TcpStream::connect(address).await.unwrap();
+        let second = TcpStream::connect(address);
+        let second = timeout(Duration::from_millis(100), second).await;
+        assert!(second.is_err(), "it does not hang");
+        let homer = Homer {
+            address,
+            tcp: true,
+            agent: 1,
+        };
+        let audience = Audience {
+            homer: Some(homer),
+            ..Audience::default()
+        };
+        let proxy = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        let local = proxy.local_addr().unwrap();
+        let report = News::Rtcp(Box::new(ReceivedRtcp {
+            source: local,
+            local,
+            at: Duration::ZERO,
+            packet: vec![0x80, 201, 0, 1, 0, 0, 0xaa, 0xaa],
+        }));
+        let key = News::Key(Box::new(DtmfReport {
+            source_tag: None,
+            source_label: None,
+            source_ip: None,
+            tags: Vec::new(),
+            at: Duration::ZERO,
+            event: 5,
+            duration_ms: 100,
+            volume: 10,
+            destination: Some(local),
+        }));
+        let (sender, notifications) = mpsc::channel(2);
+        for news in [report, key] {
+            let call_id = CallId::from("call");
+            sender.try_send(Notification { call_id, news }).unwrap();
+        }
+        tokio::spawn(send(notifications, audience));
+        let mut datagram = [0; 1024];
+        // Homer is given up after two seconds.
+        let told = timeout(Duration::from_secs(1), proxy.recv(&mut datagram)).await;
+        assert!(told.is_ok(), "the key waits for Homer");
+    }
+}
