@@ -3,6 +3,7 @@
 #   make demo                  six WhatsApp-style calls through Kamailio and tandem, measured
 #   make demo RELAY=rtpengine  the same with Debian's rtpengine in place of tandem
 #   make demo DEMO=playback    a WhatsApp user hears a prompt, presses keys, and is recorded: sound, packets, vCon
+#   make demo PROXY=opensips   either of them through OpenSIPS, where it is (OPENSIPS= names it)
 #   make test                  everything that can be tested, the demo's calls included
 #   make test-interop          calls with a browser, aiortc and libopus; also with SUBJECT=rtpengine;
 #                              and every request of the tables to rtpengine and to tandem, compared
@@ -30,7 +31,7 @@ demo:
 	@tests/demo/install.sh demo
 	@echo "building (the first time takes some minutes) ..."
 	@cargo build $(PACKAGES)
-	@python3 tests/demo/$(if $(filter playback,$(DEMO)),playback.py,demo.py --relay $(RELAY)) --binaries $(TARGET)/debug
+	@python3 tests/demo/$(if $(filter playback,$(DEMO)),playback.py,demo.py --relay $(RELAY)) --proxy $(PROXY) --binaries $(TARGET)/debug
 
 test:
 	@.ci/test

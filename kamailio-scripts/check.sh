@@ -35,6 +35,9 @@ numbers=$(grep -cE '^ *\$sht\(secret=>[0-9]+\)' settings.cfg)
 for number in $(sed -nE 's/^ *\$sht\(secret=>([0-9]+)\).*/\1/p' settings.cfg); do
     grep -qE "^ *\\\$sht\(keys=>$number\) = \"(DTLS|SDES)\";" settings.cfg || bad "settings.cfg: +$number has no line for keys, DTLS or SDES"
 done
+while read -r number file; do
+    [[ $file = *" "* ]] && bad "settings.cfg: the announcement of +$number, $file, has a space: the relay would look for ${file%% *}"
+done < <(sed -nE 's/^ *\$sht\(announcement=>([0-9]+)\) = "(.*)";.*/\1 \2/p' settings.cfg)
 [ $bad = 0 ] && ok "settings.cfg: $numbers business number(s), host $host"
 
 # ---- What Kamailio itself says. It complains about some things and starts all the same, so its words decide.

@@ -46,6 +46,9 @@ sets=$(parameter rtpengine rtpengine_sock)
 while read -r number set relays; do
     echo "$sets" | grep -qxF "$set == $relays" || wrong "relays_$number has no line 'rtpengine_sock' with \"$set == $relays\""
 done < <(of_number relays)
+while read -r number file; do
+    [[ $file = *" "* ]] && wrong "announcement_$number '$file' has a space: the relay would look for '${file%% *}'"
+done < <(of_number announcement)
 for target in $(echo "$(shared pbx_next_hops),$(of_number pbx | cut -d ' ' -f 2 | paste -sd ,)" | tr , ' '); do
     [[ ,$(shared pbx_asked), = *,$target,* ]] || warning "PBX $target is not in pbx_asked: when it is silent, callers find out"
 done

@@ -14,7 +14,7 @@ import subprocess
 from types import SimpleNamespace
 
 from kamailio import SIP_HOST, write
-from processes import Part, tcp_answers
+from processes import Part, PartFailed, tcp_answers
 
 SCRIPTS = os.path.join(os.path.dirname(__file__), "..", "..", "opensips-scripts")
 
@@ -84,6 +84,8 @@ class OpenSips(Proxy):
     def __init__(self, run, ports, numbers, certificates, settings=None, shared_megabytes=64):
         """`numbers` maps a business number to (password, DTLS or SDES) and pairs of further settings; `settings` are values for
         other lines of settings.cfg, by the names that Kamailio has for them."""
+        if reason := why_not():
+            raise PartFailed(reason)
         self.folder = folder = os.path.join(run, "opensips")
         os.makedirs(folder, exist_ok=True)
         script = read("opensips.cfg").replace('include_file "settings.cfg"',

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """A WhatsApp user calls, hears a prompt, presses keys, and is recorded: the sound, the packets, and a vCon. Then one is called.
 
-The calls go through Kamailio with the scripts that we ship: the number has an announcement and is recorded (settings.cfg), and
+The calls go through Kamailio, or OpenSIPS, with the scripts that we ship: the number has an announcement and is recorded (settings.cfg), and
 the other end is a SIP phone (baresip). The WhatsApp side is played by `simulator`. All of it on loopback.
 
 Exit status 0 means that the prompt was heard as it is, each key was told once, and the recording and its vCon have all of it.
@@ -17,6 +17,7 @@ import re
 import sys
 import time
 
+import opensips
 import tone
 from demo import choose_ports, fresh_folder, judge_meta, step, wait_for_phone
 from kamailio import Kamailio
@@ -59,53 +60,60 @@ def main():
 def parse_options():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--binaries", default="target/debug", help="where tandem and simulator were built")
+    parser.add_argument("--proxy", choices=["kamailio", "opensips"], default="kamailio")
     parser.add_argument("--run", default=".run/playback", help="folder for logs, certificates and recordings")
     return parser.parse_args()
 
 
 def make_calls(options, run):
-    ports = choose_ports()
-    prompts, recordings = os.path.join(run, "prompts"), os.path.join(run, "recordings")
-    os.makedirs(prompts)
-    prompt = os.path.join(prompts, "welcome.wav")
-    tone.write_tone(prompt, PROMPT_HZ, PROMPT_SECONDS)
-    numbers = {NUMBER: ("demo-password", "DTLS", ("record", 1), ("announcement", prompt))}
-    binary = os.path.abspath(os.path.join(options.binaries, "simulator"))
-    simulator = Simulator(run, binary, ports, numbers, expects_hz=PROMPT_HZ)
-    with step("certificates of a throw-away authority"):
-        certificates = simulator.make_certificates()
-    with step("relay"):
-        relay = Relay(run, "tandem", os.path.abspath(os.path.join(options.binaries, "tandem")), ports,
-                      [f"--media-dir={prompts}", f"--recording-dir={recordings}", "--recording-audio=stereo",
-                       "--recording-vcon=inline"])
-    with step("Kamailio"):
-        Kamailio(run, ports, numbers, certificates)
-    with step("SIP phone (baresip)"):
-        phone = Phone(run, ports, [NUMBER])
-    return [one_call(direction, recordings, simulator, relay, phone) for direction in ("user-initiated", "business-initiated")]
+    binaries = [os.path.abspath(os.path.join(options.binaries, name)) for name in ("tandem", "simulator")]
+    parts = Parts(run, *binaries, options.proxy, "DTLS")
+    return [parts.one_call(direction) for direction in ("user-initiated", "business-initiated")]
 
 
-def one_call(direction, recordings, simulator, relay, phone):
-    # The tone that the simulator waits for is the prompt; afterwards it hears the phone's.
-    result = CallResult(f"{direction} DTLS", tone_wanted=0.0)
-    before, told_before = set(all_files(recordings)), len(keys_told(relay))
-    phone.forget_events()
-    with step(f"{direction} call: a prompt of {PROMPT_SECONDS} s, keys {KEYS}, {TALK_SECONDS} s in all"):
-        if direction == "user-initiated":
-            call = simulator.place_call(NUMBER, USER, TALK_SECONDS, True, ["--digits", KEYS])
-        else:
-            call = simulator.await_call(NUMBER, TALK_SECONDS, True, ["--digits", KEYS])
-            phone.dial(NUMBER, USER)
-        if wait_for_phone(phone, call, 15) != "CALL_ESTABLISHED":
-            result.problems.append("the phone never had a call")
-        elif not phone.wait_for(["CALL_CLOSED"], TALK_SECONDS + 10):
-            result.problems.append("the call did not end at the phone")
-        report = call.report(seconds=20 if result.is_good else 2)
-    judge_meta(result, report, call.part.log, relay.known)
-    judge_prompt(result, report)
-    judge_keys(result, "".join(keys_told(relay)[told_before:]), phone)
-    judge_recording(result, recordings, before, direction == "user-initiated")
-    return result
+class Parts:
+    """All that takes part in a call of a number that is announced and recorded, running."""
+
+    def __init__(self, run, tandem, simulator, proxy, keys):
+        ports = choose_ports()
+        self.keys = keys
+        self.recordings, prompts = os.path.join(run, "recordings"), os.path.join(run, "prompts")
+        os.makedirs(prompts)
+        prompt = os.path.join(prompts, "welcome.wav")
+        tone.write_tone(prompt, PROMPT_HZ, PROMPT_SECONDS)
+        numbers = {NUMBER: ("demo-password", keys, ("record", 1), ("announcement", prompt))}
+        self.simulator = Simulator(run, simulator, ports, numbers, expects_hz=PROMPT_HZ)
+        with step("certificates of a throw-away authority"):
+            certificates = self.simulator.make_certificates()
+        with step("relay"):
+            self.relay = Relay(run, "tandem", tandem, ports, [
+                f"--media-dir={prompts}", f"--recording-dir={self.recordings}", "--recording-audio=stereo", "--recording-vcon=inline"])
+        with step(proxy):
+            (opensips.OpenSips if proxy == "opensips" else Kamailio)(run, ports, numbers, certificates)
+        with step("SIP phone (baresip)"):
+            self.phone = Phone(run, ports, [NUMBER])
+
+    def one_call(self, direction):
+        # The tone that the simulator waits for is the prompt; afterwards it hears the phone's.
+        result = CallResult(f"{direction} {self.keys}", tone_wanted=0.0)
+        before, told_before = set(all_files(self.recordings)), len(keys_told(self.relay))
+        self.phone.forget_events()
+        with step(f"{direction} call: a prompt of {PROMPT_SECONDS} s, keys {KEYS}, {TALK_SECONDS} s in all"):
+            if direction == "user-initiated":
+                call = self.simulator.place_call(NUMBER, USER, TALK_SECONDS, True, ["--digits", KEYS])
+            else:
+                call = self.simulator.await_call(NUMBER, TALK_SECONDS, True, ["--digits", KEYS])
+                self.phone.dial(NUMBER, USER)
+            if wait_for_phone(self.phone, call, 15) != "CALL_ESTABLISHED":
+                result.problems.append("the phone never had a call")
+            elif not self.phone.wait_for(["CALL_CLOSED"], TALK_SECONDS + 10):
+                result.problems.append("the call did not end at the phone")
+            report = call.report(seconds=20 if result.is_good else 2)
+        judge_meta(result, report, call.part.log, self.relay.known)
+        judge_prompt(result, report)
+        judge_keys(result, "".join(keys_told(self.relay)[told_before:]), self.phone)
+        judge_recording(result, self.recordings, before, direction == "user-initiated")
+        return result
 
 
 def keys_told(relay):

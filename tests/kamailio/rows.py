@@ -96,6 +96,11 @@ ROWS = [
          "test_scripts.Shield.test_meta_sees_nothing_of_hold_resume_transfer_and_refresh"),
     ),
     *rows(
+        "recording and announcement of a number, simulator and baresip",
+        ("user-initiated: the prompt, keys, the recording and its vCon", "test_recording.Recording.test_a_user_who_calls"),
+        ("business-initiated: the prompt, keys, the recording and its vCon", "test_recording.Recording.test_a_user_who_is_called"),
+    ),
+    *rows(
         "relays",
         ("refused for any reason: 503 with Retry-After, both sides",
          "test_relays.OneRelay.test_every_refusal_of_the_relay_is_503_for_both_sides"),

@@ -252,6 +252,8 @@ class Check(Case):
                 (re.sub(r'"relays=s:[^"]*"', '"relays=s:udp:192.0.2.1:1"', good), "not the same list"),
                 (good.replace("startup_route {", f'startup_route {{\n    cache_store("local", "relays_{NUMBER}", "1 udp:192.0.2.1:1");'),
                  f"relays_{NUMBER} has no line"),
+                (good.replace("startup_route {", f'startup_route {{\n    cache_store("local", "announcement_{NUMBER}", "/two words.wav");'),
+                 "the relay would look for '/two'"),
                 (good.replace("socket=udp:127.0.0.1", "socket=udp:192.0.2.1"), "no address of this host"),
                 (good.replace('"keys_', '"kyes_'), "which is DTLS or SDES"),
                 (good.replace("socket=", "sokcet=", 1), "does not read opensips.cfg"),
