@@ -98,6 +98,8 @@ struct Worker {
     backend: PerPort,
     /// Where requests come from over UDP, once the control side is there.
     listener: Option<Arc<Listener>>,
+    /// When we listen again, if we left that to the others.
+    back_at: Option<Instant>,
     /// A datagram with a request.
     request: Box<[u8]>,
     /// The newest reply, which leaves when the next one is there, or last in the round: a proxy asks on at once, and whoever is
@@ -171,6 +173,7 @@ impl Worker {
             number: settings.number,
             backend,
             listener: None,
+            back_at: None,
             request: vec![0; udp::LONGEST].into_boxed_slice(),
             reply: None,
             commands,
@@ -221,6 +224,7 @@ impl Worker {
                 }
             });
             now = Instant::now();
+            self.come_back(now);
             self.take_datagrams(now);
             if woken.asked {
                 self.take_requests(now);
@@ -249,7 +253,8 @@ impl Worker {
     /// Until the next deadline; and until counters are due, unless nothing has changed since: an idle worker sleeps.
     fn time_to_wait(&self, now: Instant) -> Option<Duration> {
         let recordings = self.recordings.as_ref().and_then(Outlet::due);
-        let deadline = self.deadlines.next().into_iter().chain(recordings).min();
+        let deadlines = self.deadlines.next().into_iter();
+        let deadline = deadlines.chain(recordings).chain(self.back_at).min();
         let due = if self.active || !self.gone_later.is_empty() {
             let publish = self.published_at + PUBLISH;
             Some(deadline.map_or(publish, |deadline| deadline.min(publish)))

@@ -27,6 +27,9 @@ pub trait Backend {
     /// The caller keeps the socket open and takes the datagrams itself; [`Woken::asked`] is set for as long as there are some.
     fn listen(&mut self, socket: BorrowedFd<'_>) -> io::Result<()>;
 
+    /// Leaves a control socket to the other back-ends, until [`Backend::listen`] is called again.
+    fn stop_listening(&mut self, socket: BorrowedFd<'_>) -> io::Result<()>;
+
     /// How many media ports are bound.
     fn bound(&self) -> usize;
 

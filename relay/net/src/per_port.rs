@@ -220,6 +220,11 @@ impl Backend for PerPort {
         Ok(())
     }
 
+    fn stop_listening(&mut self, socket: BorrowedFd<'_>) -> io::Result<()> {
+        epoll::delete(&self.epoll, socket)?;
+        Ok(())
+    }
+
     fn bound(&self) -> usize {
         self.bound
     }
@@ -519,6 +524,20 @@ mod tests {
         control.receive(&mut [0; 16]).unwrap();
         let woken = backend.wait(Some(Duration::ZERO)).unwrap();
         assert_eq!(woken, Woken::default());
+    }
+
+    #[test]
+    fn whoever_stops_listening_is_not_woken_until_it_listens_again() {
+        let (mut backend, _) = backend();
+        let control = crate::ControlSocket::bind(LOOPBACK, None).unwrap();
+        backend.listen(control.socket().as_fd()).unwrap();
+        backend.stop_listening(control.socket().as_fd()).unwrap();
+        let (peer, _) = peer();
+        peer.send_to(b"1 ping", control.address()).unwrap();
+        let woken = backend.wait(Some(Duration::from_millis(20))).unwrap();
+        assert!(!woken.asked);
+        backend.listen(control.socket().as_fd()).unwrap();
+        assert!(backend.wait(PATIENCE).unwrap().asked, "it still lies there");
     }
 
     #[test]

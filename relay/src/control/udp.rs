@@ -2,13 +2,15 @@
 //!
 //! Nearly every request comes this way, so it takes no way round: each worker listens beside its media ports, the one that the
 //! kernel wakes reads the request, and if the call is its own, or a new one, it carries the request out and answers at once.
-//! Otherwise the request goes into the queue of the call's worker, which answers itself.
+//! Otherwise the request goes into the queue of the call's worker, which answers itself; and while requests are few, whoever was
+//! woken in vain leaves the sockets to the others for a moment.
 
 use std::cell::RefCell;
 use std::io;
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 use ng_protocol::frame::MAX_DATAGRAM;
@@ -35,15 +37,37 @@ pub(crate) const LONGEST: usize = u16::MAX as usize;
 #[derive(Debug)]
 pub struct Listener {
     sockets: Vec<ControlSocket>,
+    waiting: Waiting,
     control: Control,
     /// For commands that a worker cannot wait for.
     tasks: runtime::Handle,
+}
+
+/// How many workers wait for the control sockets at this moment.
+#[derive(Debug, Default)]
+pub(crate) struct Waiting(AtomicUsize);
+
+impl Waiting {
+    pub(crate) fn join(&self) {
+        self.0.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// Whether a worker may leave the sockets to the others: the last one may not.
+    pub(crate) fn leave(&self) -> bool {
+        let one_less = |waiting: usize| (waiting > 1).then(|| waiting - 1);
+        let left = self
+            .0
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, one_less);
+        left.is_ok()
+    }
 }
 
 /// What a worker has to do with a datagram that it took.
 pub(crate) enum Taken {
     /// Nothing any more.
     Served,
+    /// Nothing: it is for the worker that has the call, and on its way there.
+    Passed,
     /// Send the reply.
     Answered(Reply),
     /// Carry it out, and then [`UdpExchange::give`].
@@ -65,9 +89,15 @@ impl Listener {
     ) -> Self {
         Self {
             sockets,
+            waiting: Waiting::default(),
             control,
             tasks,
         }
+    }
+
+    /// The workers that wait for the sockets.
+    pub(crate) fn waiting(&self) -> &Waiting {
+        &self.waiting
     }
 
     /// The sockets, to wait for them.
@@ -177,7 +207,7 @@ impl Listener {
         }
         let reply = ReplyTo::Proxy(Box::new(exchange));
         match dispatch.deliver(owner, Box::new(request), reply) {
-            Ok(()) => Taken::Served,
+            Ok(()) => Taken::Passed,
             Err((reply, handled)) => reply.give(handled).map_or(Taken::Served, Taken::Answered),
         }
     }
@@ -267,5 +297,20 @@ impl Way {
             datagram,
             copies,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_worker_does_not_leave_the_sockets() {
+        let waiting = Waiting::default();
+        waiting.join();
+        assert!(!waiting.leave());
+        waiting.join();
+        assert!(waiting.leave());
+        assert!(!waiting.leave());
     }
 }

@@ -6,7 +6,7 @@
 use std::os::fd::AsFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use ng_protocol::{Command, Request, Response};
 use relay_call::{Call, EndReason, Recording};
@@ -21,6 +21,8 @@ use crate::control::udp::{Listener, Reply, Taken, Yours};
 
 /// Requests taken in one round from each control socket; the other workers may take the rest.
 const REQUESTS: usize = 8;
+/// How long a worker that was woken in vain leaves the control sockets to the others.
+const STAND_BACK: Duration = Duration::from_millis(50);
 
 impl Worker {
     pub(super) fn take_requests(&mut self, now: Instant) {
@@ -28,24 +30,53 @@ impl Worker {
             return;
         };
         self.active = true;
+        let mut in_vain = true;
         for socket in 0..listener.sockets().len() {
-            for _ in 0..REQUESTS {
-                match listener.take(socket, self.number, &mut self.request) {
-                    Some(Taken::Yours(yours)) if self.opens(&yours.request) => {
+            let mut left = REQUESTS;
+            while left > 0 {
+                let taken = listener.take(socket, self.number, &mut self.request);
+                let Some(taken) = taken else { break };
+                left -= 1;
+                in_vain &= matches!(taken, Taken::Passed);
+                match taken {
+                    Taken::Yours(yours) if self.opens(&yours.request) => {
                         let Yours { request, exchange } = *yours;
                         let ticket = exchange.ticket();
                         let reply = ReplyTo::Proxy(Box::new(exchange));
                         self.open(now, Box::new(request), ticket, reply);
                     }
-                    Some(Taken::Yours(yours)) => {
+                    Taken::Yours(yours) => {
                         let handled = self.carry_out(now, &yours.request, yours.exchange.ticket());
                         self.answer(yours.exchange.give(&handled));
                     }
-                    Some(Taken::Answered(reply)) => self.answer(reply),
-                    Some(Taken::Served) => {}
-                    None => break,
+                    Taken::Answered(reply) => self.answer(reply),
+                    Taken::Served | Taken::Passed => {}
                 }
             }
+            in_vain &= left > 0;
+        }
+        if in_vain && listener.waiting().leave() {
+            self.stand_back(&listener, now);
+        }
+    }
+
+    /// With few requests about, one worker is enough for the control sockets. When the next request comes before it sleeps again,
+    /// the kernel wakes another, which can only pass the request on, and a call costs half as much again.
+    fn stand_back(&mut self, listener: &Listener, now: Instant) {
+        for socket in listener.sockets() {
+            // The only error is that we do not listen on it.
+            let _ = self.backend.stop_listening(socket.socket().as_fd());
+        }
+        self.back_at = Some(now + STAND_BACK);
+    }
+
+    /// Ends [`Self::stand_back`] when it is time.
+    pub(super) fn come_back(&mut self, now: Instant) {
+        if self.back_at.is_some_and(|back_at| now >= back_at)
+            && let Some(listener) = self.listener.take()
+        {
+            self.back_at = None;
+            self.listen(listener);
         }
     }
 
@@ -62,6 +93,7 @@ impl Worker {
                 error!("worker {number} cannot listen on control port {address}: {error}");
             }
         }
+        listener.waiting().join();
         self.listener = Some(listener);
     }
 

@@ -4,13 +4,16 @@
 //! a run can be repeated.
 
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::{self, BufReader, Read};
+
+/// Bytes that are read from the system at once.
+const AHEAD: usize = 512;
 
 /// A source of seeds.
 #[derive(Debug)]
 pub enum Seeds {
-    /// The kernel's.
-    System(File),
+    /// The kernel's, some calls' worth at a time.
+    System(BufReader<File>),
     /// A counted sequence.
     Test(u64),
 }
@@ -20,7 +23,10 @@ impl Seeds {
     pub fn new(seed: Option<u64>, worker: usize) -> io::Result<Self> {
         match seed {
             Some(seed) => Ok(Self::Test(seed.wrapping_add((worker as u64) << 32))),
-            None => Ok(Self::System(File::open("/dev/urandom")?)),
+            None => {
+                let source = File::open("/dev/urandom")?;
+                Ok(Self::System(BufReader::with_capacity(AHEAD, source)))
+            }
         }
     }
 
