@@ -20,6 +20,8 @@ mod key_tone;
 mod mixer;
 #[cfg(feature = "opus")]
 mod opus_codec;
+#[cfg(feature = "opus")]
+mod opus_file;
 mod opus_packet;
 mod player;
 mod repacketizer;
@@ -37,6 +39,8 @@ pub use decoder::{Decoder, InvalidFrame, NotTranscodable};
 pub use encoder::{Encoder, EncoderSettings};
 pub use key_tone::{KeyHeard, KeyTone, Sound, ToneDetector};
 pub use mixer::Mixer;
+#[cfg(feature = "opus")]
+pub use opus_file::OpusFile;
 pub use opus_packet::{OpusPacket, OpusPacketError};
 pub use player::{Piece, Played, Player, Recording, SampleSource, Supply};
 pub use repacketizer::{Reframed, Repacketizer};

@@ -109,6 +109,33 @@ impl OpusEncoder {
         })
     }
 
+    /// An encoder for what is kept: nothing is lost on the way, and nobody waits for it.
+    pub(crate) fn for_file(rate_hz: u32, channels: u8) -> Result<Self, Refused> {
+        let (channels, bitrate) = match channels {
+            1 => (Channels::Mono, WIDE_BITRATE),
+            _ => (Channels::Stereo, 2 * WIDE_BITRATE),
+        };
+        let made = opus::Encoder::new(rate_hz, channels, Application::Audio);
+        let mut encoder = made.map_err(|_| Refused)?;
+        // Whoever speaks on one side is not to be heard on the other.
+        let configured = encoder
+            .set_bitrate(Bitrate::Bits(bitrate as i32))
+            .and_then(|()| encoder.set_force_channels(Some(channels)));
+        configured.map_err(|_| Refused)?;
+        Ok(Self {
+            encoder,
+            fec: false,
+        })
+    }
+
+    /// Samples of one channel by which what comes out is behind what goes in.
+    pub(crate) fn lookahead(&mut self) -> Result<u32, Refused> {
+        let lookahead = self.encoder.get_lookahead().ok();
+        lookahead
+            .and_then(|lookahead| lookahead.try_into().ok())
+            .ok_or(Refused)
+    }
+
     pub(crate) fn encode(&mut self, samples: &[i16], packet: &mut Vec<u8>) -> Result<(), Refused> {
         let start = packet.len();
         packet.resize(start + MAX_PACKET, 0);

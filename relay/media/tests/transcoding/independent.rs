@@ -1,6 +1,6 @@
 //! The same codecs by other hands: ffmpeg (G.711, G.722, linear PCM, and an Opus decoder of its own) and opus-tools.
 
-use relay_media::{AudioFormat, Decoder, Encoder, EncoderSettings, Transcoder};
+use relay_media::{AudioFormat, Decoder, Encoder, EncoderSettings, OpusFile, Transcoder};
 
 use crate::ogg;
 use crate::programs::{convert, ffmpeg, little_endian, raw, samples};
@@ -123,4 +123,56 @@ fn opus_of_opusenc_becomes_alaw() {
     let got = heard(PCMA, &transcode(&mut transcoder, OPUS, &stream, 20));
     let ratio = signal_to_noise(&said, &at_rate(&got, 8_000, 16_000), 800);
     assert!(ratio > 8.0, "{ratio:.1} dB");
+}
+
+#[test]
+fn a_file_of_opus_is_understood_by_two_other_decoders_each_side_on_its_own_channel() {
+    let (left, right) = (speech(16_000, 3.01), tone(1_000.0, 16_000, 3.01));
+    let mut file = OpusFile::new(Vec::new(), 2, 16_000).unwrap();
+    for (&left, &right) in left.iter().zip(&right) {
+        file.push(&[left, right]).unwrap();
+    }
+    let file = file.finish().unwrap();
+    let linear = "-f s16le -ar 16000 -ac 2";
+    let by_ffmpeg = ffmpeg("opus-file", &file, "", linear);
+    let by_opusdec = convert("opusdec", "opus-file-tools", &file, |input, output| {
+        ["--quiet", "--rate", "16000", input, output]
+            .map(str::to_owned)
+            .into()
+    });
+    for (name, decoded) in [("ffmpeg", by_ffmpeg), ("opusdec", by_opusdec)] {
+        let Some(decoded) = decoded else { continue };
+        let (got_left, got_right): (Vec<_>, Vec<_>) = samples(&decoded)
+            .as_chunks()
+            .0
+            .iter()
+            .map(|&[left, right]| (left, right))
+            .unzip();
+        assert_eq!(
+            got_left.len(),
+            left.len(),
+            "{name}: what went in, to the sample"
+        );
+        let speech = signal_to_noise(&left, &got_left, 100);
+        let pure = purity(&got_right[8_000..40_000], 16_000, 1_000.0);
+        println!("{name}: speech {speech:.1} dB, tone {pure:.1} dB");
+        assert!(speech > 10.0, "{name}: {speech:.1} dB of speech");
+        assert!(
+            pure > 20.0,
+            "{name}: {pure:.1} dB beside the other side's speech"
+        );
+    }
+}
+
+#[test]
+fn a_file_of_opus_without_a_sample_can_be_opened() {
+    for channels in [1, 2] {
+        let file = OpusFile::new(Vec::new(), channels, 16_000).unwrap();
+        let file = file.finish().unwrap();
+        let linear = "-f s16le -ar 16000";
+        let Some(decoded) = ffmpeg(&format!("empty-{channels}"), &file, "", linear) else {
+            return;
+        };
+        assert_eq!(decoded.len(), 0);
+    }
 }

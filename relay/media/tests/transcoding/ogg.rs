@@ -1,6 +1,8 @@
-//! Just enough Ogg (RFC 3533, RFC 7845) to hand Opus packets to other programs and to take theirs.
+//! Opus packets in the files of other programs (RFC 7845), and theirs.
 
-const PAGE: &[u8; 4] = b"OggS";
+use std::io::Cursor;
+
+use ::ogg::{PacketReader, PacketWriteEndInfo, PacketWriter};
 
 /// A file of mono packets that last `samples` of 48 kHz each.
 pub(crate) fn write(packets: &[Vec<u8>], samples: u64) -> Vec<u8> {
@@ -9,65 +11,24 @@ pub(crate) fn write(packets: &[Vec<u8>], samples: u64) -> Vec<u8> {
     head.extend_from_slice(&[0, 0, 0]);
     let mut tags = b"OpusTags".to_vec();
     tags.extend_from_slice(&[0; 8]);
-    let mut file = Vec::new();
-    page(&mut file, 2, 0, 0, &head);
-    page(&mut file, 0, 0, 1, &tags);
-    for (n, packet) in packets.iter().enumerate() {
-        let last = n + 1 == packets.len();
-        page(
-            &mut file,
-            if last { 4 } else { 0 },
-            samples * (n as u64 + 1),
-            n as u32 + 2,
-            packet,
-        );
+    let mut file = PacketWriter::new(Vec::new());
+    let mut put = |packet, end, position| file.write_packet(packet, 1, end, position).unwrap();
+    for header in [head, tags] {
+        put(header, PacketWriteEndInfo::EndPage, 0);
     }
-    file
-}
-
-fn page(file: &mut Vec<u8>, kind: u8, granule: u64, number: u32, packet: &[u8]) {
-    let start = file.len();
-    file.extend_from_slice(PAGE);
-    file.extend_from_slice(&[0, kind]);
-    file.extend_from_slice(&granule.to_le_bytes());
-    file.extend_from_slice(&1u32.to_le_bytes());
-    file.extend_from_slice(&number.to_le_bytes());
-    file.extend_from_slice(&[0; 4]);
-    let segments = packet.len() / 255 + 1;
-    file.push(segments as u8);
-    file.extend(std::iter::repeat_n(255, segments - 1));
-    file.push((packet.len() % 255) as u8);
-    file.extend_from_slice(packet);
-    let checksum = file[start..].iter().fold(0u32, |mut crc, &octet| {
-        crc ^= u32::from(octet) << 24;
-        for _ in 0..8 {
-            crc = if crc & 0x8000_0000 != 0 {
-                crc << 1 ^ 0x04c1_1db7
-            } else {
-                crc << 1
-            };
-        }
-        crc
-    });
-    file[start + 22..start + 26].copy_from_slice(&checksum.to_le_bytes());
+    for (n, packet) in packets.iter().enumerate() {
+        let end = match n + 1 == packets.len() {
+            true => PacketWriteEndInfo::EndStream,
+            false => PacketWriteEndInfo::EndPage,
+        };
+        put(packet.clone(), end, samples * (n as u64 + 1));
+    }
+    file.into_inner()
 }
 
 /// The packets of a file, without its two headers.
-pub(crate) fn read(mut file: &[u8]) -> Vec<Vec<u8>> {
-    let mut packets = vec![Vec::new()];
-    while let Some(page) = file.strip_prefix(PAGE) {
-        let count = usize::from(page[22]);
-        let (lengths, mut body) = page[23..].split_at(count);
-        for &length in lengths {
-            let (piece, rest) = body.split_at(usize::from(length));
-            body = rest;
-            packets.last_mut().unwrap().extend_from_slice(piece);
-            if length < 255 {
-                packets.push(Vec::new());
-            }
-        }
-        file = body;
-    }
-    packets.pop();
-    packets.split_off(2)
+pub(crate) fn read(file: &[u8]) -> Vec<Vec<u8>> {
+    let mut reader = PacketReader::new(Cursor::new(file));
+    let packets = std::iter::from_fn(|| reader.read_packet().unwrap());
+    packets.skip(2).map(|packet| packet.data).collect()
 }
