@@ -35,6 +35,7 @@ pub(crate) fn make(config: &Config) -> Result<CallConfig, StartError> {
         dtmf_log: None,
         tells_rtcp: config.homer.is_some(),
         tells_timeouts: config.teardown.is_some(),
+        quality: config.quality,
         recording: config.recording.as_ref().map(|recording| RecordingPlan {
             directory: recording.directory.as_str().into(),
             packets: recording.packets.is_some(),
@@ -83,6 +84,7 @@ pub(crate) fn follow(calls: &mut CallConfig, config: &Config) {
     calls.hold = config.hold;
     calls.fill = config.silence_fill;
     calls.report_interval = config.rtcp_interval;
+    calls.quality = config.quality;
     calls.software.clone_from(&config.software_id);
 }
 

@@ -12,6 +12,7 @@ pub mod interface;
 mod log;
 pub mod options;
 mod outside;
+mod quality;
 mod recording;
 mod settings;
 mod templates;
@@ -24,7 +25,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use ng_protocol::Templates;
-use relay_call::EndpointLearning;
+use relay_call::{EndpointLearning, QualityReports};
 
 use addresses::{destination, listeners};
 pub use dtls::Dtls;
@@ -96,6 +97,8 @@ pub struct Config {
     pub homer: Option<Homer>,
     /// Who is told of calls that end by a timeout.
     pub teardown: Option<Teardown>,
+    /// What scores say, and where replies have them.
+    pub quality: QualityReports,
     /// Where and how calls are recorded.
     pub recording: Option<RecordingSettings>,
     /// Where recordings have to be that are played.
@@ -186,6 +189,7 @@ impl Config {
             dtmf_log_connections: false,
             homer: None,
             teardown: None,
+            quality: QualityReports::default(),
             recording: None,
             media_dir: None,
             dtls: Dtls::default(),
@@ -291,6 +295,7 @@ impl Config {
             dtmf_log_connections: settings.switch("dtmf-log-ng-tcp", false)?,
             homer: outside::homer(settings, names)?,
             teardown: outside::teardown(settings)?,
+            quality: quality::quality(settings)?,
             recording: recording(settings)?,
             media_dir: settings.last("media-dir").map(PathBuf::from),
             dtls,
@@ -373,6 +378,7 @@ pub fn read(arguments: impl IntoIterator<Item = String>) -> Result<Wish, ConfigE
     let mut remarks = settings.remarks();
     remarks.extend(templates::remarks(&config.templates, &settings));
     remarks.extend(recording::remarks(&settings));
+    remarks.extend(quality::remarks(&settings));
     if check {
         let mut text = remarks.join("\n");
         if !text.is_empty() {

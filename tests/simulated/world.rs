@@ -9,7 +9,7 @@ use ng_protocol::{CallId, Request};
 use relay_call::config::{DtlsIdentity, TransportConfig};
 use relay_call::{
     Call, CallConfig, EndpointLearning, Interface, InterfaceAddress, LeaseError, LeasedPort,
-    PortCount, PortLeaser, Timeouts, WallClock,
+    PortCount, PortLeaser, QualityReports, Timeouts, WallClock,
 };
 use relay_packet::{Outbox, PacketBuf, Received, SocketId};
 use serde_json::{Value, json};
@@ -123,6 +123,7 @@ impl World {
             dtmf_log: None,
             tells_rtcp: false,
             tells_timeouts: false,
+            quality: QualityReports::default(),
             recording: None,
             instance: "0123456789ab".into(),
             report_interval: Duration::from_secs(5),

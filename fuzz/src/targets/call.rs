@@ -11,7 +11,7 @@ use ng_protocol::{Command, Encoding, Request, Response};
 use relay_call::sdp::{RemoteMedia, SessionDescription, parse};
 use relay_call::{
     Call, CallConfig, CallEvent, EndpointLearning, Interface, InterfaceAddress, LeaseError,
-    LeasedPort, PortCount, PortLeaser, Timeouts, WallClock,
+    LeasedPort, PortCount, PortLeaser, QualityReports, Timeouts, WallClock,
 };
 use relay_packet::{Outbox, PacketBuf, Received, SocketId};
 use relay_transport::TransportConfig;
@@ -422,6 +422,7 @@ fn config() -> Arc<CallConfig> {
             dtmf_log: None,
             tells_rtcp: false,
             tells_timeouts: false,
+            quality: QualityReports::default(),
             recording: None,
             instance: "0123456789ab".into(),
             report_interval: Duration::from_secs(5),

@@ -297,6 +297,7 @@ impl Call {
             legs: &self.legs,
             live: &self.live,
             clock: self.config.clock,
+            quality: self.config.quality,
             created: self.deadlines.created,
             last_signal: self.deadlines.last_signal,
         }

@@ -38,6 +38,8 @@ pub struct CallConfig {
     pub tells_rtcp: bool,
     /// So are timeouts that end a call, with its parties (`b2b-url`).
     pub tells_timeouts: bool,
+    /// How good calls are: what the scores say, and where replies have them.
+    pub quality: QualityReports,
     /// What recordings are; nothing is recorded without it.
     pub recording: Option<RecordingPlan>,
     /// The mark of this relay in `a=rtpengine:` (`loop-protect`): 12 hex digits.
@@ -150,6 +152,37 @@ impl WallClock {
             None => self.unix.saturating_sub(self.at.duration_since(instant)),
         }
     }
+}
+
+/// How the quality of a call is scored and told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct QualityReports {
+    /// What a mean opinion score says (`mos`).
+    pub mos: MosKind,
+    /// `query` and `delete` tell of each source under `SSRC` (`ssrc-reporting`: `full`, `global`).
+    pub global: bool,
+    /// They do so beside the media it belongs to (`ssrc-reporting`: `full`, `inline`).
+    pub inline: bool,
+}
+
+impl Default for QualityReports {
+    fn default() -> Self {
+        Self {
+            mos: MosKind::default(),
+            global: true,
+            inline: true,
+        }
+    }
+}
+
+/// What a mean opinion score is about (ITU-T P.800.1).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum MosKind {
+    /// Talking and listening: delay counts, so that reports without a round trip from end to end give no score.
+    #[default]
+    Conversational,
+    /// Listening alone: jitter and loss count, delay does not.
+    Listening,
 }
 
 /// What is recorded of a call that is to be, and where to.

@@ -32,8 +32,8 @@ mod utc_time;
 
 pub use call::Call;
 pub use config::{
-    CallConfig, DtlsIdentity, EndpointLearning, Interface, InterfaceAddress, Timeouts,
-    TransportConfig, WallClock,
+    CallConfig, DtlsIdentity, EndpointLearning, Interface, InterfaceAddress, QualityReports,
+    Timeouts, TransportConfig, WallClock,
 };
 pub use error::RequestError;
 pub use event::{CallEvent, EndReason, Failure};

@@ -200,7 +200,7 @@ impl LiveSection {
             // RFC 7022 §4.2: a name for this session alone.
             cname: format!("{:016x}", seed.rotate_left(17) ^ u64::from(section.ssrc.0)),
             ingress: Ingress::default(),
-            quality: LegQuality::default(),
+            quality: LegQuality::new(config.quality.mos),
             rtp_in: Counter::default(),
             rtp_out: Counter::default(),
             rtcp_in: Counter::default(),

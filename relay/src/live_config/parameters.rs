@@ -7,6 +7,8 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use relay_call::config::MosKind;
+
 use crate::config::{Config, MediaAddress};
 use crate::logging::Subsystem;
 
@@ -161,6 +163,29 @@ fn media(list: &mut List, config: &Config) {
     });
     list.live("silence-fill", config.silence_fill, |to, from| {
         to.silence_fill = from.silence_fill;
+    });
+    list.live(
+        "rtcp-interval",
+        config.rtcp_interval.as_millis(),
+        |to, from| {
+            to.rtcp_interval = from.rtcp_interval;
+        },
+    );
+    let quality = config.quality;
+    let mos = match quality.mos {
+        MosKind::Conversational => "CQ",
+        MosKind::Listening => "LQ",
+    };
+    list.live("mos", mos, |to, from| to.quality.mos = from.quality.mos);
+    let reporting = match (quality.global, quality.inline) {
+        (true, true) => "full",
+        (false, true) => "inline",
+        (true, false) => "global",
+        (false, false) => "none",
+    };
+    list.live("ssrc-reporting", reporting, |to, from| {
+        to.quality.global = from.quality.global;
+        to.quality.inline = from.quality.inline;
     });
     list.fixed("coalesce-us", config.coalesce.as_micros());
     list.fixed("pin-workers", config.pin_workers);

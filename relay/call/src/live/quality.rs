@@ -17,6 +17,7 @@ use relay_transport::rtcp::{Compound, NtpTime, ReferenceDelay, ReportBlock};
 use relay_transport::rtp::Ssrc;
 
 use super::{Live, LiveSection};
+use crate::config::MosKind;
 use crate::stats::{Figure, Judgement, Mos, Samples, Tally};
 
 /// So long we wait for a report that gives a score. Reports come every five seconds (RFC 3550 section 6.2), the first ones late.
@@ -35,6 +36,8 @@ pub(super) struct LegQuality {
     pub(super) clock_hz: u32,
     /// Nobody asks for the score of a picture.
     pub(super) is_audio: bool,
+    /// What a score is about.
+    mos: MosKind,
     sent_reports: VecDeque<(u32, Instant)>,
     round_trip: Option<Duration>,
     /// The last report, as long as it has not led to a score.
@@ -44,6 +47,21 @@ pub(super) struct LegQuality {
 }
 
 impl LegQuality {
+    pub(super) fn new(mos: MosKind) -> Self {
+        Self {
+            mos,
+            ..Self::default()
+        }
+    }
+
+    /// The delay that counts for a score; `None` while it has to be known and is not.
+    fn delay(&self, round_trip: Option<Duration>) -> Option<Duration> {
+        match self.mos {
+            MosKind::Conversational => round_trip,
+            MosKind::Listening => Some(Duration::ZERO),
+        }
+    }
+
     /// A sender report has left, with this time in it.
     pub(super) fn report_sent(&mut self, now: Instant, ntp: NtpTime) {
         if self.sent_reports.len() == REMEMBERED {
@@ -223,9 +241,10 @@ impl LiveSection {
         let jitter = Duration::from_secs_f64(f64::from(block.jitter) / f64::from(clock_hz));
         // Whole percents, and whole milliseconds where they are shown: as the scores that people compare with were made.
         let loss_percent = u32::from(block.fraction_lost) * 100 / 256;
+        let delay = self.quality.delay(round_trip);
         let judgement = Judgement {
             at: now,
-            mos: round_trip.map(|round_trip| Mos::of(round_trip, jitter, loss_percent)),
+            mos: delay.map(|delay| Mos::of(delay, jitter, loss_percent)),
             round_trip: round_trip.unwrap_or_default(),
             round_trip_leg: known_leg.unwrap_or_default(),
             jitter,
@@ -238,6 +257,8 @@ impl LiveSection {
         if let Some(round_trip) = round_trip {
             self.quality
                 .sample(Figure::RttEndToEnd, microseconds(round_trip));
+        }
+        if judgement.mos.is_some() {
             self.quality.judge_at = Some(now + PATIENCE);
             self.quality.unjudged = None;
         } else {
@@ -268,9 +289,10 @@ impl LiveSection {
         let (jitter, loss_percent) = reported.unwrap_or((measured, percent));
         // What is not known of the way counts as none: the score is then that of listening alone.
         let round_trip = leg.unwrap_or_default() + others.unwrap_or_default();
+        let delay = self.quality.delay(Some(round_trip));
         let judgement = Judgement {
             at: now,
-            mos: Some(Mos::of(round_trip, jitter, loss_percent)),
+            mos: delay.map(|delay| Mos::of(delay, jitter, loss_percent)),
             round_trip,
             round_trip_leg: leg.unwrap_or_default(),
             jitter,

@@ -12,7 +12,7 @@ use relay_transport::{DtlsStatus, LocalSocket, MediaTransport};
 
 use super::Counter;
 use super::source::source;
-use crate::config::WallClock;
+use crate::config::{QualityReports, WallClock};
 use crate::leg::{Leg, LegId, Legs, SectionId};
 use crate::live::{Live, LiveSection, egress_ssrc};
 use crate::sdp::address_text;
@@ -24,6 +24,7 @@ pub(crate) struct Reported<'a> {
     pub(crate) legs: &'a Legs,
     pub(crate) live: &'a Live,
     pub(crate) clock: WallClock,
+    pub(crate) quality: QualityReports,
     pub(crate) created: Instant,
     pub(crate) last_signal: Instant,
 }
@@ -52,7 +53,7 @@ impl Reported<'_> {
             .with("last signal", self.seconds(self.last_signal))
             .with("last redis update", 0_i64)
             .with_some("metadata", metadata)
-            .with("SSRC", self.sources())
+            .with_some("SSRC", self.quality.global.then(|| self.sources()))
             .with("tags", tags)
             .with("totals", self.totals())
             .with_some("recording", self.recording())
@@ -168,8 +169,8 @@ impl Reported<'_> {
             .flat_map(|live| live.ingress.sources())
             .map(|known| {
                 let mut entry = Dictionary::new().with("SSRC", known.ssrc.0);
-                for (key, value) in source(known, self.clock).iter() {
-                    entry.push(key.to_vec(), value.clone().into_owned());
+                if self.quality.inline {
+                    entry.extend(source(known, self.clock));
                 }
                 entry.into()
             })

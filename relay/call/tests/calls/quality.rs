@@ -3,13 +3,14 @@
 use std::time::Duration;
 
 use ng_protocol::Value;
-use relay_call::{Figure, Tally};
+use relay_call::config::MosKind;
+use relay_call::{Figure, QualityReports, Tally};
 use relay_packet::{Outbox, PacketBuf, Received, SocketId};
 use relay_transport::rtcp::{Compound, NtpTime, ReportBlock, SenderInfo, write_report};
 use relay_transport::rtp::{PayloadType, RtpHeader, RtpTimestamp, SequenceNumber, Ssrc};
 
 use crate::media::{Line, META};
-use crate::support::{Desk, UNIX, interface, request, sdp};
+use crate::support::{Desk, UNIX, config, epoch, interface, request, sdp};
 use crate::whatsapp::exchange;
 
 const CALLER: Ssrc = Ssrc(0x1111_1111);
@@ -27,10 +28,20 @@ struct Phones {
 
 impl Phones {
     fn talking() -> Self {
-        let mut desk = Desk::new(vec![
-            interface("priv", &["192.0.2.1"]),
-            interface("pub", &["203.0.113.1"]),
-        ]);
+        Self::talking_with(QualityReports::default())
+    }
+
+    fn talking_with(quality: QualityReports) -> Self {
+        let now = epoch();
+        let mut config = config(
+            now,
+            vec![
+                interface("priv", &["192.0.2.1"]),
+                interface("pub", &["203.0.113.1"]),
+            ],
+        );
+        config.quality = quality;
+        let mut desk = Desk::with(now, config);
         let phone = |ip: &str| {
             format!(
                 "v=0\\r\\no=- 1 1 IN IP4 {ip}\\r\\ns=-\\r\\nc=IN IP4 {ip}\\r\\nt=0 0\\r\\n\
@@ -254,6 +265,77 @@ fn a_party_is_judged_by_what_it_reports_and_by_both_legs() {
         CALLEE.0.to_string()
     );
     assert_eq!(at(&after, "totals/RTCP/packets"), "5");
+}
+
+/// The callee reports some loss and jitter, with the caller 700 ms away from it as far as that is known.
+fn far_apart(quality: QualityReports) -> Value<'static> {
+    let mut phones = Phones::talking_with(quality);
+    phones.speak(CALLER, 1);
+    phones.speak(CALLEE, 1);
+    phones.report(CALLER, ntp(1000), None);
+    phones.report(CALLEE, ntp(2000), None);
+    phones.desk.now += ms(400);
+    phones.report(
+        CALLEE,
+        ntp(2001),
+        Some(block(CALLER, 26, 160, ntp(1000), ms(0))),
+    );
+    phones.desk.now += ms(300);
+    phones.report(
+        CALLER,
+        ntp(1001),
+        Some(block(CALLEE, 0, 80, ntp(2001), ms(0))),
+    );
+    phones.desk.now += ms(950);
+    phones.report(
+        CALLEE,
+        ntp(2002),
+        Some(block(CALLER, 26, 160, ntp(1000), ms(1250))),
+    );
+    phones.query()
+}
+
+#[test]
+fn a_score_of_listening_needs_no_round_trip_and_does_not_count_it() {
+    let callee = |path: &str| format!("SSRC/{}/{path}", CALLEE.0);
+    let conversation = far_apart(QualityReports::default());
+    assert_eq!(at(&conversation, &callee("average MOS/samples")), "1");
+    assert_eq!(at(&conversation, &callee("average MOS/MOS")), "10");
+    let listening = far_apart(QualityReports {
+        mos: MosKind::Listening,
+        ..QualityReports::default()
+    });
+    for (path, value) in [
+        // Ten percent of loss and 20 ms of jitter are what they are, near or far.
+        ("average MOS/MOS", "34"),
+        ("average MOS/samples", "2"),
+        ("lowest MOS/MOS", "34"),
+        ("highest MOS/MOS", "34"),
+        ("MOS progression/entries/0/round-trip time", "0"),
+        ("MOS progression/entries/1/round-trip time", "700000"),
+        ("MOS progression/entries/1/round-trip time leg", "400000"),
+    ] {
+        assert_eq!(at(&listening, &callee(path)), value, "{path}");
+    }
+}
+
+#[test]
+fn sources_are_told_of_where_the_operator_wants_them() {
+    for (global, inline) in [(true, true), (true, false), (false, true), (false, false)] {
+        let query = far_apart(QualityReports {
+            global,
+            inline,
+            ..QualityReports::default()
+        });
+        let packets = |path: &str| at(&query, &format!("{path}/packets"));
+        let told = |whether: bool| if whether { "1" } else { "-" };
+        assert_eq!(packets(&format!("SSRC/{}", CALLEE.0)), told(global));
+        let listed = "tags/b/medias/0/ingress SSRCs/0";
+        assert_eq!(packets(listed), told(inline));
+        // The number is there in any case: controllers look others up by it.
+        let number = at(&query, &format!("{listed}/SSRC"));
+        assert_eq!(number, CALLEE.0.to_string());
+    }
 }
 
 #[test]

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant, SystemTime};
 use ng_protocol::{Request, Response};
 use relay_call::{
     Call, CallConfig, EndpointLearning, Interface, InterfaceAddress, LeaseError, LeasedPort,
-    PortCount, PortLeaser, Timeouts, WallClock,
+    PortCount, PortLeaser, QualityReports, Timeouts, WallClock,
 };
 use relay_packet::SocketId;
 use relay_transport::TransportConfig;
@@ -54,6 +54,7 @@ pub(crate) fn config(now: Instant, interfaces: Vec<Interface>) -> CallConfig {
         dtmf_log: None,
         tells_rtcp: false,
         tells_timeouts: false,
+        quality: QualityReports::default(),
         recording: None,
         instance: "0123456789ab".into(),
         report_interval: Duration::from_secs(5),

@@ -40,7 +40,7 @@ const SEPARATE_LOGS: &str = "there are no separate logs for this";
 const NO_SUCH_PART: &str = "this part of rtpengine does not exist here";
 const OWN_PORTS: &str = "a port is only ever bound on the address that a stream uses";
 const INVALID_SDP: &str = "a session description that cannot be read is always refused";
-const QUALITY: &str = "quality is measured one way";
+const MEASURED: &str = "the RTP that comes in is always measured";
 const DTMF: &str = "this part of the reports about DTMF is not there yet";
 
 /// In the order of rtpengine's own list.
@@ -90,9 +90,7 @@ pub(super) const FOREIGN: &[Opt] = &[
     accepted("reject-invalid-sdp", ' ', Nothing, INVALID_SDP),
     accepted("record-egress", ' ', Nothing, EGRESS),
     accepted("record-both", ' ', Nothing, EGRESS),
-    accepted("ssrc-reporting", ' ', One(""), QUALITY),
-    accepted("mos", ' ', Many(""), QUALITY),
-    accepted("measure-rtp", ' ', Nothing, QUALITY),
+    accepted("measure-rtp", ' ', Nothing, MEASURED),
     accepted("dtmf-no-log-injects", ' ', Nothing, DTMF),
     accepted("dtmf-no-suppress", ' ', Nothing, DTMF),
     accepted("dtmf-digit-delay", ' ', One(""), DTMF),

@@ -280,6 +280,20 @@ pub(super) const WORKING: &[Opt] = &[
         "From one RTCP report of our own to the next, 500 to 60000; silence with reports in it keeps a WhatsApp call alive [default: 5000]",
     ),
     works(
+        "mos",
+        ' ',
+        Many("CQ|LQ"),
+        "What scores are about: the conversation, in which delay counts and without a measured round trip there is no score for the \
+         first ten seconds, or listening, for which jitter and loss count alone. The formula is the one that rtpengine calls legacy; \
+         its names for others (G.107, G.107.2) are passed over [default: CQ]",
+    ),
+    works(
+        "ssrc-reporting",
+        ' ',
+        One("full|inline|global|none"),
+        "Where query and delete tell of each source: beside its media (inline), under SSRC (global), both or neither [default: full]",
+    ),
+    works(
         "software-id",
         ' ',
         One("TEXT"),
