@@ -41,6 +41,7 @@ pub(crate) fn make(config: &Config) -> Result<CallConfig, StartError> {
             packets: recording.packets.is_some(),
             audio: recording.audio.is_some(),
             vcon: recording.vcon.is_some(),
+            streams: recording.streams,
             codes: recording.codes.clone(),
         }),
         instance: format!("{:012x}", instance & 0xffff_ffff_ffff),

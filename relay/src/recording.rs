@@ -28,6 +28,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, channel, sync_chan
 use std::time::Duration;
 
 use ng_protocol::flags::RecordingCodes;
+use relay_call::config::RecordedStreams;
 use relay_call::recording::Recorded;
 use tracing::warn;
 
@@ -50,6 +51,8 @@ const PATIENCE: Duration = Duration::from_secs(5);
 pub struct RecordingSettings {
     /// The folder (`recording-dir`), without a slash at its end.
     pub directory: String,
+    /// Of which streams (`record-egress`, `record-both`).
+    pub streams: RecordedStreams,
     /// Packets are written, beginning with this (`recording-format`).
     pub packets: Option<LinkType>,
     /// What is heard in them is written, in these channels (`recording-audio`).

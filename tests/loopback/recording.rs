@@ -8,6 +8,7 @@ use std::time::Duration;
 use etherparse::{NetSlice, SlicedPacket, TransportSlice};
 use pcap_file::pcap::PcapReader;
 use relay::recording::{Channels, LinkType, RecordingSettings};
+use relay_call::config::RecordedStreams;
 use tests::ng_client::{answer, command, offer, words};
 use tests::srtp_peer::SUITE;
 use tests::{NgClient, RtpPeer, SrtpPeer, TestRelay, sdp};
@@ -29,6 +30,7 @@ impl Spool {
         let directory = self.0.to_str().expect("a name").to_owned();
         TestRelay::start_with(address, |config| {
             config.recording = Some(RecordingSettings {
+                streams: RecordedStreams::Ingress,
                 directory,
                 packets: Some(link_type),
                 audio: Some(Channels::Stereo),

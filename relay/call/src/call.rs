@@ -169,6 +169,7 @@ impl Call {
             Arrival::Other(position) => self.settle(now, position, out),
             Arrival::Nobody => {}
         }
+        self.live.record_sent(now);
     }
 
     /// Time has passed.
@@ -179,6 +180,7 @@ impl Call {
             self.live.handle_timeout(now, position, &self.config, out);
             self.settle(now, position, out);
         }
+        self.live.record_sent(now);
         if self.legs.restrictions.handle_timeout(now) {
             self.live.compile(&self.legs, false);
         }

@@ -196,6 +196,32 @@ pub struct RecordingPlan {
     pub audio: bool,
     /// A document about the conversation, which has the audio with it.
     pub vcon: bool,
+    /// Of which streams.
+    pub streams: RecordedStreams,
     /// Keys by which parties that may do so order it, unless they have their own (`vsc-...`).
     pub codes: RecordingCodes,
+}
+
+/// Which side of the relay a recording is taken from (`record-egress`, `record-both`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum RecordedStreams {
+    /// What parties send, before anything is changed in it.
+    #[default]
+    Ingress,
+    /// What parties are sent, with all that was changed or played, before it is encrypted.
+    Egress,
+    /// The packets of both; audio is what parties are sent, for both would be everything twice.
+    Both,
+}
+
+impl RecordedStreams {
+    /// Whether what comes in is recorded.
+    pub(crate) fn ingress(self) -> bool {
+        self != Self::Egress
+    }
+
+    /// Whether what leaves is.
+    pub(crate) fn egress(self) -> bool {
+        self != Self::Ingress
+    }
 }

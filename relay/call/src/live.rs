@@ -446,6 +446,7 @@ impl Live {
         self.link(legs);
         self.note_addresses();
         self.compile(legs, settled);
+        self.tap();
     }
 
     fn index_sockets(&mut self) {

@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 use ng_protocol::{CallId, RecordingOutput};
 use relay_media::AudioFormat;
 
-use crate::config::WallClock;
+use crate::config::{RecordedStreams, WallClock};
 use crate::leg::{LegId, Legs};
 use parties::Parties;
 pub use parties::Party;
@@ -56,14 +56,14 @@ pub enum Part {
         /// The description.
         sdp: Vec<u8>,
     },
-    /// A datagram came in: RTP or RTCP, without its encryption, or what passes as it is.
+    /// A datagram came in or left: RTP or RTCP, without its encryption, or what passes as it is.
     Datagram {
         /// When.
         at: Duration,
         /// From where.
         source: SocketAddr,
-        /// To which address of ours.
-        local: SocketAddr,
+        /// Where to; one of the two is an address of ours.
+        destination: SocketAddr,
         /// What is heard in it, for a file with audio.
         speech: Option<Speech>,
         /// Its content.
@@ -119,7 +119,7 @@ impl Files {
 /// A packet of RTP that is speech, or an event between speech.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Speech {
-    /// Whose: of the party that made the call, or of another.
+    /// Whose: of the party that made the call, or of another. What that party is sent is another's.
     pub is_callers: bool,
     /// The sender's number.
     pub ssrc: u32,
@@ -164,6 +164,7 @@ pub(crate) struct Recorder {
 struct Running {
     name: Arc<str>,
     files: Files,
+    streams: RecordedStreams,
     clock: WallClock,
 }
 
@@ -178,6 +179,11 @@ impl Recorder {
         self.running.as_ref().map(|running| &running.files)
     }
 
+    /// The streams that are recorded, while there is a recording.
+    pub(crate) fn streams(&self) -> Option<RecordedStreams> {
+        self.running.as_ref().map(|running| running.streams)
+    }
+
     /// How many recordings there were.
     pub(crate) fn begun(&self) -> u64 {
         self.begun
@@ -189,6 +195,7 @@ impl Recorder {
         call_id: CallId,
         name: Arc<str>,
         files: Files,
+        streams: RecordedStreams,
         clock: WallClock,
         created: Instant,
     ) {
@@ -197,6 +204,7 @@ impl Recorder {
         self.running = Some(Running {
             name,
             files: files.clone(),
+            streams,
             clock,
         });
         self.push(|clock| Part::Beginning {
@@ -210,15 +218,14 @@ impl Recorder {
     pub(crate) fn datagram(
         &mut self,
         now: Instant,
-        source: SocketAddr,
-        local: SocketAddr,
+        [source, destination]: [SocketAddr; 2],
         speech: Option<Speech>,
         bytes: &[u8],
     ) {
         self.push(|clock| Part::Datagram {
             at: clock.unix_at(now),
             source,
-            local,
+            destination,
             speech,
             bytes: bytes.into(),
         });
@@ -320,7 +327,7 @@ mod tests {
     fn without_a_recording_nothing_is_kept() {
         let mut recorder = Recorder::default();
         let address = SocketAddr::from(([192, 0, 2, 1], 9));
-        recorder.datagram(crate::testing::epoch(), address, address, None, b"rtp");
+        recorder.datagram(crate::testing::epoch(), [address; 2], None, b"rtp");
         recorder.description(crate::testing::epoch(), false, b"v=0");
         recorder.end(true, false);
         assert_eq!(recorder.poll(), None);

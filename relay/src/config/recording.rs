@@ -1,6 +1,7 @@
 //! The options about recordings.
 
 use ng_protocol::flags::{RecordingCodes, RecordingOrder};
+use relay_call::config::RecordedStreams;
 
 use super::ConfigError;
 use super::settings::{Settings, bad};
@@ -43,6 +44,12 @@ pub(super) fn recording(settings: &Settings) -> Result<Option<RecordingSettings>
         return Err(bad("recording-vcon", value, problem));
     }
     let codes = codes(settings)?;
+    let egress = settings.switch("record-egress", false)?;
+    let streams = match settings.switch("record-both", false)? {
+        true => RecordedStreams::Both,
+        false if egress => RecordedStreams::Egress,
+        false => RecordedStreams::Ingress,
+    };
     let packets = match settings.last("recording-method").unwrap_or("pcap") {
         "pcap" | "all" => Some(link_type),
         "proc" => None,
@@ -68,6 +75,7 @@ pub(super) fn recording(settings: &Settings) -> Result<Option<RecordingSettings>
     let records = packets.is_some() || audio.is_some();
     Ok(records.then(|| RecordingSettings {
         directory: parts.flat_map(|part| ["/", part]).collect(),
+        streams,
         packets,
         audio,
         vcon,
@@ -130,6 +138,7 @@ mod tests {
     fn a_folder_is_all_it_takes() {
         let settings = |directory: &str, link_type| RecordingSettings {
             directory: directory.to_owned(),
+            streams: RecordedStreams::Ingress,
             packets: Some(link_type),
             audio: None,
             vcon: None,
@@ -144,6 +153,19 @@ mod tests {
         );
         let (made, _) = read("--recording-dir=/r --recording-format=eth --recording-method=pcap");
         assert_eq!(made, Ok(Some(settings("/r", LinkType::Ethernet))));
+    }
+
+    #[test]
+    fn what_is_sent_may_be_recorded_in_place_of_what_comes_in_or_with_it() {
+        let streams = |line: &str| {
+            let (made, _) = read(&format!("--recording-dir=/r {line}"));
+            made.unwrap().unwrap().streams
+        };
+        assert_eq!(streams(""), RecordedStreams::Ingress);
+        assert_eq!(streams("--record-egress"), RecordedStreams::Egress);
+        assert_eq!(streams("--record-egress=false"), RecordedStreams::Ingress);
+        let both = streams("--record-egress --record-both");
+        assert_eq!(both, RecordedStreams::Both);
     }
 
     #[test]

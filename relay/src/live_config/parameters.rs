@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use relay_call::config::MosKind;
+use relay_call::config::{MosKind, RecordedStreams};
 
 use crate::config::{Config, MediaAddress};
 use crate::logging::Subsystem;
@@ -142,6 +142,9 @@ fn media(list: &mut List, config: &Config) {
     }
     if let Some(recording) = &config.recording {
         list.fixed("recording-dir", &recording.directory);
+        let streams = recording.streams;
+        list.fixed("record-egress", streams == RecordedStreams::Egress);
+        list.fixed("record-both", streams == RecordedStreams::Both);
         if let Some(link_type) = recording.packets {
             list.fixed("recording-format", link_type);
         }

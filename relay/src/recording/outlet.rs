@@ -162,7 +162,7 @@ mod tests {
         recorded(Part::Datagram {
             at: Duration::ZERO,
             source: address,
-            local: address,
+            destination: address,
             speech: None,
             bytes: vec![0; 1000].into(),
         })

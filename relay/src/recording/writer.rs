@@ -114,7 +114,7 @@ impl Writer {
             Part::Datagram {
                 at,
                 source,
-                local,
+                destination,
                 speech,
                 bytes,
             } => {
@@ -122,7 +122,7 @@ impl Writer {
                     self.hear(&recording, at, &speech, &bytes);
                 }
                 self.packet.clear();
-                let ends = [source, local];
+                let ends = [source, destination];
                 pcap::append(&mut self.packet, self.link_type, at, ends, &bytes);
                 self.packet(&recording);
             }

@@ -40,6 +40,6 @@ pub(crate) mod testing;
 
 pub use local_socket::LocalSocket;
 pub use media_transport::{
-    DropCounts, DtlsStatus, Incoming, Learning, LearningMode, MediaTransport, TransportConfig,
-    TransportEvent, TransportStatus,
+    DropCounts, DtlsStatus, Incoming, Learning, LearningMode, MediaTransport, Sent,
+    TransportConfig, TransportEvent, TransportStatus,
 };

@@ -13,6 +13,7 @@ mod event;
 mod learning;
 mod opaque;
 mod signalling;
+mod tap;
 #[cfg(test)]
 mod tests;
 
@@ -25,6 +26,7 @@ use relay_packet::{DropReason, Outbox, PacketBuf, Received, SocketId};
 
 use self::association::{Association, Outcome};
 use self::learning::{Observation, SourceLearner};
+use self::tap::Tap;
 use crate::LocalSocket;
 use crate::demux::{Kind, kind_of};
 use crate::dtls::DtlsConfig;
@@ -33,6 +35,7 @@ use crate::srtp::{SrtpContext, SrtpKey};
 
 pub use event::{DropCounts, DtlsStatus, TransportEvent, TransportStatus};
 pub use learning::{Learning, LearningMode};
+pub use tap::Sent;
 
 /// Events that nobody has collected; far more than one mutation can cause.
 const MAX_EVENTS: usize = 64;
@@ -96,6 +99,7 @@ pub struct MediaTransport {
     opaque: bool,
     last_packet_in: Option<Instant>,
     drops: DropCounts,
+    tap: Tap,
     events: VecDeque<TransportEvent>,
 }
 
@@ -346,8 +350,10 @@ impl MediaTransport {
         protect: impl FnOnce(&mut SrtpContext, &mut PacketBuf) -> Result<(), DropReason>,
         out: &mut Outbox,
     ) -> Result<(), DropReason> {
+        let copy = self.tap.copy(&packet);
         match self.seal(&mut packet, protect) {
             Ok((socket, address)) => {
+                self.tap.note(socket, address, copy);
                 out.send(socket, address, packet);
                 Ok(())
             }

@@ -179,10 +179,10 @@ impl Call {
         if self.live.recorder.is_running() {
             return Ok(());
         }
-        let created = self.deadlines.created;
-        self.live
-            .recorder
-            .begin(self.id.clone(), name, files, self.config.clock, created);
+        let (clock, created) = (self.config.clock, self.deadlines.created);
+        let recorder = &mut self.live.recorder;
+        recorder.begin(self.id.clone(), name, files, plan.streams, clock, created);
+        self.live.tap();
         self.live.recorder.note_parties(&self.legs);
         self.tell_recording(true);
         Ok(())
@@ -191,6 +191,7 @@ impl Call {
     fn stop_recording(&mut self, discard: bool) {
         self.tell_recording(false);
         self.live.recorder.end(false, discard);
+        self.live.tap();
     }
 
     fn tell_recording(&mut self, on: bool) {

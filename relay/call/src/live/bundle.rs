@@ -87,7 +87,7 @@ impl Live {
     }
 
     /// The sections on the port of one, itself among them.
-    fn members(&self, carrier: usize) -> impl Iterator<Item = usize> + '_ {
+    pub(super) fn members(&self, carrier: usize) -> impl Iterator<Item = usize> + '_ {
         let is_member = move |at: usize, live: &LiveSection| {
             at == carrier || live.share.carrier == Some(carrier)
         };

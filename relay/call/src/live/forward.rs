@@ -1,17 +1,16 @@
 //! A datagram's way: to its transport, along the paths of its section, out through the egresses of those who hear it.
 
-use std::net::SocketAddr;
 use std::time::Instant;
 
 use relay_media::{Codec, TelephoneEvent};
-use relay_packet::{DropReason, Outbox, PacketBuf, Received, SocketId};
+use relay_packet::{DropReason, Outbox, PacketBuf, Received};
 use relay_transport::Incoming;
 use relay_transport::ice::Component;
 use relay_transport::rtp::{RtpHeader, RtpHeaderMut};
 
 use super::mixing::Role;
 use super::tape::Entry;
-use super::{Live, LiveSection, Path};
+use super::{Live, Path};
 use crate::path::{Format, Guise, disguise};
 
 /// What came of a datagram.
@@ -76,7 +75,7 @@ impl Live {
                 live.last_rtcp = Some(now);
                 live.rtcp_in.add(packet.len());
                 if self.tells_rtcp {
-                    let local = local_address(live, entry.socket);
+                    let local = live.address_of(entry.socket);
                     let told = local.map(|local| (entry.source, local, packet.to_vec()));
                     self.rtcp_to_tell.extend(told);
                 }
@@ -267,15 +266,6 @@ impl Live {
         }
         self.sections[position].paths = paths;
     }
-}
-
-/// The address of a socket of a section.
-fn local_address(live: &LiveSection, socket: SocketId) -> Option<SocketAddr> {
-    let rtcp = live.rtcp.iter().flat_map(|transport| transport.locals());
-    let mut locals = live.rtp.locals().iter().chain(rtcp);
-    locals
-        .find(|local| local.id == socket)
-        .map(|local| local.address)
 }
 
 /// Makes silence of speech. What is no speech passes; speech of which no silence can be made does not: `false`.

@@ -29,6 +29,7 @@ mod play_dtmf;
 mod play_media;
 mod quality;
 mod recorded;
+mod recorded_egress;
 mod recording;
 mod restrict;
 mod sdp_options;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use ng_protocol::Response;
 use ng_protocol::flags::{RecordingCodes, RecordingOrder};
 use relay_call::CallEvent;
-use relay_call::config::RecordingPlan;
+use relay_call::config::{RecordedStreams, RecordingPlan};
 use relay_call::recording::{Part, Recorded};
 
 use crate::media::{FRAME, Line, META, SPEECH};
@@ -13,8 +13,8 @@ use crate::restrict::{about, press};
 use crate::support::{request, sdp};
 use crate::whatsapp::{META_SDES, UIC_OFFER, exchange};
 
-const START: &str = "start recording";
-const STOP: &str = "stop recording";
+pub(crate) const START: &str = "start recording";
+pub(crate) const STOP: &str = "stop recording";
 
 fn recordable() -> Line {
     recordable_as(true, false)
@@ -26,25 +26,26 @@ fn recordable_as(packets: bool, audio: bool) -> Line {
         packets,
         audio,
         vcon: false,
+        streams: RecordedStreams::Ingress,
         codes: RecordingCodes::default(),
     };
     Line::ringing_with(|config| config.recording = Some(plan))
 }
 
 impl Line {
-    fn tell(&mut self, command: &str, keys: &str) -> Response {
+    pub(crate) fn tell(&mut self, command: &str, keys: &str) -> Response {
         let request = about(command, keys);
         self.ask(&request)
     }
 
-    fn ask(&mut self, request: &ng_protocol::Request) -> Response {
+    pub(crate) fn ask(&mut self, request: &ng_protocol::Request) -> Response {
         let (now, ports) = (self.desk.now, &mut self.desk.ports);
         let response = self.desk.call.handle_request(now, request, ports);
         self.collect();
         response
     }
 
-    fn recorded(&mut self) -> Vec<Recorded> {
+    pub(crate) fn recorded(&mut self) -> Vec<Recorded> {
         std::iter::from_fn(|| self.desk.call.poll_recorded()).collect()
     }
 
@@ -108,7 +109,7 @@ fn what_comes_in_is_copied_decrypted_with_its_way_and_its_time() {
         let Part::Datagram {
             at,
             source: from,
-            local,
+            destination,
             bytes,
             speech: None,
         } = &part.part
@@ -118,7 +119,7 @@ fn what_comes_in_is_copied_decrypted_with_its_way_and_its_time() {
         assert_eq!(part.recording, *name);
         assert_eq!(*at, *call_created + Duration::from_millis(500));
         assert_eq!(
-            (from.to_string(), local.ip().to_string()),
+            (from.to_string(), destination.ip().to_string()),
             (source.into(), ours.into())
         );
         assert_eq!(bytes[8..12], ssrc.to_be_bytes());
@@ -329,6 +330,7 @@ fn for_a_vcon_the_end_says_who_took_part_and_keys_are_kept_unless_they_are_withh
         packets: false,
         audio: true,
         vcon: true,
+        streams: RecordedStreams::Ingress,
         codes: RecordingCodes::default(),
     };
     let mut line = Line::ringing_with(|config| config.recording = Some(plan));
@@ -384,6 +386,7 @@ fn a_party_that_may_orders_recordings_by_keys() {
         packets: true,
         audio: false,
         vcon: false,
+        streams: RecordedStreams::Ingress,
         codes,
     };
     let mut line = Line::ringing_with(|config| config.recording = Some(plan));

@@ -26,7 +26,6 @@ const RTPPROXY: &str = "the letter protocol of rtpproxy is not spoken here; use 
 const KERNEL: &str = "packets are forwarded by this process, without a kernel module";
 const REDIS: &str = "calls are not kept in Redis yet: they end with the process";
 const GRAPHITE: &str = "nothing is sent to Graphite; Prometheus reads /metrics (listen-http)";
-const EGRESS: &str = "recordings have what comes in, before anything is changed in it";
 const MQTT: &str = "nothing is published to MQTT yet";
 const PLAYER: &str = "files to be played are opened, decoded and kept as they are asked for";
 const JANUS: &str = "the Janus interface is not provided";
@@ -88,8 +87,6 @@ pub(super) const FOREIGN: &[Opt] = &[
     accepted("media-num-threads", ' ', One(""), PLAYER),
     accepted("codec-num-threads", ' ', One(""), TRANSCODING),
     accepted("reject-invalid-sdp", ' ', Nothing, INVALID_SDP),
-    accepted("record-egress", ' ', Nothing, EGRESS),
-    accepted("record-both", ' ', Nothing, EGRESS),
     accepted("measure-rtp", ' ', Nothing, MEASURED),
     accepted("dtmf-no-log-injects", ' ', Nothing, DTMF),
     accepted("dtmf-no-suppress", ' ', Nothing, DTMF),

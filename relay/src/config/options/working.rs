@@ -195,6 +195,18 @@ pub(super) const WORKING: &[Opt] = &[
         "What packets in files begin with: their IP header, or an Ethernet header of zeros before it [default: raw]",
     ),
     works(
+        "record-egress",
+        ' ',
+        Nothing,
+        "Record what parties are sent, with all that was changed or played, in place of what they send",
+    ),
+    works(
+        "record-both",
+        ' ',
+        Nothing,
+        "Record the packets of both; audio is what parties are sent",
+    ),
+    works(
         "vsc-start-rec",
         ' ',
         One("KEYS"),

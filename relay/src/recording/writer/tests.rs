@@ -4,6 +4,8 @@ use std::fs::File;
 use std::net::SocketAddr;
 use std::sync::atomic::AtomicU64;
 
+use relay_call::config::RecordedStreams;
+
 use super::super::Content;
 use super::*;
 
@@ -58,6 +60,7 @@ fn writer(scratch: &Scratch) -> Writer {
 
 fn settings(directory: &Path) -> RecordingSettings {
     RecordingSettings {
+        streams: RecordedStreams::Ingress,
         directory: directory.to_str().unwrap().to_owned(),
         packets: Some(LinkType::RawIp),
         audio: Some(Channels::Stereo),
@@ -97,7 +100,7 @@ impl Writer {
         let part = Part::Datagram {
             at: Duration::from_secs(1_795_330_305),
             source: address,
-            local: address,
+            destination: address,
             speech: None,
             bytes: [0; 172].into(),
         };
@@ -258,7 +261,7 @@ fn spoken() -> Part {
     Part::Datagram {
         at: Duration::from_secs(1_795_330_305),
         source: address,
-        local: address,
+        destination: address,
         speech: Some(Speech {
             is_callers: true,
             ssrc: 1,

@@ -29,6 +29,8 @@ impl MediaTransport {
             out.recycle(packet);
             return Err(DropReason::NoDestination);
         };
+        let copy = self.tap.copy(&packet);
+        self.tap.note(socket, address, copy);
         out.send(socket, address, packet);
         Ok(())
     }

@@ -10,6 +10,7 @@ use relay_packet::SocketId;
 use super::association::Association;
 use super::event::DropCounts;
 use super::learning::{Learning, SourceLearner};
+use super::tap::Tap;
 use super::{MediaTransport, TransportConfig};
 use crate::LocalSocket;
 use crate::dtls::{DtlsIdentity, DtlsRole, Fingerprint};
@@ -41,6 +42,7 @@ impl MediaTransport {
             opaque: false,
             last_packet_in: None,
             drops: DropCounts::default(),
+            tap: Tap::default(),
             events: VecDeque::new(),
         }
     }
