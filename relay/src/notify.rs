@@ -15,7 +15,7 @@ use tracing::warn;
 
 use crate::config::{Homer, Teardown};
 use crate::homer::Exporter;
-use crate::teardown;
+use crate::teardown::{Teller, TimedOut};
 
 /// Notifications that may wait for the control thread.
 pub(crate) const WAITING: usize = 1024;
@@ -86,6 +86,7 @@ impl Connections {
 /// Sends notifications for as long as there are workers.
 pub(crate) async fn send(mut notifications: mpsc::Receiver<Notification>, audience: Audience) {
     let homer = audience.homer.map(tell_homer);
+    let mut teardown = audience.teardown.map(Teller::start);
     let mut keys = Keys::new(audience.connections);
     while let Some(Notification { call_id, news }) = notifications.recv().await {
         match news {
@@ -97,9 +98,12 @@ pub(crate) async fn send(mut notifications: mpsc::Receiver<Notification>, audien
                 }
             }
             News::TimedOut { tags, callback } => {
-                if let Some(teardown) = audience.teardown.clone() {
-                    // A server that hangs must not keep the others from their news.
-                    tokio::spawn(teardown::tell(teardown, call_id, tags, callback));
+                if let Some(teardown) = &mut teardown {
+                    teardown.tell(TimedOut {
+                        call_id,
+                        tags,
+                        callback,
+                    });
                 }
             }
         }
