@@ -117,7 +117,8 @@ struct Worker {
     own: (SyncSender<WorkerCommand>, Waker),
     /// Farewells that the control side had no room for yet.
     gone_later: VecDeque<CallGone>,
-    calls: Vec<Option<LiveCall>>,
+    /// Boxed: places of calls that are over stay.
+    calls: Vec<Option<Box<LiveCall>>>,
     unused: Vec<u32>,
     by_id: HashMap<CallId, u32>,
     sockets: Sockets,
@@ -380,7 +381,7 @@ impl Worker {
                 (self.calls.len() - 1) as u32
             }
         };
-        self.calls[number as usize] = Some(live);
+        self.calls[number as usize] = Some(Box::new(live));
         self.by_id.insert(call_id, number);
         self.counters.calls += 1;
         self.counters.calls_created += 1;

@@ -225,7 +225,12 @@ impl Call {
 
     /// What happened; call until `None` after every other method.
     pub fn poll_event(&mut self) -> Option<CallEvent> {
-        self.events.pop_front()
+        let event = self.events.pop_front()?;
+        if self.events.is_empty() {
+            // There are few in the life of a call: the room for them is not kept.
+            self.events = VecDeque::new();
+        }
+        Some(event)
     }
 
     /// Ends the call at once, as the operator's `terminate` does; its ports come back as an event.

@@ -59,8 +59,7 @@ use quality::LegQuality;
 /// Everything that moves packets in a call.
 #[derive(Debug, Default)]
 pub(crate) struct Live {
-    /// Boxed: they are several kilobytes each, and move whenever something is agreed.
-    pub(crate) sections: Vec<Box<LiveSection>>,
+    pub(crate) sections: Vec<LiveSection>,
     sockets: HashMap<SocketId, (usize, Component)>,
     /// Parties for which a recording was asked for, whatever came of it.
     players: Vec<LegId>,
@@ -130,7 +129,7 @@ pub(crate) struct LiveSection {
     /// How speech of ours is encoded for the party.
     coding: Coding,
     /// A recording that it hears in place of the others.
-    playing: Option<Playing>,
+    playing: Option<Box<Playing>>,
     /// Several who are heard at once in place of one.
     mixing: Option<Box<Mixing>>,
     /// Where in a recording it stopped, which is not told of yet.
@@ -380,7 +379,7 @@ impl LiveSection {
             self.report_at,
             self.pierce_at,
             self.silence_at(),
-            self.playing.as_ref().map(Playing::due),
+            self.playing.as_deref().map(Playing::due),
             self.delayed.iter().map(|delayed| delayed.due).min(),
             self.mixing.as_ref().map(|mixing| mixing.due()),
             self.paths
@@ -432,7 +431,7 @@ impl Live {
                     .position(|live| live.id == id && is_on(&live.rtp, &section.ports.rtp));
                 let mut live = match known {
                     Some(at) => before.swap_remove(at),
-                    None => Box::new(LiveSection::new(id, section, config, shared, seed)),
+                    None => LiveSection::new(id, section, config, shared, seed),
                 };
                 live.make_with(shared);
                 live.follow(section, config, seed);
@@ -546,7 +545,7 @@ impl Live {
     /// When the first section wants to be called.
     pub(crate) fn poll_timeout(&self) -> Option<Instant> {
         let due = |live: &LiveSection| live.poll_timeout(self.transport(live).unwrap_or(&live.rtp));
-        self.sections.iter().filter_map(|live| due(live)).min()
+        self.sections.iter().filter_map(due).min()
     }
 
     /// The `at`th section that hears the one with this position.
@@ -602,10 +601,7 @@ impl Live {
 
     /// The packet side of a section.
     pub(crate) fn section(&self, id: SectionId) -> Option<&LiveSection> {
-        self.sections
-            .iter()
-            .find(|live| live.id == id)
-            .map(Box::as_ref)
+        self.sections.iter().find(|live| live.id == id)
     }
 }
 

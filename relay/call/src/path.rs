@@ -119,15 +119,56 @@ enum Entry {
     Unknown,
 }
 
+/// What becomes of each payload type. A path knows a handful of the 128, so that a table of bytes leads into a short list.
+#[derive(Debug)]
+struct Entries {
+    /// By payload type: where in the list it stands.
+    places: [u8; 128],
+    /// The first is that of all payload types that were not negotiated.
+    list: Vec<Entry>,
+}
+
+impl Entries {
+    fn with_room_for(formats: usize) -> Self {
+        let mut list = Vec::with_capacity(1 + formats);
+        list.push(Entry::Unknown);
+        Self {
+            places: [0; 128],
+            list,
+        }
+    }
+
+    /// Of two formats with one number the later is the one that counts.
+    fn set(&mut self, payload_type: PayloadType, entry: Entry) {
+        let place = &mut self.places[usize::from(payload_type.number() & 0x7f)];
+        if let Some(known) = self
+            .list
+            .get_mut(usize::from(*place))
+            .filter(|_| *place > 0)
+        {
+            *known = entry;
+        } else if let Ok(new) = u8::try_from(self.list.len()) {
+            // There are never more than 128 and the first.
+            *place = new;
+            self.list.push(entry);
+        }
+    }
+
+    fn of(&self, payload_type: PayloadType) -> Entry {
+        self.list[usize::from(self.places[usize::from(payload_type.number() & 0x7f)])]
+    }
+}
+
 /// The compiled program for one direction between two sections.
 #[derive(Debug)]
 pub struct ForwardPath {
-    entries: [Entry; 128],
+    entries: Entries,
     unknown: Unknown,
     /// The clock of the stream towards the receiver: that of its speech codec.
     clock_hz: u32,
     transcoding: Option<Transcoding>,
-    keys: Option<KeyListener>,
+    /// Boxed: most paths listen for none.
+    keys: Option<Box<KeyListener>>,
     disguise: Disguise,
     repacketizer: Option<Repacketizer>,
     reframed: Vec<Reframed>,
@@ -159,14 +200,14 @@ impl ForwardPath {
             formats.find(is_noise).filter(|_| unknown == Unknown::Pass)
         });
         let noise = noise.map(|format| format.payload_type);
-        let mut entries = [Entry::Unknown; 128];
+        let mut entries = Entries::with_room_for(received.len());
         for format in received {
             let recoded = coding.always && target.is_some() && format.audio().is_transcodable();
             let receivers = sent
                 .iter()
                 .find(|candidate| format.carries_the_same_as(candidate))
                 .filter(|_| !recoded);
-            entries[usize::from(format.payload_type.number() & 0x7f)] = match receivers {
+            let entry = match receivers {
                 Some(to) => Entry::Mapped(Mapped {
                     payload_type: to.payload_type,
                     codec: format.codec(),
@@ -182,6 +223,7 @@ impl ForwardPath {
                 None if target.is_some() && format.codec() == Codec::ComfortNoise => Entry::Noise,
                 None => Entry::NotWanted,
             };
+            entries.set(format.payload_type, entry);
         }
         let clock_hz = speech.map_or(8_000, |format| format.clock_hz);
         let repacketizer = packet_time
@@ -233,7 +275,7 @@ impl ForwardPath {
     fn map(&self, packet: &mut PacketBuf) -> Result<Way, DropReason> {
         let header = RtpHeader::parse(packet).ok_or(DropReason::Malformed)?;
         let payload = header.payload_range(packet).ok_or(DropReason::Malformed)?;
-        let mapped = match self.entries[usize::from(header.payload_type.number() & 0x7f)] {
+        let mapped = match self.entries.of(header.payload_type) {
             Entry::Mapped(mapped) => mapped,
             Entry::Transcoded(format) => return Ok(Way::Transcode(format)),
             Entry::Sounded(clock_hz) => return Ok(Way::Sound(clock_hz)),

@@ -35,7 +35,8 @@ impl Concealment {
         Self {
             scale,
             history: vec![0; HISTORY * scale],
-            cycle: Vec::with_capacity(LONGEST * scale),
+            // Most streams lose nothing, and need no room for it.
+            cycle: Vec::new(),
             lost: 0,
             step: 0.0,
         }

@@ -436,6 +436,8 @@ impl Transcoder {
         if self.voices.len() >= MAX_VOICES {
             self.voices.remove(0);
         }
+        // There is nearly always one.
+        self.voices.reserve_exact(1);
         self.voices.push(voice);
         Ok(self.voices.len() - 1)
     }

@@ -60,7 +60,7 @@ impl Worker {
                 Ok(WorkerCommand::Story { call_id, reply }) => {
                     let number = self.by_id.get(&call_id);
                     let live = number.and_then(|number| self.calls.get(*number as usize));
-                    let _ = reply.send(live.and_then(Option::as_ref).map(LiveCall::story));
+                    let _ = reply.send(live.and_then(Option::as_deref).map(LiveCall::story));
                 }
                 Ok(WorkerCommand::Configure(config)) => self.configure(now, config),
                 Ok(WorkerCommand::Stop) => return Next::Stop,

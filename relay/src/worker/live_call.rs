@@ -68,6 +68,8 @@ impl LiveCall {
         for (address, tally) in self.call.tallies() {
             let known = self.told.iter().position(|(known, _)| *known == address);
             let position = known.unwrap_or_else(|| {
+                // A call has one or two local addresses.
+                self.told.reserve_exact(1);
                 self.told.push((address, Tally::default()));
                 self.told.len() - 1
             });

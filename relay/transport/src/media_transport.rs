@@ -85,13 +85,14 @@ pub struct MediaTransport {
     component: Component,
     config: Arc<TransportConfig>,
     seed: u64,
-    ice: Option<IceAgent>,
-    association: Option<Association>,
+    // Boxed: a plain leg has none of these, and they are most of what a transport weighs.
+    ice: Option<Box<IceAgent>>,
+    association: Option<Box<Association>>,
     learner: SourceLearner,
     /// SDES keys, outbound and inbound. In use unless DTLS is enabled.
-    sdes: (Option<SrtpKey>, Option<SrtpKey>),
-    outbound: Option<SrtpContext>,
-    inbound: Option<SrtpContext>,
+    sdes: (Option<Box<SrtpKey>>, Option<Box<SrtpKey>>),
+    outbound: Option<Box<SrtpContext>>,
+    inbound: Option<Box<SrtpContext>>,
     started_at: Option<Instant>,
     was_writable: bool,
     heard_media: bool,
@@ -161,7 +162,7 @@ impl MediaTransport {
     /// SRTP: its last flight may be lost, and what it sends until that is repeated is lost too.
     pub fn is_confirmed(&self) -> bool {
         self.association
-            .as_ref()
+            .as_deref()
             .is_none_or(Association::is_confirmed)
     }
 
@@ -183,7 +184,7 @@ impl MediaTransport {
 
     /// When [`Self::handle_timeout`] wants to be called.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        let ice = self.ice.as_ref().and_then(IceAgent::poll_timeout);
+        let ice = self.ice.as_deref().and_then(IceAgent::poll_timeout);
         let dtls = self
             .association
             .as_ref()
@@ -193,7 +194,12 @@ impl MediaTransport {
 
     /// The next event, until there is none.
     pub fn poll_event(&mut self) -> Option<TransportEvent> {
-        self.events.pop_front()
+        let event = self.events.pop_front()?;
+        if self.events.is_empty() {
+            // There are few in the life of a call: the room for them is not kept.
+            self.events = VecDeque::new();
+        }
+        Some(event)
     }
 
     /// A look at the transport.
@@ -201,15 +207,15 @@ impl MediaTransport {
         TransportStatus {
             destination: self.destination().map(|(_, address)| address),
             signalled: self.learner.signalled(),
-            ice: self.ice.as_ref().map(IceAgent::status),
+            ice: self.ice.as_deref().map(IceAgent::status),
             dtls: self
                 .association
                 .as_ref()
                 .and_then(|dtls| dtls.connected().cloned()),
-            inbound_profile: self.inbound.as_ref().map(SrtpContext::profile),
-            outbound_profile: self.outbound.as_ref().map(SrtpContext::profile),
+            inbound_profile: self.inbound.as_deref().map(SrtpContext::profile),
+            outbound_profile: self.outbound.as_deref().map(SrtpContext::profile),
             last_packet_in: self.last_packet_in,
-            last_ice_activity: self.ice.as_ref().and_then(IceAgent::last_activity),
+            last_ice_activity: self.ice.as_deref().and_then(IceAgent::last_activity),
             drops: self.drops,
         }
     }
@@ -413,8 +419,8 @@ impl MediaTransport {
                 handshake,
                 peer,
             }) => {
-                self.inbound = Some(SrtpContext::new(&inbound));
-                self.outbound = Some(SrtpContext::new(&outbound));
+                self.inbound = Some(Box::new(SrtpContext::new(&inbound)));
+                self.outbound = Some(Box::new(SrtpContext::new(&outbound)));
                 if let Some((socket, source)) = peer
                     && self.ice.is_none()
                     && let Observation::Moved { from, to } =
@@ -439,7 +445,7 @@ impl MediaTransport {
     }
 
     fn collect_ice_events(&mut self) {
-        while let Some(event) = self.ice.as_mut().and_then(IceAgent::poll_event) {
+        while let Some(event) = self.ice.as_deref_mut().and_then(IceAgent::poll_event) {
             self.tell(match event {
                 IceEvent::PairSelected { pair, after } => {
                     TransportEvent::PairSelected { pair, after }

@@ -52,7 +52,8 @@ pub enum Form {
 #[derive(Debug, Default)]
 pub(super) struct Tones {
     waiting: VecDeque<Tone>,
-    playing: Option<Playing>,
+    /// Boxed: most streams never have one.
+    playing: Option<Box<Playing>>,
     /// The pause after an event.
     rest_until: Option<Instant>,
     payload: Vec<u8>,
@@ -174,14 +175,14 @@ impl Tones {
                 return None;
             }
             let tone = self.waiting.pop_front()?;
-            self.playing = Some(Playing {
+            self.playing = Some(Box::new(Playing {
                 tone,
                 voice: Voice::of(&tone, format),
                 timestamp: None,
                 elapsed: Duration::ZERO,
                 ends: 0,
                 next_at: now,
-            });
+            }));
         }
         let playing = self.playing.as_mut()?;
         if now < playing.next_at {

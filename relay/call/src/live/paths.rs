@@ -124,6 +124,8 @@ impl Live {
                     input,
                 });
             }
+            // Most have one, and room for four would be there.
+            live.paths.shrink_to_fit();
         }
         for position in renumbered {
             self.sections[position].egress.forget_source();

@@ -113,7 +113,7 @@ impl Live {
             playing.next_at = before.next_at;
         }
         live.egress.begin_playing();
-        live.playing = Some(playing);
+        live.playing = Some(Box::new(playing));
         true
     }
 

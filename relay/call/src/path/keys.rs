@@ -47,12 +47,12 @@ impl ForwardPath {
             .iter()
             .filter(|format| format.audio().is_transcodable());
         let formats = speech.map(|format| (format.payload_type.number(), format.audio()));
-        self.keys = Some(KeyListener {
+        self.keys = Some(Box::new(KeyListener {
             formats: formats.collect(),
             ear: None,
             heard: VecDeque::new(),
             samples: Vec::new(),
-        });
+        }));
     }
 
     /// Listens to a packet that is about to be sent on, if keys are looked for.

@@ -80,6 +80,8 @@ impl Ingress {
         let position = match known {
             Some(position) => position,
             None if self.sources.len() < MAX_SOURCES => {
+                // One is what there nearly always is.
+                self.sources.reserve_exact(1);
                 self.sources.push(Source {
                     ssrc,
                     bytes: 0,

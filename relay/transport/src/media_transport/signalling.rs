@@ -92,14 +92,14 @@ impl MediaTransport {
         match &mut self.ice {
             Some(agent) => agent.set_local(credentials, lite),
             None => {
-                self.ice = Some(IceAgent::new(
+                self.ice = Some(Box::new(IceAgent::new(
                     self.locals.clone(),
                     self.component,
                     credentials,
                     lite,
                     self.config.ice,
                     self.seed,
-                ));
+                )));
             }
         }
         self.note_writable();
@@ -141,11 +141,11 @@ impl MediaTransport {
         if self.association.is_some() {
             return;
         }
-        self.association = Some(Association::new(
+        self.association = Some(Box::new(Association::new(
             identity,
             self.config.dtls.clone(),
             self.config.dtls_restart_interval,
-        ));
+        )));
         self.outbound = None;
         self.inbound = None;
         self.note_writable();
@@ -163,19 +163,19 @@ impl MediaTransport {
     /// was agreed before stays in use until the new handshake is done.
     pub fn renew_dtls(&mut self, identity: Arc<DtlsIdentity>) {
         if self.association.is_some() {
-            self.association = Some(Association::new(
+            self.association = Some(Box::new(Association::new(
                 identity,
                 self.config.dtls.clone(),
                 self.config.dtls_restart_interval,
-            ));
+            )));
         }
     }
 
     /// No DTLS (any more); SDES keys, if there are any, come into force.
     pub fn disable_dtls(&mut self) {
         if self.association.take().is_some() {
-            self.outbound = self.sdes.0.as_ref().map(SrtpContext::new);
-            self.inbound = self.sdes.1.as_ref().map(SrtpContext::new);
+            self.outbound = self.sdes.0.as_deref().map(boxed);
+            self.inbound = self.sdes.1.as_deref().map(boxed);
         }
         self.note_writable();
     }
@@ -183,12 +183,13 @@ impl MediaTransport {
     /// SDES keys (RFC 4568): ours for what we send, the peer's for what we receive. Without any, RTP is plain. A changed key
     /// keeps the rollover counters; while DTLS is enabled the keys only wait.
     pub fn set_sdes(&mut self, outbound: Option<SrtpKey>, inbound: Option<SrtpKey>) {
-        let before = std::mem::replace(&mut self.sdes, (outbound, inbound));
+        let keys = (outbound.map(Box::new), inbound.map(Box::new));
+        let before = std::mem::replace(&mut self.sdes, keys);
         if self.association.is_none() {
-            if before.0 != outbound {
+            if before.0.as_deref() != outbound.as_ref() {
                 self.outbound = rekeyed(self.outbound.take(), outbound);
             }
-            if before.1 != inbound {
+            if before.1.as_deref() != inbound.as_ref() {
                 self.inbound = rekeyed(self.inbound.take(), inbound);
             }
         }
@@ -197,10 +198,14 @@ impl MediaTransport {
 }
 
 /// The context for a key that has replaced another one, or none.
-fn rekeyed(before: Option<SrtpContext>, key: Option<SrtpKey>) -> Option<SrtpContext> {
+fn rekeyed(before: Option<Box<SrtpContext>>, key: Option<SrtpKey>) -> Option<Box<SrtpContext>> {
     let key = key?;
     Some(match before {
-        Some(before) => before.rekeyed(&key),
-        None => SrtpContext::new(&key),
+        Some(before) => Box::new(before.rekeyed(&key)),
+        None => boxed(&key),
     })
+}
+
+fn boxed(key: &SrtpKey) -> Box<SrtpContext> {
+    Box::new(SrtpContext::new(key))
 }
