@@ -36,7 +36,6 @@ pub(super) struct Handshake {
     pub(super) created_at: Instant,
     /// Since when a handshake has been under way.
     pub(super) started_at: Option<Instant>,
-    peer_authenticated: bool,
     /// A fatal alert in the clear, and when it came.
     refusal: Option<(u8, Instant)>,
     pub(super) outgoing: VecDeque<Vec<u8>>,
@@ -54,7 +53,6 @@ impl Handshake {
             flight: None,
             created_at: now,
             started_at: None,
-            peer_authenticated: false,
             refusal: None,
             outgoing: VecDeque::new(),
             events: VecDeque::new(),
@@ -113,10 +111,10 @@ impl Handshake {
             && self.phase == Phase::Handshaking
     }
 
-    /// Whether the server repeats its last flight unasked: until it hears SRTP, or has done so often enough.
+    /// Whether the server repeats its last flight unasked, until it has done so often enough. Whoever hears SRTP before that gives
+    /// the engine up.
     pub(super) fn repeats_last_flight(&self) -> bool {
         self.role == DtlsRole::Server
-            && !self.peer_authenticated
             && self
                 .flight
                 .is_some_and(|flight| flight.repeats < LAST_FLIGHT_REPEATS)
@@ -280,10 +278,6 @@ impl<L: Library> DtlsEngine for Driver<L> {
         handshake.phase == Phase::Handshaking
             && handshake.refusal.is_some()
             && !handshake.reassembly.has_begun()
-    }
-
-    fn peer_authenticated(&mut self) {
-        self.handshake.peer_authenticated = true;
     }
 }
 

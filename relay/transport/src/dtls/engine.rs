@@ -62,6 +62,4 @@ pub trait DtlsEngine: fmt::Debug + Send {
     fn poll_event(&mut self) -> Option<DtlsEvent>;
     /// The peer has sent a fatal alert before a hello of its own. It came in the clear, so for a moment the engine goes on all the same.
     fn is_refused(&self) -> bool;
-    /// SRTP or SRTCP of the peer has authenticated: it has our last flight, which need not be repeated unasked any more.
-    fn peer_authenticated(&mut self);
 }

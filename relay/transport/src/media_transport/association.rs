@@ -7,7 +7,8 @@
 //! ```
 //!
 //! Who may send us DTLS is decided by the transport, before. After the handshake the engine stays, to answer the repeated
-//! flights of a peer that has missed our last one.
+//! flights of a peer that has missed our last one. Once the peer's SRTP shows that it has not, the engine is given up with all
+//! its buffers: nothing that comes by DTLS matters any more.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -150,6 +151,10 @@ impl Association {
         from: Route,
         datagram: &[u8],
     ) -> Result<(), DropReason> {
+        if self.is_peer_authenticated {
+            // A repeated flight that was under way still, or the farewell of a peer that hangs up.
+            return Ok(());
+        }
         if self.running.is_none() {
             // Before the answer nobody knows the roles; a peer that begins must be the client.
             let role = self.remote.map_or(DtlsRole::Server, |(role, _)| role);
@@ -259,10 +264,8 @@ impl Association {
 
     /// An SRTP or SRTCP packet of the peer was authentic: it has the keys and needs no flight of ours again.
     pub(super) fn peer_authenticated(&mut self) {
-        if !std::mem::replace(&mut self.is_peer_authenticated, true)
-            && let Some(running) = &mut self.running
-        {
-            running.engine.peer_authenticated();
+        if !std::mem::replace(&mut self.is_peer_authenticated, true) {
+            self.running = None;
         }
     }
 
@@ -273,6 +276,11 @@ impl Association {
             .as_ref()
             .is_some_and(|running| running.role == DtlsRole::Client);
         is_client || self.is_peer_authenticated
+    }
+
+    #[cfg(test)]
+    pub(super) fn has_engine(&self) -> bool {
+        self.running.is_some()
     }
 
     pub(super) fn connected(&self) -> Option<&DtlsStatus> {

@@ -85,6 +85,11 @@ impl End {
     fn has_keys(&self) -> bool {
         self.transport.status().inbound_profile.is_some()
     }
+
+    fn has_engine(&self) -> bool {
+        let association = self.transport.association.as_deref();
+        association.is_some_and(Association::has_engine)
+    }
 }
 
 impl Endpoint for End {
@@ -640,4 +645,40 @@ fn a_renewed_association_takes_over_when_it_is_done_and_not_before() {
     ends.settle();
     assert_eq!(ends.ends[THEM].rtp, [1, 2, 3].map(|n| rtp(n).to_vec()));
     assert_eq!(ends.ends[US].rtp, [rtp(4).to_vec()]);
+}
+
+#[test]
+fn the_last_flight_is_repeated_until_srtp_comes_and_then_the_engine_is_gone() {
+    for role in [DtlsRole::Client, DtlsRole::Server] {
+        let mut ends = Ends::new(Link::perfect(ms(20)), 1).with_ice_and_dtls(role);
+        assert!(ends.run(ms(2000), |ends| ends.iter().all(End::has_keys)));
+        let server = if role == DtlsRole::Server { US } else { THEM };
+        let repeats = |end: &End| {
+            let association = end.transport.association.as_deref();
+            association.is_some_and(|association| association.poll_timeout(true).is_some())
+        };
+        assert!(ends.ends.iter().all(End::has_engine));
+        assert!(repeats(&ends.ends[server]));
+        ends.send(US, 1).unwrap();
+        ends.send(THEM, 1).unwrap();
+        ends.settle();
+        for end in &ends.ends {
+            assert!(!end.has_engine() && !repeats(end));
+            assert!(end.transport.is_confirmed() && end.transport.is_writable());
+            assert!(end.transport.status().dtls.is_some(), "it is still told of");
+        }
+        // An alert in epoch 1, as a peer that hangs up sends it, and a hello are no reason to begin anew, nor to complain.
+        let mut farewell = [0; 40];
+        farewell[..5].copy_from_slice(&[21, 254, 253, 0, 1]);
+        let mut hello = [0; 40];
+        hello[..3].copy_from_slice(&[22, 254, 253]);
+        hello[13] = 1;
+        for datagram in [farewell, hello] {
+            assert!(matches!(ends.inject(FAR, &datagram), Incoming::Consumed));
+        }
+        assert!(!ends.ends[US].has_engine());
+        ends.send(US, 2).unwrap();
+        ends.settle();
+        assert_eq!(ends.ends[THEM].rtp.len(), 2);
+    }
 }

@@ -303,12 +303,6 @@ impl DtlsEngine for ChoosingEngine {
     fn is_refused(&self) -> bool {
         self.engine().is_some_and(DtlsEngine::is_refused)
     }
-
-    fn peer_authenticated(&mut self) {
-        if let Some(engine) = self.engine_mut() {
-            engine.peer_authenticated();
-        }
-    }
 }
 
 impl Drop for ChoosingEngine {
