@@ -24,6 +24,8 @@ const RATE_HZ: u32 = 8_000;
 const FRAME: usize = 160;
 /// Packets that a relay may hold back, at most.
 const MOST_HELD: usize = 25;
+/// The first call goes on so long before the others begin.
+const FIRST_ALONE: Duration = Duration::from_millis(500);
 /// The streams of so many calls are listened to.
 const LISTENED: usize = 4;
 
@@ -44,7 +46,10 @@ pub(crate) struct Options {
 #[derive(Clone, Debug)]
 struct Figures {
     ns_per_packet: f64,
+    /// From an idle relay on: what the first call brings in for all of them is divided among them.
     octets_per_call: f64,
+    /// From the first call on.
+    octets_per_further_call: f64,
     /// Packets that left the relay, of those that went in.
     delivered: f64,
     latencies_ms: Vec<f64>,
@@ -64,11 +69,13 @@ pub(crate) fn run(
         options.calls, options.seconds, options.rounds
     );
     println!(
-        "{:<11} {:>13} {:>7} {:>15} {:>7} {:>10} {:>13} {:>7} {:>13} {:>7} {:>21} {:>9}",
+        "{:<11} {:>13} {:>7} {:>15} {:>7} {:>12} {:>7} {:>10} {:>13} {:>7} {:>13} {:>7} {:>21} {:>9}",
         "relay",
         "ns CPU/packet",
         "ratio",
         "KiB memory/call",
+        "ratio",
+        "each further",
         "ratio",
         "delivered",
         "added p50 ms",
@@ -100,16 +107,19 @@ pub(crate) fn run(
         };
         let (cpu, cpu_ratio) = of(|f| Some(f.ns_per_packet));
         let (memory, memory_ratio) = of(|f| Some(f.octets_per_call / 1024.0));
+        let (further, further_ratio) = of(|f| Some(f.octets_per_further_call / 1024.0));
         let (p50, p50_ratio) = of(|f| percentile(&f.latencies_ms, 0.5));
         let (p99, p99_ratio) = of(|f| percentile(&f.latencies_ms, 0.99));
         let distances = figures.as_ref().map_or([None; 2], |f| f.distances);
         println!(
-            "{:<11} {:>13} {:>7} {:>15} {:>7} {:>9}% {:>13} {:>7} {:>13} {:>7} {:>21} {:>9}",
+            "{:<11} {:>13} {:>7} {:>15} {:>7} {:>12} {:>7} {:>9}% {:>13} {:>7} {:>13} {:>7} {:>21} {:>9}",
             kind.name(),
             cell(cpu),
             cpu_ratio,
             cell(memory),
             memory_ratio,
+            cell(further),
+            further_ratio,
             cell(of(|f| Some(f.delivered * 100.0)).0),
             cell(p50),
             p50_ratio,
@@ -120,8 +130,8 @@ pub(crate) fn run(
         );
     }
     println!(
-        "added: from a packet in to the packet with what it said out, as this program sees it on loopback; distance: between the \
-         spectra of what was said and heard"
+        "memory: resident, since the relay was idle, and since the first call ran; added: from a packet in to the packet with \
+         what it said out, as this program sees it on loopback; distance: between the spectra of what was said and heard"
     );
     Ok(())
 }
@@ -274,6 +284,7 @@ fn measure(
     let mut client = NgClient::new(relay.control)?;
     let (mut near, mut far) = (Side::new(Voice::Opus)?, Side::new(Voice::Pcmu)?);
     let before = relay.usage()?;
+    let mut after_first = before;
     for number in 0..options.calls {
         let call_id = format!("transcode-{number}");
         let now = Instant::now();
@@ -284,6 +295,10 @@ fn measure(
         near.speak(media_address(&to_near)?, now);
         // Calls arrive spread over the packet time, as live ones do.
         pump_until(now + Duration::from_millis(7), &mut near, &mut far, said);
+        if number == 0 {
+            pump_until(now + FIRST_ALONE, &mut near, &mut far, said);
+            after_first = relay.usage()?;
+        }
     }
     let warm = Instant::now() + Duration::from_secs(3);
     pump_until(warm, &mut near, &mut far, said);
@@ -332,6 +347,10 @@ fn measure(
             / delivered.max(1) as f64,
         octets_per_call: usage.memory_octets.saturating_sub(before.memory_octets) as f64
             / options.calls.max(1) as f64,
+        octets_per_further_call: usage
+            .memory_octets
+            .saturating_sub(after_first.memory_octets) as f64
+            / options.calls.saturating_sub(1).max(1) as f64,
         delivered: delivered as f64 / sent.max(1) as f64,
         latencies_ms,
         distances,
