@@ -1,4 +1,4 @@
-//! Protects and unprotects packets in place (RFC 3711 section 3, RFC 7714), without an allocation.
+//! Protects and unprotects packets in place (RFC 3711 section 3, RFC 7714), without an allocation but for a stream that is new.
 //!
 //! A packet is authenticated before anything about it is remembered, so a forger cannot make us keep state.
 
@@ -53,16 +53,16 @@ struct GcmKeys {
 impl SrtpContext {
     /// A context that has seen nothing yet.
     pub fn new(key: &SrtpKey) -> Self {
-        Self::restore(key, &SrtpState::default())
+        Self::restore(key, SrtpState::default())
     }
 
     /// A context that goes on where `state` was taken. For a sender, see [`SrtpState::skip_ahead`].
-    pub fn restore(key: &SrtpKey, state: &SrtpState) -> Self {
+    pub fn restore(key: &SrtpKey, state: SrtpState) -> Self {
         Self {
             profile: key.profile(),
             mki: key.mki(),
             transform: Transform::new(key.profile(), SessionKeys::derive(key)),
-            state: *state,
+            state,
         }
     }
 
@@ -71,12 +71,12 @@ impl SrtpContext {
     /// Rollover counters go on (RFC 3711 section 3.3.1); a receiver also takes streams that start again at zero.
     #[must_use]
     pub fn rekeyed(&self, key: &SrtpKey) -> Self {
-        Self::restore(key, &self.state.rekeyed())
+        Self::restore(key, self.state.clone().rekeyed())
     }
 
     /// What must be kept to go on later.
     pub fn state(&self) -> SrtpState {
-        self.state
+        self.state.clone()
     }
 
     /// The profile of the key.

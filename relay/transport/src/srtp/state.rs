@@ -126,22 +126,11 @@ fn estimate(highest: u64, sequence: SequenceNumber) -> u64 {
 }
 
 /// Everything a context remembers apart from its keys.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SrtpState {
-    /// The first `count` are in use.
-    streams: [StreamState; MAX_SSRCS],
-    count: usize,
+    /// At most [`MAX_SSRCS`]. Nearly every key is used by one, so that room is made for no more than there are.
+    streams: Vec<StreamState>,
     clock: u32,
-}
-
-impl Default for SrtpState {
-    fn default() -> Self {
-        Self {
-            streams: [StreamState::new(Ssrc(0)); MAX_SSRCS],
-            count: 0,
-            clock: 0,
-        }
-    }
 }
 
 impl SrtpState {
@@ -152,7 +141,7 @@ impl SrtpState {
 
     /// The streams known.
     pub fn streams(&self) -> &[StreamState] {
-        &self.streams[..self.count]
+        &self.streams
     }
 
     pub(super) fn find(&self, ssrc: Ssrc) -> Option<&StreamState> {
@@ -163,9 +152,8 @@ impl SrtpState {
     pub(super) fn find_mut(&mut self, ssrc: Ssrc) -> Option<&mut StreamState> {
         self.clock = self.clock.wrapping_add(1);
         let clock = self.clock;
-        let stream = self.streams[..self.count]
-            .iter_mut()
-            .find(|stream| stream.ssrc == ssrc)?;
+        let mut streams = self.streams.iter_mut();
+        let stream = streams.find(|stream| stream.ssrc == ssrc)?;
         stream.used_at = clock;
         Some(stream)
     }
@@ -173,10 +161,17 @@ impl SrtpState {
     /// The stream's place, a new one if need be; `None` when all places are taken.
     pub(super) fn find_or_insert(&mut self, ssrc: Ssrc) -> Option<&mut StreamState> {
         if self.find(ssrc).is_none() {
-            *self.streams.get_mut(self.count)? = StreamState::new(ssrc);
-            self.count += 1;
+            if self.streams.len() == MAX_SSRCS {
+                return None;
+            }
+            self.add(ssrc);
         }
         self.find_mut(ssrc)
+    }
+
+    fn add(&mut self, ssrc: Ssrc) {
+        self.streams.reserve_exact(1);
+        self.streams.push(StreamState::new(ssrc));
     }
 
     /// The stream's place, if need be that of the stream which has been silent longest.
@@ -184,13 +179,12 @@ impl SrtpState {
         let known = self.streams().iter().position(|stream| stream.ssrc == ssrc);
         let clock = self.clock.wrapping_add(1);
         let place = known.unwrap_or_else(|| {
-            let place = if self.count < MAX_SSRCS {
-                self.count
-            } else {
-                self.least_recent(clock)
-            };
+            if self.streams.len() < MAX_SSRCS {
+                self.add(ssrc);
+                return self.streams.len() - 1;
+            }
+            let place = self.least_recent(clock);
             self.streams[place] = StreamState::new(ssrc);
-            self.count = self.count.max(place + 1);
             place
         });
         self.clock = clock;
@@ -208,7 +202,9 @@ impl SrtpState {
     /// The same streams under a new master key: rollover counters and SRTCP indices go on, what was seen is forgotten.
     #[must_use]
     pub(super) fn rekeyed(mut self) -> Self {
-        self.streams = self.streams.map(StreamState::rekeyed);
+        for stream in &mut self.streams {
+            *stream = stream.rekeyed();
+        }
         self
     }
 
@@ -216,7 +212,7 @@ impl SrtpState {
     /// old state must skip what may have been used: a counter-mode index used twice gives the plaintext away.
     #[must_use]
     pub fn skip_ahead(mut self, packets: u32) -> Self {
-        for stream in &mut self.streams[..self.count] {
+        for stream in &mut self.streams {
             stream.next_rtcp_index = stream.next_rtcp_index.saturating_add(packets);
             if let Some(highest) = stream.rtp.highest() {
                 stream.rtp = ReplayWindow::used_up_to(highest + u64::from(packets));
@@ -227,8 +223,9 @@ impl SrtpState {
 
     /// The state as bytes, for [`Self::decode`].
     pub fn encode(&self) -> Vec<u8> {
-        let mut bytes = Vec::with_capacity(2 + self.count * Self::STREAM_LEN);
-        bytes.extend([Self::VERSION, self.count as u8]);
+        let count = self.streams.len();
+        let mut bytes = Vec::with_capacity(2 + count * Self::STREAM_LEN);
+        bytes.extend([Self::VERSION, count as u8]);
         for stream in self.streams() {
             bytes.extend(stream.ssrc.0.to_be_bytes());
             bytes.push(u8::from(stream.kept_index.is_some()));

@@ -348,7 +348,7 @@ fn a_restored_context_goes_on_where_the_old_one_stopped() {
         sender.protect_rtcp(&mut rtcp(1)).unwrap();
         let reload = |context: &SrtpContext| {
             let bytes = context.state().encode();
-            SrtpContext::restore(&key, &SrtpState::decode(&bytes).unwrap())
+            SrtpContext::restore(&key, SrtpState::decode(&bytes).unwrap())
         };
         let (mut sender, mut receiver) = (reload(&sender), reload(&receiver));
         assert_eq!(
@@ -383,7 +383,7 @@ fn a_new_key_goes_on_or_starts_at_zero() {
         let rekeyed = receiver.rekeyed(&new);
         assert_eq!(rekeyed.state().streams()[0].rollover_counter(), 1);
         for mut other in [sender.rekeyed(&new), SrtpContext::new(&new)] {
-            let mut receiver = SrtpContext::restore(&new, &rekeyed.state());
+            let mut receiver = SrtpContext::restore(&new, rekeyed.state());
             for n in 64..70 {
                 let mut opened = protected(&mut other, 1, n);
                 receiver.unprotect_rtp(&mut opened).unwrap();
