@@ -5,7 +5,7 @@ use std::time::Duration;
 use relay_media::{EncoderSettings, Transcoder};
 
 use crate::signal::tone;
-use crate::stream::{OPUS, PCMA, Sent, epoch, heard, keep, packets, push};
+use crate::stream::{OPUS, PCMA, Packet, Sent, epoch, heard, keep, packets, push};
 
 const PACKET: Duration = Duration::from_millis(20);
 
@@ -72,13 +72,9 @@ fn noise_of_a_sender_that_is_gone_ends() {
     assert_eq!(sent.len(), 3_001);
 }
 
-#[test]
-fn what_opus_leaves_out_in_a_pause_is_filled() {
-    let settings = EncoderSettings::default();
-    let speech = packets(OPUS, &tone(400.0, 16_000, 2.0), 20, &settings);
-    let mut transcoder = Transcoder::new(OPUS, PCMA, 20, &settings).unwrap();
+/// What comes out of half a second of speech, a frame of nothing every 400 ms, and speech again.
+fn with_a_pause(transcoder: &mut Transcoder, speech: &[Packet]) -> Vec<Sent> {
     let (start, mut sent) = (epoch(), Vec::<Sent>::new());
-    // Half a second of speech, a frame of nothing every 400 ms, and speech again.
     let mut sequence = 0;
     for n in 0..100u32 {
         let now = start + PACKET * n;
@@ -88,14 +84,23 @@ fn what_opus_leaves_out_in_a_pause_is_filled() {
             25 | 45 => &speech[0].payload[..1],
             _ => continue,
         };
-        let packet = crate::stream::Packet {
+        let packet = Packet {
             sequence,
             timestamp: n * 960,
             payload: payload.to_vec(),
         };
         sequence += 1;
-        push(&mut transcoder, now, OPUS, &packet, &mut sent);
+        push(transcoder, now, OPUS, &packet, &mut sent);
     }
+    sent
+}
+
+#[test]
+fn what_opus_leaves_out_in_a_pause_is_filled() {
+    let settings = EncoderSettings::default();
+    let speech = packets(OPUS, &tone(400.0, 16_000, 2.0), 20, &settings);
+    let mut transcoder = Transcoder::new(OPUS, PCMA, 20, &settings).unwrap();
+    let sent = with_a_pause(&mut transcoder, &speech);
     assert!((99..=101).contains(&sent.len()), "{}", sent.len());
     for pair in sent.windows(2) {
         assert_eq!(pair[1].timestamp.wrapping_sub(pair[0].timestamp), 160);
@@ -109,24 +114,7 @@ fn a_pause_of_opus_is_described_to_one_who_knows_comfort_noise() {
     for packet_time in [20, 40] {
         let mut transcoder = Transcoder::new(OPUS, PCMA, packet_time, &settings).unwrap();
         transcoder.describe_pauses();
-        let (start, mut sent) = (epoch(), Vec::<Sent>::new());
-        let mut sequence = 0;
-        for n in 0..100u32 {
-            let now = start + PACKET * n;
-            transcoder.handle_timeout(now, &mut keep(&mut sent));
-            let payload = match n {
-                0..25 | 65.. => &speech[n as usize].payload[..],
-                25 | 45 => &speech[0].payload[..1],
-                _ => continue,
-            };
-            let packet = crate::stream::Packet {
-                sequence,
-                timestamp: n * 960,
-                payload: payload.to_vec(),
-            };
-            sequence += 1;
-            push(&mut transcoder, now, OPUS, &packet, &mut sent);
-        }
+        let sent = with_a_pause(&mut transcoder, &speech);
         let (noise, spoken): (Vec<_>, Vec<_>) = sent.iter().partition(|p| p.payload.len() == 1);
         // Each pause is described at once, and again as what the decoder makes up grows quiet.
         assert!((2..=30).contains(&noise.len()), "{}", noise.len());
