@@ -39,7 +39,7 @@ pub(crate) fn make(config: &Config) -> Result<CallConfig, StartError> {
         recording: config.recording.as_ref().map(|recording| RecordingPlan {
             directory: recording.directory.as_str().into(),
             packets: recording.packets.is_some(),
-            audio: recording.audio.is_some(),
+            audio: recording.audio.map(|form| form.format.ending()),
             vcon: recording.vcon.is_some(),
             streams: recording.streams,
             codes: recording.codes.clone(),

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!  DIR/pcaps/CALL-RANDOM.pcap                         the packets, readable with Wireshark
-//!  DIR/audio/CALL-RANDOM.wav                          what is heard, if wished
+//!  DIR/audio/CALL-RANDOM.wav, .opus                   what is heard, if wished
 //!  DIR/vcon/CALL-RANDOM.vcon                          a document about the conversation, if wished
 //!  DIR/tmp/rtpengine-meta-CALL-RANDOM.tmp             while the call lives
 //!  DIR/metadata/rtpengine-meta-CALL-RANDOM.txt        afterwards
@@ -33,7 +33,7 @@ use relay_call::recording::Recorded;
 use tracing::warn;
 
 use crate::StartError;
-pub use audio::Channels;
+pub use audio::{AudioForm, Channels, FileFormat};
 pub use folders::Folders;
 pub use outlet::Outlet;
 pub use pcap::LinkType;
@@ -55,8 +55,8 @@ pub struct RecordingSettings {
     pub streams: RecordedStreams,
     /// Packets are written, beginning with this (`recording-format`).
     pub packets: Option<LinkType>,
-    /// What is heard in them is written, in these channels (`recording-audio`).
-    pub audio: Option<Channels>,
+    /// What is heard in them is written, in this form (`recording-audio`, `recording-audio-format`).
+    pub audio: Option<AudioForm>,
     /// A document about the conversation is written, which comes by the audio so (`recording-vcon`).
     pub vcon: Option<Content>,
     /// Keys by which parties that may do so order recordings (`vsc-...`).

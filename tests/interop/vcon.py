@@ -2,7 +2,7 @@
 """vCons of recorded calls, judged by the JSON schema of draft-ietf-vcon-vcon-core and by a reader that is not ours.
 
 Two phones talk through tandem, one presses a key, and the call ends: with the audio inside the vCon and linked to, in one channel
-and in two, and in a call in which nobody speaks. Exit status 0 means that every vCon is valid and its audio is that of the call.
+and in two, as WAV and as Opus, and in a call in which nobody speaks. Exit status 0 means that every vCon is valid and its audio is that of the call.
 """
 
 import argparse
@@ -15,10 +15,10 @@ import re
 import shutil
 import socket
 import struct
+import subprocess
 import sys
 import time
 import urllib.parse
-import wave
 from types import SimpleNamespace
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -30,17 +30,20 @@ from relay import Relay  # noqa: E402
 
 SCHEMA = os.path.join(HERE, "..", "data", "vcon", "vcon_json_schema.json")
 BASE_URL = "https://recordings.example.com/calls"
-# The loudest byte of mu-law, and a soft one (ITU-T G.711 table 2a).
-LOUD, SOFT = 0x80, 0xB0
+# A tone of 400 Hz, at the loudest codes of mu-law and at soft ones, and how loud these are (ITU-T G.711 table 2a).
+LOUD, SOFT = ((bytes([code] * 10) + bytes([code & 0x7F] * 10)) * 8 for code in (0x80, 0xB0))
+LOUD_LEVEL, SOFT_LEVEL = 32124, 3900
 FRAMES = 50
 METADATA = "caller:+15551112222|caller-name:Ann|callee:sip:desk@example.com|wacid:wacid.HBgLMTU1|subject:a test|queue:7"
 KEY = 5
 
 CASES = [
-    # name, channels, recording-vcon, whether they speak
-    ("inside, one channel for each side", "stereo", "inline", True),
-    ("linked, one channel for all", "mixed", BASE_URL + "/", True),
-    ("nobody speaks", "mixed", "inline", False),
+    # name, channels, format, recording-vcon, whether they speak
+    ("inside, one channel for each side", "stereo", "wav", "inline", True),
+    ("linked, one channel for all", "mixed", "wav", BASE_URL + "/", True),
+    ("inside, one channel for each side, Opus", "stereo", "opus", "inline", True),
+    ("linked, one channel for all, Opus", "mixed", "opus", BASE_URL + "/", True),
+    ("nobody speaks", "mixed", "wav", "inline", False),
 ]
 
 
@@ -56,9 +59,9 @@ def main():
     stop_all_at_exit()
     shutil.rmtree(options.run, ignore_errors=True)
     failed = 0
-    for number, (name, channels, vcon, speaks) in enumerate(CASES, 1):
+    for number, (name, channels, form, vcon, speaks) in enumerate(CASES, 1):
         try:
-            judge(options, number, channels, vcon, speaks)
+            judge(options, number, channels, form, vcon, speaks)
             print(f"{number}/{len(CASES)} {name}: valid, and the audio is that of the call")
         except AssertionError as problem:
             failed += 1
@@ -78,14 +81,15 @@ def parse_options():
     return options
 
 
-def judge(options, number, channels, vcon, speaks):
+def judge(options, number, channels, form, vcon, speaks):
     run = os.path.join(options.run, str(number))
     spool = os.path.join(run, "recordings")
     os.makedirs(spool)
     base = free_base_port([22, *range(200, 220)])
     relay = Relay(run, "tandem", os.path.join(options.target, "debug", "tandem"),
                   SimpleNamespace(relay_ng=base + 22, relay_media=base + 200),
-                  [f"--recording-dir={spool}", f"--recording-audio={channels}", f"--recording-vcon={vcon}"])
+                  [f"--recording-dir={spool}", f"--recording-audio={channels}", f"--recording-audio-format={form}",
+                   f"--recording-vcon={vcon}"])
     began = time.time()
     call_id = f"vcon/{number}@example.com"
     make_call(relay, call_id, speaks)
@@ -110,7 +114,7 @@ def judge(options, number, channels, vcon, speaks):
     assert began - 1 < started < created, "the dialog began at another time"
     strokes = [(stroke["party"], stroke["event"], stroke["button"]) for stroke in dialog["party_history"]]
     assert strokes == [(1, "keydown", str(KEY)), (1, "keyup", str(KEY))], strokes
-    check_audio(spool, document, dialog, channels)
+    check_audio(spool, dialog, channels, form)
 
 
 def check_schema(document):
@@ -128,11 +132,11 @@ def check_schema(document):
         assert not validator.is_valid({**document, **damage}), f"the schema takes {damage}"
 
 
-def check_audio(spool, document, dialog, channels):
-    file = one_file(os.path.join(spool, "audio"), ".wav")
+def check_audio(spool, dialog, channels, form):
+    file = one_file(os.path.join(spool, "audio"), f".{form}")
     with open(file, "rb") as content:
         audio = content.read()
-    assert dialog["mediatype"] == "audio/x-wav" and dialog["filename"] == os.path.basename(file)
+    assert dialog["mediatype"] == {"wav": "audio/x-wav", "opus": "audio/ogg"}[form] and dialog["filename"] == os.path.basename(file)
     if "url" in dialog:
         path = urllib.parse.unquote(dialog["url"].removeprefix(BASE_URL))
         assert os.path.samefile(spool + path, file), dialog["url"]
@@ -142,16 +146,17 @@ def check_audio(spool, document, dialog, channels):
     else:
         padding = "=" * (-len(dialog["body"]) % 4)
         assert dialog["encoding"] == "base64url" and base64.urlsafe_b64decode(dialog["body"] + padding) == audio
-    with wave.open(file) as heard:
-        seconds = heard.getnframes() / heard.getframerate()
-        samples = struct.unpack(f"<{heard.getnframes() * heard.getnchannels()}h", heard.readframes(heard.getnframes()))
-        assert heard.getnchannels() == (2 if channels == "stereo" else 1)
+    count = 2 if channels == "stereo" else 1
+    decoded = subprocess.run(["ffmpeg", "-loglevel", "error", "-i", file, "-f", "s16le", "-ar", "16000", "-"], capture_output=True,
+                             check=True).stdout
+    samples = struct.unpack(f"<{len(decoded) // 2}h", decoded)
+    seconds = len(samples) / count / 16000
     assert abs(dialog["duration"] - seconds) < 0.001 and 0.9 < seconds < 3, (dialog["duration"], seconds)
-    middle = len(samples) // 4 * 2
-    if channels == "stereo":
-        assert abs(samples[middle] - 32124) < 3300 and abs(samples[middle + 1] - 3900) < 400, samples[middle:middle + 2]
-    else:
-        assert samples[middle] > 32000, samples[middle]
+    wanted = [LOUD_LEVEL, SOFT_LEVEL] if count == 2 else [LOUD_LEVEL]
+    for channel, level in enumerate(wanted):
+        heard = samples[channel::count][8000:13000]
+        is_there = (sum(sample * sample for sample in heard) / len(heard)) ** 0.5
+        assert 0.8 * level < is_there < 1.1 * level, f"channel {channel} has {is_there:.0f}, not {level}"
 
 
 def make_call(relay, call_id, speaks):
@@ -165,13 +170,13 @@ def make_call(relay, call_id, speaks):
     to_caller = address(relay.ask(answer, 3))
     for number in range(FRAMES if speaks else 0):
         # Where each sends to is what the other was told.
-        caller.sendto(rtp(0, number, number * 160, 1, bytes([LOUD]) * 160), to_caller)
+        caller.sendto(rtp(0, number, number * 160, 1, LOUD), to_caller)
         if 10 <= number < 13:
             end = 0x80 if number == 12 else 0
             event = struct.pack("!BBH", KEY, end | 10, (number - 9) * 160)
             callee.sendto(rtp(101, number, 10 * 160, 2, event), to_callee)
         else:
-            callee.sendto(rtp(0, number, number * 160, 2, bytes([SOFT]) * 160), to_callee)
+            callee.sendto(rtp(0, number, number * 160, 2, SOFT), to_callee)
         time.sleep(0.02)
     ended = relay.ask({"command": "delete", "call-id": call_id, "delete-delay": 0}, 3)
     assert ended and ended["result"] == "ok", ended

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use etherparse::{NetSlice, SlicedPacket, TransportSlice};
 use pcap_file::pcap::PcapReader;
-use relay::recording::{Channels, LinkType, RecordingSettings};
+use relay::recording::{AudioForm, Channels, LinkType, RecordingSettings};
 use relay_call::config::RecordedStreams;
 use tests::ng_client::{answer, command, offer, words};
 use tests::srtp_peer::SUITE;
@@ -33,7 +33,10 @@ impl Spool {
                 streams: RecordedStreams::Ingress,
                 directory,
                 packets: Some(link_type),
-                audio: Some(Channels::Stereo),
+                audio: Some(AudioForm {
+                    channels: Channels::Stereo,
+                    ..AudioForm::default()
+                }),
                 vcon: None,
                 codes: Default::default(),
             });

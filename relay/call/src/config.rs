@@ -192,8 +192,8 @@ pub struct RecordingPlan {
     pub directory: Arc<str>,
     /// A file with the packets as they came.
     pub packets: bool,
-    /// A file with what is heard in them.
-    pub audio: bool,
+    /// A file with what is heard in them; its name ends so.
+    pub audio: Option<&'static str>,
     /// A document about the conversation, which has the audio with it.
     pub vcon: bool,
     /// Of which streams.

@@ -103,7 +103,7 @@ pub struct Files {
     /// For the packets.
     pub pcap: Option<String>,
     /// For what is heard in them.
-    pub wav: Option<String>,
+    pub audio: Option<String>,
     /// For the document about the conversation.
     pub vcon: Option<String>,
 }
@@ -111,8 +111,8 @@ pub struct Files {
 impl Files {
     /// Their paths.
     pub fn paths(&self) -> impl Iterator<Item = &str> {
-        let Self { pcap, wav, vcon } = self;
-        pcap.iter().chain(wav).chain(vcon).map(String::as_str)
+        let Self { pcap, audio, vcon } = self;
+        pcap.iter().chain(audio).chain(vcon).map(String::as_str)
     }
 }
 

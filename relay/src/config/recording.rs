@@ -5,7 +5,7 @@ use relay_call::config::RecordedStreams;
 
 use super::ConfigError;
 use super::settings::{Settings, bad};
-use crate::recording::{Channels, Content, LinkType, RecordingSettings};
+use crate::recording::{AudioForm, Channels, Content, FileFormat, LinkType, RecordingSettings};
 
 /// Makes sense of them. Nothing is recorded without a folder.
 pub(super) fn recording(settings: &Settings) -> Result<Option<RecordingSettings>, ConfigError> {
@@ -17,10 +17,19 @@ pub(super) fn recording(settings: &Settings) -> Result<Option<RecordingSettings>
             return Err(bad("recording-format", value, problem));
         }
     };
+    let format = match settings.last("recording-audio-format").unwrap_or("wav") {
+        "wav" => FileFormat::Wav,
+        "opus" => FileFormat::Opus,
+        value => {
+            let problem = "wav or opus is expected".to_owned();
+            return Err(bad("recording-audio-format", value, problem));
+        }
+    };
+    let audio = |channels| Some(AudioForm { channels, format });
     let audio = match settings.last("recording-audio").unwrap_or("off") {
         "off" => None,
-        "mixed" => Some(Channels::Mixed),
-        "stereo" => Some(Channels::Stereo),
+        "mixed" => audio(Channels::Mixed),
+        "stereo" => audio(Channels::Stereo),
         value => {
             let problem = "mixed, stereo or off is expected".to_owned();
             return Err(bad("recording-audio", value, problem));
@@ -180,10 +189,14 @@ mod tests {
     #[test]
     fn audio_may_come_with_the_packets_or_alone() {
         let made = |line: &str| read(line).0.unwrap().map(|made| (made.packets, made.audio));
+        let form = |channels, format| Some(AudioForm { channels, format });
         let both = made("--recording-dir=/r --recording-audio=mixed");
-        assert_eq!(both, Some((Some(LinkType::RawIp), Some(Channels::Mixed))));
-        let alone = made("--recording-dir=/r --recording-audio=stereo --recording-method=proc");
-        assert_eq!(alone, Some((None, Some(Channels::Stereo))));
+        let mixed = form(Channels::Mixed, FileFormat::Wav);
+        assert_eq!(both, Some((Some(LinkType::RawIp), mixed)));
+        let line = "--recording-audio=stereo --recording-audio-format=opus --recording-method=proc";
+        let alone = made(&format!("--recording-dir=/r {line}"));
+        let stereo = form(Channels::Stereo, FileFormat::Opus);
+        assert_eq!(alone, Some((None, stereo)));
     }
 
     #[test]
@@ -229,6 +242,10 @@ mod tests {
             ("--recording-dir=rec", "option recording-dir: `rec`: a path"),
             ("--recording-method=tape", "option recording-method: `tape`"),
             ("--recording-audio=loud", "option recording-audio: `loud`"),
+            (
+                "--recording-audio-format=mp3",
+                "option recording-audio-format: `mp3`: wav or opus",
+            ),
             (
                 "--recording-vcon=inline",
                 "option recording-vcon: `inline`: it needs audio",

@@ -148,8 +148,9 @@ fn media(list: &mut List, config: &Config) {
         if let Some(link_type) = recording.packets {
             list.fixed("recording-format", link_type);
         }
-        if let Some(channels) = recording.audio {
-            list.fixed("recording-audio", channels);
+        if let Some(form) = recording.audio {
+            list.fixed("recording-audio", form.channels);
+            list.fixed("recording-audio-format", form.format);
         }
     }
     for (name, value) in config.dtls.values() {

@@ -1,4 +1,4 @@
-//! What the parties of a call said, as a WAV file: one channel for both, or one for each side.
+//! What the parties of a call said, as a file: one channel for both, or one for each side.
 //!
 //! Each sender's packets are brought into order, decoded and put where they belong on the time line of the recording: the first by
 //! the time at which it came, those behind it by their timestamps, so that neither jitter nor a pause shifts anything. A sender
@@ -6,16 +6,16 @@
 
 use std::collections::VecDeque;
 use std::fmt::{self, Display};
-use std::fs::{File, OpenOptions};
-use std::io::{self, BufWriter};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use hound::{SampleFormat, WavSpec, WavWriter};
 use relay_call::recording::Speech;
 use relay_media::{AudioFormat, Codec, Coded, EncoderSettings, Heard, Transcoder};
 
 use super::{Folders, vcon};
+pub use sink::FileFormat;
+use sink::Sink;
 
 /// Samples a second in the file: what a wide-band codec gives. The narrow ones are brought to it.
 pub(super) const RATE_HZ: u32 = 16_000;
@@ -23,15 +23,14 @@ pub(super) const RATE_HZ: u32 = 16_000;
 const WINDOW: Duration = Duration::from_millis(500);
 /// The difference between a sender's timestamps and the time of arrival that is taken for jitter.
 const TOLERANCE: Duration = Duration::from_millis(300);
-/// The header of the file counts its bytes in 32 bits; a little is left for itself. That is 17 hours of two channels.
-const MOST_BYTES: u64 = 0xf000_0000;
-/// How often the header is brought up to date, for those who listen while the call goes on, and for the end of power.
+/// How often the file is brought up to date.
 const UPDATE: u64 = 5 * RATE_HZ as u64;
 
 /// How many channels, and for whom (`recording-audio`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Channels {
     /// One for everybody.
+    #[default]
     Mixed,
     /// The caller left, all others right.
     Stereo,
@@ -44,6 +43,15 @@ impl Display for Channels {
             Self::Stereo => "stereo",
         })
     }
+}
+
+/// What a file with audio is to be.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct AudioForm {
+    /// How many channels, and for whom.
+    pub channels: Channels,
+    /// And in what.
+    pub format: FileFormat,
 }
 
 /// The audio of a recording, which begins with the first packet that is heard: what is missing before it is silence.
@@ -63,7 +71,7 @@ impl Audio {
     pub(super) fn hear(
         &mut self,
         folders: &Folders,
-        channels: Channels,
+        form: AudioForm,
         at: Duration,
         speech: &Speech,
         payload: &[u8],
@@ -71,7 +79,7 @@ impl Audio {
         if let Self::Wanted(path) = self {
             let path = std::mem::take(path);
             let made = folders.prepare(&path);
-            match made.and_then(|()| AudioFile::create(&path, channels, at)) {
+            match made.and_then(|()| AudioFile::create(&path, form, at)) {
                 Ok(file) => *self = Self::Written(path, Box::new(file)),
                 Err(error) => {
                     *self = Self::None;
@@ -130,9 +138,9 @@ pub(super) enum Finished {
     Missing,
 }
 
-/// A WAV file that is being written.
+/// A file that is being written.
 pub(super) struct AudioFile {
-    file: WavWriter<BufWriter<File>>,
+    file: Sink,
     channels: Channels,
     /// The time line, by both clocks.
     started: Duration,
@@ -163,23 +171,11 @@ struct Sender {
 
 impl AudioFile {
     /// Makes a file that is not there yet, of a recording that starts at this time since 1970.
-    pub(super) fn create(path: &Path, channels: Channels, started: Duration) -> io::Result<Self> {
-        let file = OpenOptions::new().write(true).create_new(true).open(path)?;
-        let spec = WavSpec {
-            channels: match channels {
-                Channels::Mixed => 1,
-                Channels::Stereo => 2,
-            },
-            sample_rate: RATE_HZ,
-            bits_per_sample: 16,
-            sample_format: SampleFormat::Int,
-        };
-        let mut file = WavWriter::new(BufWriter::new(file), spec).map_err(in_io)?;
-        // A call in which nobody speaks leaves a file that can be opened.
-        file.flush().map_err(in_io)?;
+    pub(super) fn create(path: &Path, form: AudioForm, started: Duration) -> io::Result<Self> {
+        let file = Sink::create(path, form)?;
         Ok(Self {
             file,
-            channels,
+            channels: form.channels,
             started,
             origin: Instant::now(),
             sides: Default::default(),
@@ -251,7 +247,7 @@ impl AudioFile {
     pub(super) fn finish(mut self) -> io::Result<Duration> {
         self.write(self.window.len())?;
         let duration = self.duration();
-        self.file.finalize().map_err(in_io)?;
+        self.file.finish()?;
         Ok(duration)
     }
 
@@ -261,7 +257,7 @@ impl AudioFile {
         self.write(until.saturating_sub(self.written) as usize)?;
         if self.written >= self.updated + UPDATE {
             self.updated = self.written;
-            self.file.flush().map_err(in_io)?;
+            self.file.flush()?;
         }
         Ok(())
     }
@@ -269,21 +265,11 @@ impl AudioFile {
     fn write(&mut self, count: usize) -> io::Result<()> {
         for _ in 0..count {
             let [left, right] = self.window.pop_front().unwrap_or_default();
-            let written = match self.channels {
-                Channels::Mixed => self.file.write_sample(clipped(left + right)),
-                Channels::Stereo => self
-                    .file
-                    .write_sample(clipped(left))
-                    .and_then(|()| self.file.write_sample(clipped(right))),
-            };
-            written.map_err(in_io)?;
+            match self.channels {
+                Channels::Mixed => self.file.put(&[clipped(left + right)]),
+                Channels::Stereo => self.file.put(&[clipped(left), clipped(right)]),
+            }?;
             self.written += 1;
-        }
-        if u64::from(self.file.len()) * 2 > MOST_BYTES {
-            return Err(io::Error::new(
-                io::ErrorKind::FileTooLarge,
-                "no WAV file can be longer; what follows is left out",
-            ));
         }
         Ok(())
     }
@@ -324,12 +310,6 @@ fn clipped(sample: i32) -> i16 {
     sample.clamp(i16::MIN.into(), i16::MAX.into()) as i16
 }
 
-fn in_io(error: hound::Error) -> io::Error {
-    match error {
-        hound::Error::IoError(error) => error,
-        error => io::Error::other(error),
-    }
-}
-
+mod sink;
 #[cfg(test)]
 mod tests;

@@ -13,18 +13,18 @@ use ng_protocol::CallId;
 use relay_call::recording::{Files, Part, Party, Recorded, Speech};
 use tracing::error;
 
-use super::audio::{Audio, Finished};
+use super::audio::{Audio, AudioForm, Finished};
 use super::growing_file::GrowingFile;
 use super::metadata::{self, Tail};
 use super::pcap::{self, LinkType};
 use super::vcon::{Conversation, Key, MOST_KEYS, Vcons};
-use super::{Channels, Folders, RecordingCounters, RecordingSettings, count_problem};
+use super::{Folders, RecordingCounters, RecordingSettings, count_problem};
 
 /// Owns the files of recordings that are running.
 pub(super) struct Writer {
     folders: Folders,
     link_type: LinkType,
-    channels: Channels,
+    form: AudioForm,
     counters: Arc<RecordingCounters>,
     vcons: Option<Vcons>,
     running: HashMap<Arc<str>, Running>,
@@ -67,7 +67,7 @@ impl Writer {
         Self {
             folders,
             link_type: settings.packets.unwrap_or(LinkType::RawIp),
-            channels: settings.audio.unwrap_or(Channels::Mixed),
+            form: settings.audio.unwrap_or_default(),
             counters,
             vcons,
             running: HashMap::new(),
@@ -175,7 +175,7 @@ impl Writer {
             let begun = self.begin_pcap(&path);
             Some((self.note(&path, begun)?, path))
         });
-        if pcap.is_none() && files.wav.is_none() {
+        if pcap.is_none() && files.audio.is_none() {
             return;
         }
         let (pcap, pcap_path) = pcap.unzip();
@@ -189,7 +189,7 @@ impl Writer {
         let running = Running {
             pcap,
             pcap_path,
-            audio: match files.wav {
+            audio: match files.audio {
                 Some(path) => Audio::Wanted(path.into()),
                 None => Audio::None,
             },
@@ -218,8 +218,8 @@ impl Writer {
         let Some(payload) = bytes.get(speech.payload.clone()) else {
             return;
         };
-        let (folders, channels) = (&self.folders, self.channels);
-        if let Err((path, error)) = running.audio.hear(folders, channels, at, speech, payload) {
+        let (folders, form) = (&self.folders, self.form);
+        if let Err((path, error)) = running.audio.hear(folders, form, at, speech, payload) {
             self.note::<()>(&path, Err(error));
         }
     }

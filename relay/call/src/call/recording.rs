@@ -208,13 +208,13 @@ fn files(
     output: &RecordingOutput,
     title: Title<'_>,
 ) -> Result<Files, RequestError> {
-    let file = |wanted: bool, kind| {
-        let file = || recording::file(&plan.directory, output, title, kind);
-        wanted.then(file).transpose()
+    let file = |folder, ending: Option<&'static str>| {
+        let file = |ending| recording::file(&plan.directory, output, title, (folder, ending));
+        ending.map(file).transpose()
     };
     Ok(Files {
-        pcap: file(plan.packets, ("pcaps", "pcap"))?,
-        wav: file(plan.audio, ("audio", "wav"))?,
-        vcon: file(plan.vcon, ("vcon", "vcon"))?,
+        pcap: file("pcaps", plan.packets.then_some("pcap"))?,
+        audio: file("audio", plan.audio)?,
+        vcon: file("vcon", plan.vcon.then_some("vcon"))?,
     })
 }

@@ -37,7 +37,7 @@ impl Live {
             return;
         }
         let packets = files.pcap.is_some();
-        let audio = files.wav.is_some() && !streams.egress();
+        let audio = files.audio.is_some() && !streams.egress();
         let speech = if audio {
             self.speech(position, packet)
         } else {
@@ -85,7 +85,7 @@ impl Live {
         if !streams.egress() {
             return;
         }
-        let (packets, audio) = (files.pcap.is_some(), files.wav.is_some());
+        let (packets, audio) = (files.pcap.is_some(), files.audio.is_some());
         for carrier in 0..self.sections.len() {
             let transports = self.sections[carrier].transports();
             let sent =

@@ -76,7 +76,7 @@ pub(crate) fn file(
         let problem = format!("{key}=\"{wanted}\" names a folder and not a file");
         return Err(RequestError::Recording(problem));
     }
-    let ours = [".pcap", ".wav", ".vcon"];
+    let ours = [".pcap", ".wav", ".opus", ".vcon"];
     if let Some(bare) = ours.iter().find_map(|ending| stem.strip_suffix(ending)) {
         stem.truncate(bare.len());
     }

@@ -22,7 +22,7 @@ fn recorded_with(streams: RecordedStreams, keys: &str) -> Line {
     let plan = RecordingPlan {
         directory: "/var/rec".into(),
         packets: true,
-        audio: true,
+        audio: Some("wav"),
         vcon: false,
         streams,
         codes: RecordingCodes::default(),

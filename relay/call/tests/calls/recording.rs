@@ -24,7 +24,7 @@ fn recordable_as(packets: bool, audio: bool) -> Line {
     let plan = RecordingPlan {
         directory: "/var/rec".into(),
         packets,
-        audio,
+        audio: audio.then_some("wav"),
         vcon: false,
         streams: RecordedStreams::Ingress,
         codes: RecordingCodes::default(),
@@ -328,7 +328,7 @@ fn for_a_vcon_the_end_says_who_took_part_and_keys_are_kept_unless_they_are_withh
     let plan = RecordingPlan {
         directory: "/var/rec".into(),
         packets: false,
-        audio: true,
+        audio: Some("wav"),
         vcon: true,
         streams: RecordedStreams::Ingress,
         codes: RecordingCodes::default(),
@@ -384,7 +384,7 @@ fn a_party_that_may_orders_recordings_by_keys() {
     let plan = RecordingPlan {
         directory: "/var/rec".into(),
         packets: true,
-        audio: false,
+        audio: None,
         vcon: false,
         streams: RecordedStreams::Ingress,
         codes,

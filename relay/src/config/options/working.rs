@@ -172,8 +172,15 @@ pub(super) const WORKING: &[Opt] = &[
         "recording-audio",
         ' ',
         One("off|mixed|stereo"),
-        "Write what is heard in recorded calls as WAV files, too, into audio/: one channel for everybody, or the caller left and all \
-         others right; Opus, PCMU, PCMA, G.722 and L16, at 16 kHz [default: off]",
+        "Write what is heard in recorded calls as files, too, into audio/: one channel for everybody, or the caller left and all \
+         others right; from Opus, PCMU, PCMA, G.722 and L16, at 16 kHz [default: off]",
+    ),
+    works(
+        "recording-audio-format",
+        ' ',
+        One("wav|opus"),
+        "wav is 115 MB an hour and channel; opus, in Ogg files, is 13 MB and costs the thread that writes some processor time \
+         [default: wav]",
     ),
     works(
         "recording-vcon",

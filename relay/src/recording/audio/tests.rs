@@ -34,10 +34,14 @@ impl Drop for Tape {
 
 impl Tape {
     fn new(test: &str, channels: Channels) -> Self {
+        let form = AudioForm {
+            channels,
+            format: FileFormat::Wav,
+        };
         let name = format!("tandem-audio-{}-{test}.wav", std::process::id());
         let path = std::env::temp_dir().join(name);
         let _ = std::fs::remove_file(&path);
-        let file = AudioFile::create(&path, channels, START).unwrap();
+        let file = AudioFile::create(&path, form, START).unwrap();
         Self {
             path,
             file: Some(file),
@@ -281,6 +285,6 @@ fn rubbish_and_events_are_left_out() {
 #[test]
 fn a_file_that_is_there_is_not_written_to() {
     let mut tape = Tape::new("there", Channels::Mixed);
-    assert!(AudioFile::create(&tape.path, Channels::Mixed, START).is_err());
+    assert!(AudioFile::create(&tape.path, AudioForm::default(), START).is_err());
     assert_eq!(tape.channels(), [[0_i16; 0]]);
 }

@@ -167,10 +167,11 @@ impl<'a> Dialog<'a> {
     }
 }
 
-/// Section 4.3.8 has `audio/x-wav`.
+/// Section 4.3.8 has `audio/x-wav`; RFC 7845 section 9 has `audio/ogg`.
 fn media_type(path: &Path) -> &'static str {
     match path.extension().and_then(|ending| ending.to_str()) {
         Some("wav") => "audio/x-wav",
+        Some("opus") => "audio/ogg",
         _ => "application/octet-stream",
     }
 }

@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicU64;
 
 use relay_call::config::RecordedStreams;
 
-use super::super::Content;
+use super::super::{Channels, Content};
 use super::*;
 
 /// A folder that is gone after the test.
@@ -63,7 +63,10 @@ fn settings(directory: &Path) -> RecordingSettings {
         streams: RecordedStreams::Ingress,
         directory: directory.to_str().unwrap().to_owned(),
         packets: Some(LinkType::RawIp),
-        audio: Some(Channels::Stereo),
+        audio: Some(AudioForm {
+            channels: Channels::Stereo,
+            ..AudioForm::default()
+        }),
         vcon: None,
         codes: Default::default(),
     }
@@ -81,7 +84,7 @@ impl Writer {
         let pcap = pcap.to_str().unwrap().to_owned();
         let files = Files {
             pcap: Some(pcap),
-            wav: None,
+            audio: None,
             vcon: None,
         };
         let call_created = Duration::from_secs(1_795_330_304);
@@ -286,7 +289,7 @@ fn audio_alone_begins_with_the_first_word_and_has_a_text_too() {
         let wav = scratch.path(&format!("audio/{name}.wav"));
         let files = Files {
             pcap: None,
-            wav: Some(wav.to_str().unwrap().to_owned()),
+            audio: Some(wav.to_str().unwrap().to_owned()),
             vcon: None,
         };
         let call_created = Duration::from_secs(1_795_330_304);
@@ -326,7 +329,7 @@ fn audio_that_cannot_be_made_is_counted_and_packets_are_written_all_the_same() {
     fs::write(&wav, "precious").unwrap();
     let files = Files {
         pcap: Some(scratch.path("pcaps/a.pcap").to_str().unwrap().to_owned()),
-        wav: Some(wav.to_str().unwrap().to_owned()),
+        audio: Some(wav.to_str().unwrap().to_owned()),
         vcon: None,
     };
     let call_created = Duration::from_secs(1_795_330_304);
@@ -370,7 +373,7 @@ fn a_vcon_follows_audio_that_is_whole_and_nothing_that_is_discarded() {
         let path = |ending| Some(scratch.path(ending).to_str().unwrap().to_owned());
         let files = Files {
             pcap: None,
-            wav: path(&format!("audio/{name}.wav")),
+            audio: path(&format!("audio/{name}.wav")),
             vcon: path(&format!("vcon/{name}.vcon")),
         };
         let beginning = Part::Beginning {
