@@ -120,6 +120,7 @@ impl OpusEncoder {
         // Whoever speaks on one side is not to be heard on the other.
         let configured = encoder
             .set_bitrate(Bitrate::Bits(bitrate as i32))
+            .and_then(|()| encoder.set_complexity(EncoderSettings::default().complexity.into()))
             .and_then(|()| encoder.set_force_channels(Some(channels)));
         configured.map_err(|_| Refused)?;
         Ok(Self {

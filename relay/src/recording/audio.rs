@@ -4,6 +4,8 @@
 //! the time at which it came, those behind it by their timestamps, so that neither jitter nor a pause shifts anything. A sender
 //! whose clock has gone far from ours, or who began to count anew, is put back to the time of arrival.
 
+mod sink;
+
 use std::collections::VecDeque;
 use std::fmt::{self, Display};
 use std::io;
@@ -310,6 +312,5 @@ fn clipped(sample: i32) -> i16 {
     sample.clamp(i16::MIN.into(), i16::MAX.into()) as i16
 }
 
-mod sink;
 #[cfg(test)]
 mod tests;
