@@ -138,6 +138,24 @@ fn what_cannot_be_understood_is_answered_with_an_error_that_says_so() {
 }
 
 #[test]
+fn commands_that_are_not_carried_out_are_answered_with_what_to_use_instead() {
+    let relay = TestRelay::start("127.10.0.16");
+    let mut client = relay.client();
+    for (asked, instead) in [
+        ("mesh", "`connect`"),
+        ("create", "`offer`"),
+        ("transform", "`codec-transcode`"),
+    ] {
+        let response = client.ask(&command(asked, "c"));
+        let reason = response.error_reason().unwrap_or_default();
+        assert!(
+            reason.starts_with(&format!("unsupported: {asked}; ")) && reason.contains(instead),
+            "{reason}"
+        );
+    }
+}
+
+#[test]
 fn a_datagram_without_a_cookie_is_dropped() {
     let relay = TestRelay::start("127.10.0.7");
     let client = relay.client();

@@ -130,13 +130,7 @@ impl Call {
             // Whoever drives the call opens the file and calls `play_media`.
             Command::PlayMedia => self.play_media(now, request, Err("it was not opened".into())),
             Command::StopMedia => self.stop_media(now, request),
-            _ => match unsupported::accept(&self.legs, request) {
-                Ok(warning) => {
-                    self.events.push_back(CallEvent::Warning(warning));
-                    Response::ok()
-                }
-                Err(error) => error.into(),
-            },
+            _ => unsupported::refusal(&self.legs, request).into(),
         }
     }
 

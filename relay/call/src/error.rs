@@ -51,14 +51,57 @@ pub enum RequestError {
 }
 
 impl RequestError {
-    /// A command that nobody carries out here.
+    /// A command that nobody carries out here, and what does something of the kind.
     pub fn unsupported(command: Command) -> Self {
-        Self::Unsupported(command.name().to_owned())
+        let name = command.name();
+        let instead = match command {
+            Command::StartForwarding | Command::StopForwarding => {
+                "`subscribe request` hands media out, `start recording` keeps it"
+            }
+            Command::InjectStart | Command::InjectStop => {
+                "`play media` lets a party hear a file, `subscribe request` with `bidirectional` somebody else"
+            }
+            Command::Create | Command::CreateAnswer => {
+                "a call begins with `offer`, that of a party alone with `publish`"
+            }
+            Command::Mesh => {
+                "`connect` joins two parties, `subscribe request` with `mix` lets one hear several"
+            }
+            Command::Transform => {
+                "`offer` and `answer` with `codec-transcode` transcode between two parties"
+            }
+            _ => return Self::Unsupported(name.to_owned()),
+        };
+        Self::Unsupported(format!("{name}; {instead}"))
     }
 }
 
 impl From<RequestError> for Response {
     fn from(error: RequestError) -> Self {
         Response::error(error.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_that_is_not_carried_out_is_named_with_what_to_use_instead() {
+        for command in [
+            Command::StartForwarding,
+            Command::StopForwarding,
+            Command::InjectStart,
+            Command::InjectStop,
+            Command::Create,
+            Command::CreateAnswer,
+            Command::Mesh,
+            Command::Transform,
+        ] {
+            let response = Response::from(RequestError::unsupported(command));
+            let reason = response.error_reason().unwrap();
+            let rest = reason.strip_prefix(&format!("unsupported: {}; ", command.name()));
+            assert!(rest.is_some_and(|rest| rest.contains('`')), "{reason}");
+        }
     }
 }

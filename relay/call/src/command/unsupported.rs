@@ -1,4 +1,4 @@
-//! Commands that a call cannot carry out: what scripts are told, and what the operator is told.
+//! Commands that a call cannot carry out: why a script fails.
 
 use ng_protocol::{Command, Request};
 
@@ -6,17 +6,14 @@ use crate::command::select::{self, FromTag};
 use crate::error::RequestError;
 use crate::leg::Legs;
 
-/// Accepts a command of which a script must not fail, with a line for the log, or says why it fails.
-pub(crate) fn accept(legs: &Legs, request: &Request) -> Result<String, RequestError> {
-    match request.command {
-        // Scripts forward on the side; a call must not fail because nobody listens.
+/// Why a command fails: it is about nobody, or nothing does what it asks for.
+pub(crate) fn refusal(legs: &Legs, request: &Request) -> RequestError {
+    let selected = match request.command {
         Command::StartForwarding | Command::StopForwarding => {
-            select::party(legs, request, FromTag::SelectsIfDirectional)?;
+            select::party(legs, request, FromTag::SelectsIfDirectional).map(drop)
         }
-        other => return Err(RequestError::unsupported(other)),
-    }
-    Ok(format!(
-        "{} is accepted and nothing is forwarded",
-        request.command.name()
-    ))
+        _ => Ok(()),
+    };
+    let unsupported = || RequestError::unsupported(request.command);
+    selected.err().unwrap_or_else(unsupported)
 }

@@ -84,6 +84,16 @@ const INTENDED: &[(&str, &str, &str)] = &[
         "files are not played yet, so nothing can be stopped",
     ),
     (
+        "",
+        "-start_forwarding",
+        "nothing is forwarded, and whoever asks for it hears so",
+    ),
+    (
+        "",
+        "-stop_forwarding",
+        "nothing is forwarded, and whoever asks for it hears so",
+    ),
+    (
         "rtpengine-10",
         "-pause_recording",
         "version 10 does not know the command",
