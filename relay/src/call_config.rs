@@ -33,7 +33,7 @@ pub(crate) fn make(config: &Config) -> Result<CallConfig, StartError> {
         hold: config.hold,
         fill: config.silence_fill,
         dtmf_log: None,
-        tells_rtcp: config.homer.is_some(),
+        tells_rtcp: config.homer.is_some_and(|homer| homer.rtcp),
         tells_timeouts: config.teardown.is_some(),
         quality: config.quality,
         recording: config.recording.as_ref().map(|recording| RecordingPlan {

@@ -13,8 +13,8 @@ use tokio::net::UdpSocket;
 use tokio::sync::{broadcast, mpsc};
 use tracing::warn;
 
-use crate::config::{Homer, Teardown};
-use crate::homer::Exporter;
+use crate::config::Teardown;
+use crate::homer;
 use crate::teardown::{Teller, TimedOut};
 
 /// Notifications that may wait for the control thread.
@@ -22,9 +22,6 @@ pub(crate) const WAITING: usize = 1024;
 
 /// Messages that a connection may be behind before it misses some.
 const BEHIND: usize = 256;
-
-/// Reports that may wait for Homer.
-const HOMER_QUEUE: usize = 256;
 
 /// Something that somebody outside is told of.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,7 +53,7 @@ pub enum News {
 pub(crate) struct Audience {
     /// Of keys, besides those whom the calls name.
     pub(crate) connections: Option<Connections>,
-    pub(crate) homer: Option<Homer>,
+    pub(crate) homer: Option<homer::Reporter>,
     pub(crate) teardown: Option<Teardown>,
 }
 
@@ -85,16 +82,14 @@ impl Connections {
 
 /// Sends notifications for as long as there are workers.
 pub(crate) async fn send(mut notifications: mpsc::Receiver<Notification>, audience: Audience) {
-    let homer = audience.homer.map(tell_homer);
     let mut teardown = audience.teardown.map(Teller::start);
     let mut keys = Keys::new(audience.connections);
     while let Some(Notification { call_id, news }) = notifications.recv().await {
         match news {
             News::Key(report) => keys.tell(&call_id, &report).await,
             News::Rtcp(seen) => {
-                if let Some(homer) = &homer {
-                    // A Homer that is behind misses reports; keys do not wait for it.
-                    let _ = homer.try_send((call_id, seen));
+                if let Some(homer) = &audience.homer {
+                    homer.rtcp(call_id, seen);
                 }
             }
             News::TimedOut { tags, callback } => {
@@ -108,18 +103,6 @@ pub(crate) async fn send(mut notifications: mpsc::Receiver<Notification>, audien
             }
         }
     }
-}
-
-/// A task of its own for Homer, which may hang for as long as a connection takes.
-fn tell_homer(settings: Homer) -> mpsc::Sender<(CallId, Box<ReceivedRtcp>)> {
-    let (sender, mut reports) = mpsc::channel::<(CallId, Box<ReceivedRtcp>)>(HOMER_QUEUE);
-    tokio::spawn(async move {
-        let mut exporter = Exporter::new(settings);
-        while let Some((call_id, seen)) = reports.recv().await {
-            exporter.tell(call_id.as_bytes(), &seen).await;
-        }
-    });
-    sender
 }
 
 /// Tells of keys.
@@ -190,6 +173,7 @@ mod tests {
     use tokio::time::timeout;
 
     use super::*;
+    use crate::config::Homer;
 
     #[tokio::test]
     async fn a_key_is_told_while_homer_hangs() {
@@ -202,11 +186,14 @@ mod tests {
         let second = TcpStream::connect(address);
         let second = timeout(Duration::from_millis(100), second).await;
         assert!(second.is_err(), "it does not hang");
-        let homer = Homer {
+        let (homer, task) = homer::Reporter::new(Homer {
             address,
             tcp: true,
             agent: 1,
-        };
+            rtcp: true,
+            control: None,
+        });
+        tokio::spawn(task);
         let audience = Audience {
             homer: Some(homer),
             ..Audience::default()

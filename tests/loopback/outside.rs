@@ -4,6 +4,7 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::time::Duration;
 
+use ng_protocol::Dictionary;
 use relay::config::{Homer, Teardown, TeardownFormat};
 use tests::ng_client::{answer, offer};
 use tests::{RtpPeer, TestRelay, sdp};
@@ -22,6 +23,54 @@ fn call(relay: &TestRelay, a: &RtpPeer, b: &RtpPeer) -> SocketAddr {
 }
 
 #[test]
+fn homer_gets_each_request_over_udp_and_its_reply_if_it_is_to() {
+    let homer = UdpSocket::bind("127.31.0.5:0").unwrap();
+    homer.set_read_timeout(Some(PATIENCE)).unwrap();
+    let relay = TestRelay::start_with("127.31.0.5", |config| {
+        config.homer = Some(Homer {
+            address: homer.local_addr().unwrap(),
+            tcp: false,
+            agent: 7,
+            rtcp: false,
+            control: Some(61),
+        });
+    });
+    let a = RtpPeer::new(relay.address, 0xaaaa);
+    let b = RtpPeer::new(relay.address, 0xbbbb);
+    call(&relay, &a, &b);
+    relay
+        .client()
+        .ask(&Dictionary::new().with("command", "ping"));
+    for (of, asked, replied) in [
+        ("told of", "offer", "m=audio"),
+        ("told of", "answer", "m=audio"),
+        ("", "ping", "pong"),
+    ] {
+        let mut ends = Vec::new();
+        for text in [asked, replied] {
+            let mut packet = [0; 4096];
+            let length = homer.recv(&mut packet).unwrap();
+            let packet = &packet[..length];
+            let has = |what: &[u8]| packet.windows(what.len()).any(|window| window == what);
+            assert!(
+                packet.starts_with(b"HEP3") && has(text.as_bytes()),
+                "{asked}"
+            );
+            // The chunk with the kind of payload, and that with the call.
+            assert!(has(&[0, 0, 0, 0x0b, 0, 7, 61]), "{asked}");
+            assert!(has(of.as_bytes()), "{asked}");
+            // Behind family and protocol: the ports, from where to where.
+            let port = |at: usize| u16::from_be_bytes([packet[at + 6], packet[at + 7]]);
+            ends.push([port(6 + 14), port(6 + 22)]);
+        }
+        let control = relay.control().port();
+        assert_eq!(ends[0][1], control, "{asked}");
+        ends[1].reverse();
+        assert_eq!(ends[0], ends[1], "{asked}");
+    }
+}
+
+#[test]
 fn homer_gets_the_reports_of_a_call_over_udp_and_over_tcp() {
     for (address, tcp) in [("127.31.0.1", false), ("127.31.0.2", true)] {
         let udp = UdpSocket::bind((address, 0)).unwrap();
@@ -37,6 +86,8 @@ fn homer_gets_the_reports_of_a_call_over_udp_and_over_tcp() {
                 address: homer.unwrap(),
                 tcp,
                 agent: 7,
+                rtcp: true,
+                control: None,
             });
         });
         let a = RtpPeer::new(relay.address, 0xaaaa);

@@ -7,7 +7,7 @@ use super::error::ConfigError;
 use super::interface::Names;
 use super::settings::{Settings, bad};
 
-/// Where reports of RTCP go.
+/// Where Homer is, and what it hears of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Homer {
     /// Where Homer listens.
@@ -16,6 +16,10 @@ pub struct Homer {
     pub tcp: bool,
     /// What we are called there.
     pub agent: u32,
+    /// It gets the RTCP that comes in.
+    pub rtcp: bool,
+    /// It gets the messages of the control protocol, as payloads of this kind.
+    pub control: Option<u8>,
 }
 
 /// Where to tell of calls that ended by a timeout.
@@ -40,6 +44,9 @@ pub enum TeardownFormat {
     Dialog,
 }
 
+/// The kind of payload that rtpengine announces for its control protocol, the first that HEP leaves free.
+const NG: u8 = 61;
+
 pub(super) fn homer(settings: &Settings, names: &dyn Names) -> Result<Option<Homer>, ConfigError> {
     let Some(address) = destination(settings, "homer", names)? else {
         return Ok(None);
@@ -58,11 +65,15 @@ pub(super) fn homer(settings: &Settings, names: &dyn Names) -> Result<Option<Hom
             }
         },
     };
-    let wanted = !settings.switch("homer-disable-rtcp-stats", false)?;
-    Ok(wanted.then_some(Homer {
+    let rtcp = !settings.switch("homer-disable-rtcp-stats", false)?;
+    let kind = settings.number("homer-ng-capture-proto", 0..=u8::MAX, NG)?;
+    let control = settings.switch("homer-enable-ng", false)?.then_some(kind);
+    Ok((rtcp || control.is_some()).then_some(Homer {
         address,
         tcp,
         agent: settings.number("homer-id", 0..=u32::MAX, 2001)?,
+        rtcp,
+        control,
     }))
 }
 
@@ -122,6 +133,8 @@ mod tests {
                 address,
                 tcp,
                 agent,
+                rtcp: true,
+                control: None,
             })
         };
         assert_eq!(
@@ -133,6 +146,21 @@ mod tests {
         assert!(config("--homer=192.0.2.1:9060 --homer-protocol=sctp").is_err());
         let line = "--homer=192.0.2.1:9060 --homer-disable-rtcp-stats";
         assert_eq!(config(line).unwrap().homer, None);
+    }
+
+    #[test]
+    fn homer_may_hear_of_the_control_protocol_with_or_without_rtcp() {
+        let hears = |line: &str| {
+            let homer = config(&format!("--homer=192.0.2.1:9060 {line}"));
+            homer
+                .unwrap()
+                .homer
+                .map(|homer| (homer.rtcp, homer.control))
+        };
+        assert_eq!(hears("--homer-enable-ng"), Some((true, Some(61))));
+        let alone = "--homer-enable-ng --homer-disable-rtcp-stats --homer-ng-capture-proto=100";
+        assert_eq!(hears(alone), Some((false, Some(100))));
+        assert!(config("--homer=192.0.2.1:9060 --homer-ng-capture-proto=256").is_err());
     }
 
     #[test]

@@ -24,6 +24,7 @@ use super::udp::Listener;
 use super::{http, load};
 use crate::cli::{self, Console};
 use crate::config::Config;
+use crate::homer;
 use crate::notify::{self, Audience, Notification};
 use crate::worker::CallGone;
 use crate::{StartError, call_config};
@@ -124,9 +125,11 @@ impl Listeners {
         let config = console.live().now();
         let told = config.dtmf_log_connections;
         let told = told.then(notify::Connections::new);
+        let (homer, telling_homer) = config.homer.map(homer::Reporter::new).unzip();
+        let witness = homer.clone().filter(homer::Reporter::hears_control);
         let audience = Audience {
             connections: told.clone(),
-            homer: config.homer,
+            homer,
             teardown: config.teardown.clone(),
         };
         let control = Control::new(Arc::clone(dispatch), Arc::clone(&console), told);
@@ -152,9 +155,10 @@ impl Listeners {
             tokio::spawn(watch);
             tokio::spawn(farewells);
             tokio::spawn(notify::send(notifications, audience));
+            telling_homer.map(tokio::spawn);
         })?;
         // Last, when nothing can fail any more: the workers keep the listener, and with it the dispatcher, until they are stopped.
-        dispatch.listen(&Arc::new(Listener::new(self.ng, control, tasks)));
+        dispatch.listen(&Arc::new(Listener::new(self.ng, control, witness, tasks)));
         Ok(threads)
     }
 }

@@ -23,6 +23,7 @@ use super::directory::Ticket;
 use super::dispatch::Route;
 use super::exchange::{Asked, Begun, Control};
 use super::retransmission::{RequestId, Seen};
+use crate::homer::Reporter;
 use crate::worker::{Handled, ReplyTo};
 
 thread_local! {
@@ -39,6 +40,8 @@ pub struct Listener {
     sockets: Vec<ControlSocket>,
     waiting: Waiting,
     control: Control,
+    /// Sees every request and every reply, once (`homer-enable-ng`).
+    witness: Option<Reporter>,
     /// For commands that a worker cannot wait for.
     tasks: runtime::Handle,
 }
@@ -85,12 +88,14 @@ impl Listener {
     pub(crate) fn new(
         sockets: Vec<ControlSocket>,
         control: Control,
+        witness: Option<Reporter>,
         tasks: runtime::Handle,
     ) -> Self {
         Self {
             sockets,
             waiting: Waiting::default(),
             control,
+            witness,
             tasks,
         }
     }
@@ -149,7 +154,7 @@ impl Listener {
             return Taken::Served;
         };
         let port = self.sockets[socket].address().port();
-        let way = Way {
+        let mut way = Way {
             listener: Arc::clone(self),
             socket,
             arrival,
@@ -159,6 +164,7 @@ impl Listener {
                 cookie: frame.cookie.into(),
             },
             encoding: frame.encoding(),
+            correlation: None,
         };
         let seen = self.control.cache().look_up(at, &way.id);
         match seen {
@@ -172,7 +178,15 @@ impl Listener {
                 });
             }
         }
-        match self.control.read(client.ip(), frame.payload, at) {
+        let read = self.control.read(client.ip(), frame.payload, at);
+        if let Some(witness) = &self.witness {
+            let asked = read.as_ref().ok().map(|(_, asked)| asked);
+            let call_id = asked.and_then(|asked| asked.call_id.as_ref());
+            let correlation = call_id.map_or(frame.cookie, CallId::as_bytes);
+            witness.control([client, way.id.local], correlation, datagram);
+            way.correlation = Some(correlation.into());
+        }
+        match read {
             Ok((request, asked)) => self.distribute(worker, request, asked, way),
             Err(response) => Taken::Answered(way.answer(&response)),
         }
@@ -274,6 +288,8 @@ struct Way {
     arrival: Arrival,
     id: RequestId,
     encoding: Encoding,
+    /// What the witness knows the request by.
+    correlation: Option<Box<[u8]>>,
 }
 
 impl Way {
@@ -291,6 +307,9 @@ impl Way {
             }
             Arc::from(reply.as_slice())
         });
+        if let (Some(witness), Some(correlation)) = (&self.listener.witness, &self.correlation) {
+            witness.control([self.id.local, self.id.client], correlation, &datagram);
+        }
         let copies = self.listener.control.cache().answered(&self.id, &datagram);
         Reply {
             way: self,

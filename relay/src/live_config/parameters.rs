@@ -134,6 +134,11 @@ fn media(list: &mut List, config: &Config) {
         list.fixed("homer", homer.address);
         list.fixed("homer-protocol", if homer.tcp { "tcp" } else { "udp" });
         list.fixed("homer-id", homer.agent);
+        list.fixed("homer-disable-rtcp-stats", !homer.rtcp);
+        list.fixed("homer-enable-ng", homer.control.is_some());
+        if let Some(kind) = homer.control {
+            list.fixed("homer-ng-capture-proto", kind);
+        }
     }
     if let Some(teardown) = &config.teardown {
         let url = format!("http://{}{}", teardown.host, teardown.path);

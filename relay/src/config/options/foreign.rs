@@ -21,7 +21,6 @@ const fn refused(name: &'static str, short: char, takes: Takes, reason: &'static
     }
 }
 
-const HOMER_NG: &str = "Homer gets RTCP, and no messages of the control protocol";
 const RTPPROXY: &str = "the letter protocol of rtpproxy is not spoken here; use listen-ng";
 const KERNEL: &str = "packets are forwarded by this process, without a kernel module";
 const REDIS: &str = "calls are not kept in Redis yet: they end with the process";
@@ -40,7 +39,9 @@ const NO_SUCH_PART: &str = "this part of rtpengine does not exist here";
 const OWN_PORTS: &str = "a port is only ever bound on the address that a stream uses";
 const INVALID_SDP: &str = "a session description that cannot be read is always refused";
 const MEASURED: &str = "the RTP that comes in is always measured";
-const DTMF: &str = "this part of the reports about DTMF is not there yet";
+const OWN_KEYS: &str = "keys that the relay presses itself are never told of";
+const SPEECH_WITH_KEYS: &str = "speech that comes while a key is pressed is never held back";
+const SLOW_KEYS: &str = "the keys of a trigger may come as slowly as they like";
 
 /// In the order of rtpengine's own list.
 pub(super) const FOREIGN: &[Opt] = &[
@@ -88,11 +89,9 @@ pub(super) const FOREIGN: &[Opt] = &[
     accepted("codec-num-threads", ' ', One(""), TRANSCODING),
     accepted("reject-invalid-sdp", ' ', Nothing, INVALID_SDP),
     accepted("measure-rtp", ' ', Nothing, MEASURED),
-    accepted("dtmf-no-log-injects", ' ', Nothing, DTMF),
-    accepted("dtmf-no-suppress", ' ', Nothing, DTMF),
-    accepted("dtmf-digit-delay", ' ', One(""), DTMF),
-    accepted("homer-enable-ng", ' ', Nothing, HOMER_NG),
-    accepted("homer-ng-capture-proto", ' ', One(""), HOMER_NG),
+    accepted("dtmf-no-log-injects", ' ', Nothing, OWN_KEYS),
+    accepted("dtmf-no-suppress", ' ', Nothing, SPEECH_WITH_KEYS),
+    accepted("dtmf-digit-delay", ' ', One(""), SLOW_KEYS),
     accepted("nftables-chain", ' ', One(""), KERNEL),
     accepted("nftables-base-chain", ' ', One(""), KERNEL),
     accepted("nftables-family", ' ', One(""), KERNEL),

@@ -149,6 +149,18 @@ pub(super) const WORKING: &[Opt] = &[
         "Send no RTCP to Homer",
     ),
     works(
+        "homer-enable-ng",
+        ' ',
+        Nothing,
+        "Send it the control protocol over UDP, each request and each reply as it is, under the call-id, or else the cookie",
+    ),
+    works(
+        "homer-ng-capture-proto",
+        ' ',
+        One("NUMBER"),
+        "What kind of payload HEP says that these are [default: 61]",
+    ),
+    works(
         "b2b-url",
         'b',
         One("URL"),
