@@ -61,7 +61,8 @@ pub(super) fn recording(settings: &Settings) -> Result<Option<RecordingSettings>
     };
     let packets = match settings.last("recording-method").unwrap_or("pcap") {
         "pcap" | "all" => Some(link_type),
-        "proc" => None,
+        // Whoever wants recordings and cannot have them in this way is better served with files than with nothing.
+        "proc" => audio.is_none().then_some(link_type),
         value => {
             let problem = "pcap, proc or all is expected".to_owned();
             return Err(bad("recording-method", value, problem));
@@ -81,8 +82,7 @@ pub(super) fn recording(settings: &Settings) -> Result<Option<RecordingSettings>
     let parts = directory
         .split('/')
         .filter(|part| !matches!(*part, "" | "."));
-    let records = packets.is_some() || audio.is_some();
-    Ok(records.then(|| RecordingSettings {
+    Ok(Some(RecordingSettings {
         directory: parts.flat_map(|part| ["/", part]).collect(),
         streams,
         packets,
@@ -117,11 +117,12 @@ fn is_https(url: &str) -> bool {
 /// What the operator should know about recordings that he does not get.
 pub(super) fn remarks(settings: &Settings) -> Option<String> {
     let method = settings.last("recording-method")?;
+    // Without a folder nothing is recorded, and nobody expects it.
+    settings.last("recording-dir")?;
     let audio = settings.last("recording-audio").unwrap_or("off") != "off";
     let means = match method {
         "proc" if audio => "recordings are audio alone",
-        "proc" => "nothing is recorded",
-        "all" => "calls are recorded as with pcap alone",
+        "proc" | "all" => "calls are recorded as with pcap alone",
         _ => return None,
     };
     Some(format!(
@@ -178,12 +179,16 @@ mod tests {
     }
 
     #[test]
-    fn the_method_of_the_recording_daemon_is_told_to_do_nothing() {
-        let (made, remark) = read("--recording-dir=/r --recording-method=proc");
-        assert_eq!(made, Ok(None));
-        assert!(remark.unwrap().ends_with("nothing is recorded"));
-        let (made, remark) = read("--recording-dir=/r --recording-method=all");
-        assert!(made.unwrap().is_some() && remark.is_some());
+    fn in_place_of_the_recording_daemon_there_are_files_with_packets_and_the_log_says_so() {
+        for method in ["proc", "all"] {
+            let (made, remark) = read(&format!("--recording-dir=/r --recording-method={method}"));
+            assert!(made.unwrap().unwrap().packets.is_some(), "{method}");
+            let remark = remark.unwrap();
+            assert!(
+                remark.ends_with("calls are recorded as with pcap alone"),
+                "{remark}"
+            );
+        }
     }
 
     #[test]

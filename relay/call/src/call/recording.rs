@@ -162,7 +162,7 @@ impl Call {
     ) -> Result<(), RequestError> {
         let Some(plan) = &self.config.recording else {
             let text = "recording is asked for and nothing is recorded: \
-                        option recording-dir is not set, or recording-method is proc";
+                        option recording-dir is not set";
             self.events.push_back(CallEvent::Warning(text.to_owned()));
             return Ok(());
         };

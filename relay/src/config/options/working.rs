@@ -205,7 +205,7 @@ pub(super) const WORKING: &[Opt] = &[
         "recording-method",
         ' ',
         One("pcap|proc|all"),
-        "pcap and all write packets; proc, which is for rtpengine's recording daemon, does not [default: pcap]",
+        "All write packets to files; proc, which is for rtpengine's recording daemon, does not if there is audio [default: pcap]",
     ),
     works(
         "recording-format",
