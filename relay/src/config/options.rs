@@ -186,6 +186,85 @@ mod tests {
         assert!(count > 130, "{count}");
     }
 
+    /// What operators write behind an option that wants a certain kind of value.
+    fn plausible(name: &str) -> &'static str {
+        match name {
+            "config-file" => "none",
+            "config-section" => "rtpengine",
+            "interface" => "internal/127.0.0.1!203.0.113.1",
+            "log-facility" | "log-facility-cdr" | "log-facility-rtcp" | "log-facility-dtmf" => {
+                "local0"
+            }
+            "log-format" => "parsable",
+            "listen-ng" | "listen-tcp-ng" | "listen-cli" | "listen-http" | "listen-https" => {
+                "127.0.0.1:2224"
+            }
+            "dtmf-log-dest" | "homer" | "graphite" => "127.0.0.1:9060",
+            "homer-protocol" => "tcp",
+            "redis" | "redis-write" => "secret@127.0.0.1:6379/1",
+            "b2b-url" => "http://127.0.0.1:8090/RPC2",
+            "port-min" => "20000",
+            "port-max" => "49999",
+            "recording-dir" => "/var/spool/rtpengine",
+            "recording-method" => "proc",
+            "recording-format" => "eth",
+            "endpoint-learning" => "delayed",
+            "mos" => "LQ",
+            "dtls-cert-cipher" => "RSA",
+            "dtls-rsa-key-size" => "2048",
+            "dtls-signature" => "SHA-1",
+            "dtls-mtu" => "1200",
+            "dtls-ciphers" => "DEFAULT:!NULL:!aNULL",
+            "pidfile" | "https-cert" | "https-key" | "mqtt-cafile" => "/run/rtpengine/file",
+            "max-load" | "max-cpu" | "silence-detect" => "80.5",
+            "scheduling" | "idle-scheduling" => "default",
+            "amr-dtx" => "native",
+            "mqtt-publish-scope" => "media",
+            _ => "1",
+        }
+    }
+
+    #[test]
+    fn every_option_of_rtpengine_is_accepted_with_a_value_that_it_has_there() {
+        use super::super::{Wish, read};
+        let names = || {
+            let names = RTPENGINE_10_5
+                .lines()
+                .filter_map(|line| line.split_once(' '));
+            names.map(|(_, name)| name)
+        };
+        let on_the_command_line = |name: &str| match by_name(name).unwrap().takes {
+            Takes::Nothing => format!("--{name}"),
+            Takes::One(_) | Takes::Many(_) => format!("--{name}={}", plausible(name)),
+        };
+        let check = |options: &mut dyn Iterator<Item = String>| {
+            let least = "--check-config --config-file=none -i 127.0.0.1 -n 127.0.0.1:2223";
+            let least = least.split(' ').map(str::to_owned);
+            match read(least.chain(options)) {
+                Ok(Wish::Print(text)) => Ok(text),
+                Ok(Wish::Run(..)) => panic!("it would run"),
+                Err(error) => Err(error.to_string()),
+            }
+        };
+        let mut refused = Vec::new();
+        for name in names() {
+            if let Err(error) = check(&mut [on_the_command_line(name)].into_iter()) {
+                assert!(error.contains(name), "{error}");
+                refused.push(name);
+            }
+        }
+        // The protocol of rtpproxy is not spoken, and a proxy that speaks it would find nobody.
+        assert_eq!(refused, ["listen-tcp", "listen-udp"]);
+        // All at once, too, but for those after which nothing is read any more.
+        let others = ["version", "codecs", "help"];
+        let all = names().filter(|name| !refused.contains(name) && !others.contains(name));
+        let told = check(&mut all.map(on_the_command_line)).unwrap();
+        assert!(
+            told.contains("without effect: table, no-fallback"),
+            "{told}"
+        );
+    }
+
     #[test]
     fn the_page_about_options_is_the_table() {
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/options.md");
