@@ -171,7 +171,11 @@ async fn post(
     body: String,
 ) -> Result<StatusCode, Box<dyn Error + Send + Sync>> {
     let stream = TcpStream::connect(host).await?;
-    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
+    let (mut sender, connection) = http1::Builder::new()
+        // Not all servers that are this old know that the case of names means nothing (RFC 9110 section 5.1).
+        .title_case_headers(true)
+        .handshake(TokioIo::new(stream))
+        .await?;
     let request = Request::post(path)
         .header(HOST, host)
         .header(CONTENT_TYPE, "text/xml")

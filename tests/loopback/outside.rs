@@ -58,7 +58,7 @@ fn homer_gets_each_request_over_udp_and_its_reply_if_it_is_to() {
             );
             // The chunk with the kind of payload, and that with the call.
             assert!(has(&[0, 0, 0, 0x0b, 0, 7, 61]), "{asked}");
-            assert!(has(of.as_bytes()), "{asked}");
+            assert!(of.is_empty() || has(of.as_bytes()), "{asked}");
             // Behind family and protocol: the ports, from where to where.
             let port = |at: usize| u16::from_be_bytes([packet[at + 6], packet[at + 7]]);
             ends.push([port(6 + 14), port(6 + 22)]);
