@@ -47,7 +47,10 @@ pub enum Meaning {
 
 /// All of them; those that work come first, in the order of the help.
 pub fn all() -> impl Iterator<Item = &'static Opt> {
-    working::WORKING.iter().chain(foreign::FOREIGN)
+    working::WORKING
+        .into_iter()
+        .flatten()
+        .chain(foreign::FOREIGN)
 }
 
 /// The option called `name`, `_` counting as `-`.
