@@ -24,8 +24,8 @@ const RATE_HZ: u32 = 8_000;
 const FRAME: usize = 160;
 /// Packets that a relay may hold back, at most.
 const MOST_HELD: usize = 25;
-/// The first call goes on so long before the others begin.
-const FIRST_ALONE: Duration = Duration::from_millis(500);
+/// Half of the calls go on so long before the others begin.
+const HALF_ALONE: Duration = Duration::from_millis(500);
 /// The streams of so many calls are listened to.
 const LISTENED: usize = 4;
 
@@ -46,9 +46,9 @@ pub(crate) struct Options {
 #[derive(Clone, Debug)]
 struct Figures {
     ns_per_packet: f64,
-    /// From an idle relay on: what the first call brings in for all of them is divided among them.
+    /// From an idle relay on: what the first calls bring in for all of them is divided among them.
     octets_per_call: f64,
-    /// From the first call on.
+    /// From half of the calls on, when code, tables and every thread have been in use.
     octets_per_further_call: f64,
     /// Packets that left the relay, of those that went in.
     delivered: f64,
@@ -130,7 +130,7 @@ pub(crate) fn run(
         );
     }
     println!(
-        "memory: resident, since the relay was idle, and since the first call ran; added: from a packet in to the packet with \
+        "memory: resident, since the relay was idle, and since half of the calls ran; added: from a packet in to the packet with \
          what it said out, as this program sees it on loopback; distance: between the spectra of what was said and heard"
     );
     Ok(())
@@ -284,7 +284,7 @@ fn measure(
     let mut client = NgClient::new(relay.control)?;
     let (mut near, mut far) = (Side::new(Voice::Opus)?, Side::new(Voice::Pcmu)?);
     let before = relay.usage()?;
-    let mut after_first = before;
+    let mut halfway = before;
     for number in 0..options.calls {
         let call_id = format!("transcode-{number}");
         let now = Instant::now();
@@ -295,9 +295,9 @@ fn measure(
         near.speak(media_address(&to_near)?, now);
         // Calls arrive spread over the packet time, as live ones do.
         pump_until(now + Duration::from_millis(7), &mut near, &mut far, said);
-        if number == 0 {
-            pump_until(now + FIRST_ALONE, &mut near, &mut far, said);
-            after_first = relay.usage()?;
+        if number + 1 == options.calls / 2 {
+            pump_until(now + HALF_ALONE, &mut near, &mut far, said);
+            halfway = relay.usage()?;
         }
     }
     let warm = Instant::now() + Duration::from_secs(3);
@@ -347,10 +347,8 @@ fn measure(
             / delivered.max(1) as f64,
         octets_per_call: usage.memory_octets.saturating_sub(before.memory_octets) as f64
             / options.calls.max(1) as f64,
-        octets_per_further_call: usage
-            .memory_octets
-            .saturating_sub(after_first.memory_octets) as f64
-            / options.calls.saturating_sub(1).max(1) as f64,
+        octets_per_further_call: usage.memory_octets.saturating_sub(halfway.memory_octets) as f64
+            / options.calls.div_ceil(2).max(1) as f64,
         delivered: delivered as f64 / sent.max(1) as f64,
         latencies_ms,
         distances,
