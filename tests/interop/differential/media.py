@@ -136,8 +136,9 @@ class Call:
         other.relay = ports_of(reply["sdp"])
         other.description = reply["sdp"]
 
-    def subscribe(self, **flags):
-        """A third party listens: to the caller, or to whom the keys name."""
+    def subscribe(self, media=None, answer=None, **flags):
+        """A third party listens: to the caller, or to whom the keys name. It takes `media`, or what everybody else does, and
+        `answer` is said beside that."""
         self.monitor = Peer("monitor", f"{self.relay.prefix}103")
         keys = {key.replace("_", "-"): value for key, value in flags.items()}
         reply = self.ask({"command": "subscribe request", "to-tag": "monitor", **keys})
@@ -145,9 +146,10 @@ class Call:
             self.log.append(f"subscribe request: {reply.get('result')} {reply.get('error-reason', '')}")
             return
         self.monitor.relay, self.monitor.description = ports_of(reply["sdp"]), reply["sdp"]
-        media = [*AUDIO, "a=recvonly"] * len(self.monitor.relay)
+        media = [*(media or AUDIO), "a=recvonly"] * len(self.monitor.relay)
         # A second section has ports of its own, which nobody has here: what comes there comes to the first.
-        self.order({"command": "subscribe answer", "to-tag": "monitor", "sdp": description(self.monitor, media)})
+        text = description(self.monitor, media)
+        self.order({"command": "subscribe answer", "to-tag": "monitor", "sdp": text, **(answer or {})})
 
     # Media.
 

@@ -377,6 +377,22 @@ def subscribing():
             call.talk()
         yield f"subscribe-{name}", script, ("4", "4")
 
+    # A listener that takes another codec than the two who speak.
+    for spoken, heard in ((0, 8), (8, 0)):
+        def script(call, spoken=spoken, heard=heard):
+            media = [f"m=audio {{port}} RTP/AVP {spoken}"]
+            codec = {"transcode": ["PCMA" if heard == 8 else "PCMU"]}
+            call.offer(media)
+            call.answer(media)
+            call.talk(payload_type=spoken)
+            call.subscribe([f"m=audio {{port}} RTP/AVP {heard}"], words("allow-transcoding"), codec=codec, **{"from-tag": "caller"})
+            call.send("caller", payload_type=spoken, pace=0.02)
+            call.send("callee", payload_type=spoken, pace=0.02)
+            call.listen("heard: ")
+            call.order({"command": "unsubscribe", "to-tag": "monitor"})
+            call.talk(payload_type=spoken)
+        yield f"subscribe-transcoded-{spoken}-to-{heard}", script, ("4", "4")
+
 
 def secured():
     secure = [line.replace("RTP/AVP", "RTP/SAVP") for line in AUDIO]
