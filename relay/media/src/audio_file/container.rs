@@ -7,14 +7,16 @@ use std::time::Duration;
 use symphonia::core::codecs::CodecParameters;
 use symphonia::core::codecs::audio::AudioDecoder;
 use symphonia::core::codecs::audio::AudioDecoderOptions;
-use symphonia::core::codecs::audio::well_known::CODEC_ID_OPUS;
+use symphonia::core::codecs::audio::well_known::{
+    CODEC_ID_ADPCM_IMA_WAV, CODEC_ID_ADPCM_MS, CODEC_ID_OPUS,
+};
 use symphonia::core::errors::Error;
 use symphonia::core::formats::probe::Hint;
 use symphonia::core::formats::{FormatOptions, FormatReader, SeekMode, SeekTo, TrackType};
 use symphonia::core::io::{MediaSource, MediaSourceStream, MediaSourceStreamOptions};
 use symphonia::core::meta::MetadataOptions;
 use symphonia::core::packet::Packet;
-use symphonia::core::units::{Time, TimeBase};
+use symphonia::core::units::{Time, TimeBase, Timestamp};
 
 use super::{AudioFileError, Bytes};
 use crate::{AudioFormat, Codec, Decoder};
@@ -34,6 +36,10 @@ pub(super) struct Container {
     decoder: Kind,
     rate_hz: u32,
     duration: Option<Duration>,
+    /// Blocks of many samples (ADPCM): the reader takes their number for that of a sample, and finds nothing but the beginning.
+    in_blocks: bool,
+    /// Found on the way to a position, and not decoded yet.
+    found: Option<Packet>,
     /// Channels take turns.
     interleaved: Vec<i16>,
 }
@@ -106,6 +112,7 @@ impl Container {
         };
         let undecodable = |error: &dyn fmt::Display| AudioFileError::Undecodable(error.to_string());
         let is_opus = parameters.codec == CODEC_ID_OPUS;
+        let in_blocks = [CODEC_ID_ADPCM_IMA_WAV, CODEC_ID_ADPCM_MS].contains(&parameters.codec);
         let rate_hz = parameters.sample_rate.filter(|_| !is_opus);
         let rate_hz = rate_hz.unwrap_or(48_000);
         let channels = parameters.channels.as_ref().map_or(1, |c| c.count());
@@ -141,6 +148,8 @@ impl Container {
             decoder,
             rate_hz,
             duration,
+            in_blocks,
+            found: None,
             interleaved: Vec::new(),
         })
     }
@@ -155,6 +164,10 @@ impl Container {
 
     /// How many samples lie between where the reader is now and the position.
     pub(super) fn seek(&mut self, position: Duration) -> Result<u64, String> {
+        self.found = None;
+        if self.in_blocks {
+            return self.walk_to(position);
+        }
         let time = Time::try_from_nanos_u128(position.as_nanos()).ok_or("too far")?;
         let mode = if position > EXACT {
             SeekMode::Coarse
@@ -181,7 +194,41 @@ impl Container {
         Ok((missing.clamp(0.0, 10.0) * f64::from(self.rate_hz)).round() as u64)
     }
 
+    /// Counts packets from the beginning on, without decoding them.
+    fn walk_to(&mut self, position: Duration) -> Result<u64, String> {
+        let beginning = SeekTo::Timestamp {
+            ts: Timestamp::ZERO,
+            track_id: self.track,
+        };
+        let sought = self.reader.seek(SeekMode::Accurate, beginning);
+        sought.map_err(|error| error.to_string())?;
+        if let Kind::Symphonia(decoder) = &mut self.decoder {
+            decoder.reset();
+        }
+        let left = position.as_micros() * u128::from(self.rate_hz) / 1_000_000;
+        let mut left = u64::try_from(left).map_err(|_| "too far")?;
+        loop {
+            let packet = self.reader.next_packet();
+            let packet = packet.map_err(|error| error.to_string())?;
+            let packet = packet.ok_or("it ends before")?;
+            if packet.track_id != self.track {
+                continue;
+            }
+            let lasts = packet.dur.get();
+            if left < lasts {
+                self.found = Some(packet);
+                return Ok(left);
+            }
+            left -= lasts;
+        }
+    }
+
     pub(super) fn read(&mut self, mono: &mut Vec<i16>) -> bool {
+        if let Some(packet) = self.found.take()
+            && self.decode(&packet, mono)
+        {
+            return true;
+        }
         for _ in 0..MOST_DAMAGED {
             match self.reader.next_packet() {
                 Ok(Some(packet)) if packet.track_id != self.track => {}
