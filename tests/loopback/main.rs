@@ -3,6 +3,7 @@
 //! Each test has a loopback address of its own, so that tests can run side by side and can count the kernel's sockets.
 
 mod control;
+mod hold_music;
 mod http;
 mod hygiene;
 mod limits;
