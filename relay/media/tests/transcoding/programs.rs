@@ -4,6 +4,7 @@
 
 use std::path::PathBuf;
 use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use relay_media::{AudioFormat, Codec};
 
@@ -21,6 +22,10 @@ pub(crate) fn convert(
         return None;
     }
     let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR"));
+    // Tests that run at the same time, in one process or in several, ask for the same.
+    static RUNS: AtomicU32 = AtomicU32::new(0);
+    let run = RUNS.fetch_add(1, Ordering::Relaxed);
+    let name = format!("{name}-{}-{run}", std::process::id());
     let (from, to) = (
         folder.join(format!("{name}.in")),
         folder.join(format!("{name}.out")),
@@ -33,7 +38,11 @@ pub(crate) fn convert(
         "{program} {arguments:?}: {}",
         String::from_utf8_lossy(&output.stderr)
     );
-    Some(std::fs::read(to).unwrap())
+    let made = std::fs::read(&to).unwrap();
+    for file in [from, to] {
+        std::fs::remove_file(file).unwrap();
+    }
+    Some(made)
 }
 
 pub(crate) fn ffmpeg(name: &str, input: &[u8], from: &str, to: &str) -> Option<Vec<u8>> {
