@@ -19,7 +19,8 @@ SHORTHAND = {"{I": '{instance=~"$instance"', "{N": '{instance=~"$instance", name
 
 def graph(title, unit, description, *queries, stacked=False):
     """A panel with lines; a query is (expression, legend)."""
-    custom = {"fillOpacity": 10, "showPoints": "never"}
+    # Where calls are few, figures of single calls stand alone, and would not be seen without points.
+    custom = {"fillOpacity": 10, "showPoints": "auto"}
     if stacked:
         custom["stacking"] = {"mode": "normal", "group": "A"}
     return {
