@@ -113,9 +113,6 @@ impl Line {
             b'p' => self.deliver(1, details),
             b'O' => drop(self.ends[0].waiting.pop_front()),
             b'P' => drop(self.ends[1].waiting.pop_front()),
-            b'a' => self.ends[usize::from(first & 1)]
-                .engine
-                .peer_authenticated(),
             b'd' => {
                 self.is_honest = false;
                 self.receive(usize::from(first & 1), details.get(1..).unwrap_or_default());
