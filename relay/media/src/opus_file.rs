@@ -76,9 +76,12 @@ impl<W: Write> OpusFile<W> {
         self.add(frame)
     }
 
-    /// What everything that was handed over so far lies in.
-    pub fn writer(&mut self) -> &mut W {
-        self.pages.inner_mut()
+    /// Has the writer pass on the pages that are complete.
+    ///
+    /// # Errors
+    /// Those of the writer.
+    pub fn flush(&mut self) -> io::Result<()> {
+        self.pages.inner_mut().flush()
     }
 
     /// Writes the rest, and gives the writer back.

@@ -19,9 +19,10 @@ pub(super) fn recording(settings: &Settings) -> Result<Option<RecordingSettings>
     };
     let format = match settings.last("recording-audio-format").unwrap_or("wav") {
         "wav" => FileFormat::Wav,
+        #[cfg(feature = "opus")]
         "opus" => FileFormat::Opus,
         value => {
-            let problem = "wav or opus is expected".to_owned();
+            let problem = "wav is expected, or opus where it was built in".to_owned();
             return Err(bad("recording-audio-format", value, problem));
         }
     };
@@ -249,7 +250,7 @@ mod tests {
             ("--recording-audio=loud", "option recording-audio: `loud`"),
             (
                 "--recording-audio-format=mp3",
-                "option recording-audio-format: `mp3`: wav or opus",
+                "option recording-audio-format: `mp3`: wav is expected",
             ),
             (
                 "--recording-vcon=inline",

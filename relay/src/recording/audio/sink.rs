@@ -2,10 +2,11 @@
 
 use std::fmt::{self, Display};
 use std::fs::{File, OpenOptions};
-use std::io::{self, BufWriter, Write};
+use std::io::{self, BufWriter};
 use std::path::Path;
 
 use hound::{SampleFormat, WavSpec, WavWriter};
+#[cfg(feature = "opus")]
 use relay_media::OpusFile;
 
 use super::{AudioForm, Channels, RATE_HZ};
@@ -20,6 +21,7 @@ pub enum FileFormat {
     #[default]
     Wav,
     /// Opus in Ogg (RFC 7845): 13 MB an hour and channel.
+    #[cfg(feature = "opus")]
     Opus,
 }
 
@@ -28,6 +30,7 @@ impl FileFormat {
     pub fn ending(self) -> &'static str {
         match self {
             Self::Wav => "wav",
+            #[cfg(feature = "opus")]
             Self::Opus => "opus",
         }
     }
@@ -41,6 +44,7 @@ impl Display for FileFormat {
 
 pub(super) enum Sink {
     Wav(WavWriter<BufWriter<File>>),
+    #[cfg(feature = "opus")]
     Opus(Box<OpusFile<BufWriter<File>>>),
 }
 
@@ -63,6 +67,7 @@ impl Sink {
                 };
                 Self::Wav(WavWriter::new(file, spec).map_err(in_io)?)
             }
+            #[cfg(feature = "opus")]
             FileFormat::Opus => Self::Opus(Box::new(OpusFile::new(file, channels as u8, RATE_HZ)?)),
         };
         sink.flush()?;
@@ -72,6 +77,7 @@ impl Sink {
     /// One sample of each channel.
     pub(super) fn put(&mut self, frame: &[i16]) -> io::Result<()> {
         match self {
+            #[cfg(feature = "opus")]
             Self::Opus(file) => file.push(frame),
             Self::Wav(file) => {
                 for &sample in frame {
@@ -90,13 +96,15 @@ impl Sink {
     pub(super) fn flush(&mut self) -> io::Result<()> {
         match self {
             Self::Wav(file) => file.flush().map_err(in_io),
-            Self::Opus(file) => file.writer().flush(),
+            #[cfg(feature = "opus")]
+            Self::Opus(file) => file.flush(),
         }
     }
 
     pub(super) fn finish(self) -> io::Result<()> {
         match self {
             Self::Wav(file) => file.finalize().map_err(in_io),
+            #[cfg(feature = "opus")]
             Self::Opus(file) => file.finish().map(drop),
         }
     }
