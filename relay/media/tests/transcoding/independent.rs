@@ -3,7 +3,7 @@
 use relay_media::{AudioFormat, Decoder, Encoder, EncoderSettings, OpusFile, Transcoder};
 
 use crate::ogg;
-use crate::programs::{convert, ffmpeg, little_endian, raw, samples};
+use crate::programs::{convert, ffmpeg, little_endian, opusdec, raw, samples};
 use crate::signal::{at_rate, purity, signal_to_noise, speech, tone};
 use crate::stream::{G722, L16, OPUS, PCMA, PCMU, Packet, heard, packets, rate_of, transcode};
 
@@ -82,11 +82,7 @@ fn opus_made_of_alaw_is_understood_by_two_other_decoders() {
     let linear = "-f s16le -ar 16000 -ac 1";
     // ffmpeg's own decoder is called `opus`, that of libopus `libopus`.
     let by_ffmpeg = ffmpeg("from-alaw", &file, "-c:a opus", linear);
-    let by_opusdec = convert("opusdec", "from-alaw-tools", &file, |input, output| {
-        ["--quiet", "--rate", "16000", input, output]
-            .map(str::to_owned)
-            .into()
-    });
+    let by_opusdec = opusdec("from-alaw-tools", &file);
     // ffmpeg's gives 13 dB where libopus, on the same packets, gives 33.
     for (name, decoded, least) in [("ffmpeg", by_ffmpeg, 12.0), ("opusdec", by_opusdec, 28.0)] {
         let Some(decoded) = decoded else { continue };
@@ -135,11 +131,7 @@ fn a_file_of_opus_is_understood_by_two_other_decoders_each_side_on_its_own_chann
     let file = file.finish().unwrap();
     let linear = "-f s16le -ar 16000 -ac 2";
     let by_ffmpeg = ffmpeg("opus-file", &file, "", linear);
-    let by_opusdec = convert("opusdec", "opus-file-tools", &file, |input, output| {
-        ["--quiet", "--rate", "16000", input, output]
-            .map(str::to_owned)
-            .into()
-    });
+    let by_opusdec = opusdec("opus-file-tools", &file);
     for (name, decoded) in [("ffmpeg", by_ffmpeg), ("opusdec", by_opusdec)] {
         let Some(decoded) = decoded else { continue };
         let (got_left, got_right): (Vec<_>, Vec<_>) = samples(&decoded)

@@ -52,6 +52,15 @@ pub(crate) fn ffmpeg(name: &str, input: &[u8], from: &str, to: &str) -> Option<V
     })
 }
 
+/// The samples of a file of Opus, 16,000 a second.
+pub(crate) fn opusdec(name: &str, file: &[u8]) -> Option<Vec<u8>> {
+    convert("opusdec", name, file, |input, output| {
+        ["--quiet", "--rate", "16000", input, output]
+            .map(str::to_owned)
+            .into()
+    })
+}
+
 pub(crate) fn little_endian(samples: &[i16]) -> Vec<u8> {
     samples
         .iter()
