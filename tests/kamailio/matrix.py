@@ -46,7 +46,6 @@ def main():
         print("\n".join(missing.values()))
         return 2
     results = run_all(jobs, options)
-    repeat_alone(results, options)
     columns = [(proxy, keys) for proxy in options.proxy for keys in options.keys]
     cells = {(row, column): Cell.of(row, column, results, missing) for row in wanted for column in columns}
     text = "\n".join(table(wanted, columns, cells)) + "\n\n" + "\n".join(totals(options.proxy, columns, cells, missing))
@@ -108,24 +107,6 @@ def run_all(jobs, options):
     return results
 
 
-def repeat_alone(results, options):
-    """Several files at a time can take a processor from a peer for longer than a case allows. What failed among others is made
-    once more with nothing beside it: what fails then has failed, and of what does not the table says that it was repeated."""
-    failed = {where: record for where, record in results.items() if record["outcome"] == "FAIL"}
-    for proxy, keys, file in dict.fromkeys((proxy, keys, name.split(".")[0]) for proxy, keys, name in failed):
-        print(f"once more, alone: {PROXIES[proxy]} {keys} {file}", flush=True)
-        again = run_one(proxy, keys, file, f"{FIRST_PORT}-{FIRST_PORT + PORTS_PER_JOB}", options)
-        for where in [where for where in failed if where[:2] == (proxy, keys) and where[2].split(".")[0] == file]:
-            before = results.pop(where)
-            # A file or a class that did not begin has no case of this name when it does.
-            if record := again.get(where):
-                if record["outcome"] == "pass":
-                    record["why"] = f"when repeated alone; at first: {before['why']}"
-                results[where] = record
-        for where, record in again.items():
-            results.setdefault(where, record)
-
-
 def run_one(proxy, keys, file, ports, options):
     began = time.monotonic()
     with tempfile.NamedTemporaryFile("r", prefix="sip-matrix-") as records:
@@ -174,7 +155,7 @@ class Cell:
             for record in records:
                 if record["outcome"] == outcome:
                     return cls(outcome, record["why"])
-        return cls("pass", "; ".join(record["why"] for record in records if record["why"]))
+        return cls("pass")
 
 
 def table(rows, columns, cells):
@@ -189,16 +170,16 @@ def table(rows, columns, cells):
             lines.append(f"[{group}]")
         words = [cells[row, column].outcome.ljust(len(heading)) for column, heading in zip(columns, headings)]
         lines.append(f"{row.title:<{width}}  " + "  ".join(words).rstrip())
-    for outcome in ("FAIL", "skip", "pass"):
+    for outcome in ("FAIL", "skip"):
         reasons = {}
         for (row, column), cell in cells.items():
-            if cell.outcome == outcome and cell.why:
+            if cell.outcome == outcome:
                 reasons.setdefault((column[0] if outcome == "skip" else column, cell.why), []).append(row.title)
         for (where, why), titles in reasons.items():
             if outcome == "skip":
                 lines.append(f"skip  {PROXIES[where]}: {len(titles)} cells: {why}")
             else:
-                lines.append(f"{outcome}  {PROXIES[where[0]]} {where[1]}: {'; '.join(titles)}: {why}")
+                lines.append(f"FAIL  {PROXIES[where[0]]} {where[1]}: {'; '.join(titles)}: {why}")
     return lines
 
 
@@ -207,9 +188,7 @@ def totals(proxies, columns, cells, missing):
     for proxy in proxies:
         counts = {outcome: sum(cell.outcome == outcome for (_, column), cell in cells.items() if column[0] == proxy)
                   for outcome in ("pass", "FAIL", "skip")}
-        repeated = sum(cell.outcome == "pass" and cell.why != "" for (_, column), cell in cells.items() if column[0] == proxy)
-        lines.append(f"total {PROXIES[proxy]}: {counts['pass']} pass{f' ({repeated} when repeated alone)' if repeated else ''}, "
-                     f"{counts['FAIL']} fail, {counts['skip']} skipped"
+        lines.append(f"total {PROXIES[proxy]}: {counts['pass']} pass, {counts['FAIL']} fail, {counts['skip']} skipped"
                      + (f" ({missing[proxy]})" if proxy in missing else ""))
     return lines
 
