@@ -67,7 +67,7 @@ def parse_options():
     parser.add_argument("--proxy", action="append", choices=list(PROXIES), help="only this one; may be repeated")
     parser.add_argument("--keys", action="append", choices=KEY_MODES, help="only this way of keys")
     parser.add_argument("--only", default="", metavar="WORDS", help="only cases whose title contains the words")
-    parser.add_argument("--jobs", type=int, default=3, help="how many files run at a time; each waits more than it works")
+    parser.add_argument("--jobs", type=int, default=2, help="how many files run at a time; more than processors starve each other's peers")
     parser.add_argument("--write", metavar="FILE", help="write the result with versions and date, such as docs/sip-matrix.md")
     options = parser.parse_args()
     options.proxy = options.proxy or list(PROXIES)
