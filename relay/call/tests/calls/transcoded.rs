@@ -203,11 +203,7 @@ fn decoded(name: &str, format: AudioFormat, payloads: &[Vec<u8>]) -> Option<Vec<
         )?));
     }
     let file = ogg::write(payloads, 960);
-    let heard = programs::convert("opusdec", name, &file, |input, output| {
-        let line = format!("--quiet --rate {rate} {input} {output}");
-        line.split_whitespace().map(str::to_owned).collect()
-    })?;
-    Some(programs::samples(&heard))
+    Some(programs::samples(&programs::opusdec(name, &file, rate)?))
 }
 
 /// The same losses every time.

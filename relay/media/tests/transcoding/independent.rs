@@ -82,7 +82,7 @@ fn opus_made_of_alaw_is_understood_by_two_other_decoders() {
     let linear = "-f s16le -ar 16000 -ac 1";
     // ffmpeg's own decoder is called `opus`, that of libopus `libopus`.
     let by_ffmpeg = ffmpeg("from-alaw", &file, "-c:a opus", linear);
-    let by_opusdec = opusdec("from-alaw-tools", &file);
+    let by_opusdec = opusdec("from-alaw-tools", &file, 16_000);
     // ffmpeg's gives 13 dB where libopus, on the same packets, gives 33.
     for (name, decoded, least) in [("ffmpeg", by_ffmpeg, 12.0), ("opusdec", by_opusdec, 28.0)] {
         let Some(decoded) = decoded else { continue };
@@ -131,7 +131,7 @@ fn a_file_of_opus_is_understood_by_two_other_decoders_each_side_on_its_own_chann
     let file = file.finish().unwrap();
     let linear = "-f s16le -ar 16000 -ac 2";
     let by_ffmpeg = ffmpeg("opus-file", &file, "", linear);
-    let by_opusdec = opusdec("opus-file-tools", &file);
+    let by_opusdec = opusdec("opus-file-tools", &file, 16_000);
     for (name, decoded) in [("ffmpeg", by_ffmpeg), ("opusdec", by_opusdec)] {
         let Some(decoded) = decoded else { continue };
         let (got_left, got_right): (Vec<_>, Vec<_>) = samples(&decoded)

@@ -52,12 +52,11 @@ pub(crate) fn ffmpeg(name: &str, input: &[u8], from: &str, to: &str) -> Option<V
     })
 }
 
-/// The samples of a file of Opus, 16,000 a second.
-pub(crate) fn opusdec(name: &str, file: &[u8]) -> Option<Vec<u8>> {
+/// The samples of a file of Opus, `rate` of them a second.
+pub(crate) fn opusdec(name: &str, file: &[u8], rate: u32) -> Option<Vec<u8>> {
     convert("opusdec", name, file, |input, output| {
-        ["--quiet", "--rate", "16000", input, output]
-            .map(str::to_owned)
-            .into()
+        let line = format!("--quiet --rate {rate} {input} {output}");
+        line.split_whitespace().map(str::to_owned).collect()
     })
 }
 
