@@ -117,11 +117,12 @@ class Folder(unittest.TestCase):
         with open(self.path(name), encoding="utf-8", errors="replace") as file:
             return file.read()
 
-    def start(self, *arguments, base=BASE):
+    def start(self, *arguments, base=BASE, environment=None):
         """In the foreground, with its log in the folder."""
         log = open(self.path("log"), "ab")
         self.addCleanup(log.close)
-        process = subprocess.Popen([TANDEM, *base, *arguments], stdout=log, stderr=log, stdin=subprocess.DEVNULL)
+        process = subprocess.Popen([TANDEM, *base, *arguments], stdout=log, stderr=log, stdin=subprocess.DEVNULL,
+                                   env={**os.environ, **(environment or {})})
         self.addCleanup(self.end, process)
         eventually("the relay answers", lambda: answers() or process.poll() is not None)
         self.assertIsNone(process.poll(), self.read("log"))
@@ -178,6 +179,19 @@ class Start(Folder):
         result = run("--check", f"--config-file={bad}")
         self.assertEqual(result.returncode, 1)
         self.assertIn("bad.conf, line 4: option port-max: `70000`", result.stderr)
+
+    def test_systemd_hears_that_it_is_ready_and_stays_alive(self):
+        systemd = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.addCleanup(systemd.close)
+        systemd.bind(self.path("notify"))
+        systemd.settimeout(5)
+        process = self.start("-f", "-E", environment={"NOTIFY_SOCKET": self.path("notify"), "WATCHDOG_USEC": "200000"})
+        states = {systemd.recv(64).decode() for _ in range(4)}
+        self.assertEqual(states, {"READY=1", "WATCHDOG=1"})
+        process.terminate()
+        while (state := systemd.recv(64).decode()) == "WATCHDOG=1":
+            pass
+        self.assertEqual(state, "STOPPING=1")
 
     def test_a_port_in_use_is_named(self):
         self.start("-f")

@@ -246,6 +246,19 @@ impl Dispatch {
         self.state().directory.calls()
     }
 
+    /// Which workers do not come round to their commands within `limit`, counted from 0.
+    pub(crate) async fn stuck_workers(&self, limit: Duration) -> Vec<usize> {
+        let begun = tokio::time::Instant::now();
+        let mut stuck = Vec::new();
+        for (number, worker) in self.workers.iter().enumerate() {
+            let came = tokio::time::timeout_at(begun + limit, worker.comes_round()).await;
+            if came != Ok(true) {
+                stuck.push(number);
+            }
+        }
+        stuck
+    }
+
     /// The counters of all workers together, as last published.
     pub fn worker_counters(&self) -> WorkerCounters {
         let mut sum = WorkerCounters::default();

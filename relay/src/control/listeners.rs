@@ -27,7 +27,7 @@ use crate::config::Config;
 use crate::homer;
 use crate::notify::{self, Audience, Notification};
 use crate::worker::CallGone;
-use crate::{StartError, call_config};
+use crate::{StartError, call_config, service_manager};
 
 /// Sockets of the control side, bound before any thread so that a failure stops the start.
 pub(crate) struct Listeners {
@@ -147,12 +147,14 @@ impl Listeners {
         let cli = self.cli;
         let farewells = farewells(gone, Arc::clone(dispatch));
         let watch = load::watch(Arc::clone(dispatch));
+        let signs_of_life = service_manager::give_signs_of_life(Arc::clone(dispatch));
         let tasks = threads.start("control", async move {
             for listener in cli {
                 tokio::spawn(cli::listen::listen(listener, Arc::clone(&console)));
             }
             tokio::spawn(call_config::keep_fresh(console.live()));
             tokio::spawn(watch);
+            tokio::spawn(signs_of_life);
             tokio::spawn(farewells);
             tokio::spawn(notify::send(notifications, audience));
             telling_homer.map(tokio::spawn);

@@ -62,6 +62,9 @@ impl Worker {
                     let live = number.and_then(|number| self.calls.get(*number as usize));
                     let _ = reply.send(live.and_then(Option::as_deref).map(LiveCall::story));
                 }
+                Ok(WorkerCommand::ComeRound(reply)) => {
+                    let _ = reply.send(());
+                }
                 Ok(WorkerCommand::Configure(config)) => self.configure(now, config),
                 Ok(WorkerCommand::Stop) => return Next::Stop,
                 // Empty, for the worker keeps a sender itself.

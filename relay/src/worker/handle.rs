@@ -102,6 +102,8 @@ pub enum WorkerCommand {
         /// Hears it, the oldest first; `None` if there is no such call.
         reply: oneshot::Sender<Option<Vec<Happening>>>,
     },
+    /// Say that the thread still comes round.
+    ComeRound(oneshot::Sender<()>),
     /// Make calls with this from now on; the timeouts hold for all calls.
     Configure(Arc<CallConfig>),
     /// End all calls and the thread.
@@ -273,6 +275,15 @@ impl WorkerHandle {
         story.await.ok()?
     }
 
+    /// Waits until the thread comes round to its commands; a thread that hangs or has ended never does, and gives `false`.
+    pub(crate) async fn comes_round(&self) -> bool {
+        let (reply, came) = oneshot::channel();
+        match self.send(WorkerCommand::ComeRound(reply)) {
+            Ok(()) => came.await.is_ok(),
+            Err(_) => false,
+        }
+    }
+
     /// The counters as last published.
     pub fn counters(&self) -> WorkerCounters {
         // A poisoned lock still holds whole counters: they are replaced in one assignment.
@@ -305,5 +316,32 @@ impl WorkerHandle {
 impl Drop for WorkerHandle {
     fn drop(&mut self) {
         self.stop();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::sync_channel;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_thread_that_hangs_or_has_ended_does_not_come_round() {
+        let (commands, unread) = sync_channel(1);
+        let backend = relay_net::PerPort::new(SocketOptions::default(), Duration::ZERO).unwrap();
+        let worker = WorkerHandle {
+            commands,
+            waker: backend.waker(),
+            published: Arc::default(),
+            thread: Mutex::new(None),
+        };
+        let limit = Duration::from_millis(50);
+        assert!(
+            tokio::time::timeout(limit, worker.comes_round())
+                .await
+                .is_err()
+        );
+        drop(unread);
+        assert!(!worker.comes_round().await);
     }
 }
