@@ -14,6 +14,7 @@
 #   make lint                  formatting, clippy, documentation, and the house rules
 #   make fuzz                  what the network can reach, fed with damaged input, a minute each
 #   make bench                 side by side with rtpengine, as ratios
+#   make package               a Debian package in target/package
 
 RELAY ?= tandem
 DEMO ?= calls
@@ -22,7 +23,7 @@ export SUBJECT ?= tandem
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 PACKAGES := $(if $(filter tandem,$(RELAY)),-p relay) -p simulator
 
-.PHONY: help demo test test-sip test-sip-load test-interop lint fuzz bench
+.PHONY: help demo test test-sip test-sip-load test-interop lint fuzz bench package
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -61,3 +62,6 @@ fuzz:
 
 bench:
 	@.ci/bench
+
+package:
+	@packaging/package.sh $(ARGUMENTS)
