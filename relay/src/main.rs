@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 use relay::config::{self, Config, Wish};
 use relay::{Relay, ctl, logging, service_manager, signals};
 use relay_net::background::{Detached, detach};
-use tracing::{error, info, warn};
+use relay_net::code;
+use tracing::{debug, error, info, warn};
 
 /// Setting up a call is a fifth allocation with the allocator of the C library; docs/dependencies.md has the figures.
 #[global_allocator]
@@ -52,6 +53,10 @@ fn main() -> ExitCode {
     info!("tandem {} starts", env!("CARGO_PKG_VERSION"));
     for remark in remarks {
         info!("{remark}");
+    }
+    match code::keep_in_memory() {
+        Ok(kept) => debug!("{kept}"),
+        Err(error) => debug!("the code comes into memory when it is used: {error}"),
     }
     match start(&config) {
         Ok(relay) => {

@@ -83,7 +83,6 @@ pub fn start(settings: WorkerSettings, gone: mpsc::Sender<CallGone>) -> io::Resu
         {
             warn!("worker {processor} cannot be kept on its processor: {error}");
         }
-        relay_media::rehearse(Instant::now());
         worker.run();
     })?;
     Ok(WorkerHandle {

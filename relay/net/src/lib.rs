@@ -7,12 +7,13 @@
 //!   epoll, a bounded drain, and a nap that lets packets gather while the worker is busy ([`Coalescer`]).
 //! - [`ControlSocket`] answers from the address that was asked.
 //! - [`tcp`] listens for the transports that are no datagrams.
-//! - [`Wake`], [`affinity`], [`interfaces`], [`open_files`] and [`background`] are what a worker thread and a daemon need besides.
+//! - [`Wake`], [`affinity`], [`interfaces`], [`open_files`], [`code`] and [`background`] are what a worker thread and a daemon need besides.
 
 pub mod affinity;
 mod backend;
 pub mod background;
 mod coalesce;
+pub mod code;
 mod control_socket;
 pub mod interfaces;
 pub mod open_files;
