@@ -10,7 +10,7 @@ build="build-essential cmake pkg-config libssl-dev"
 demo="python3 openssl kamailio kamailio-tls-modules rtpengine-daemon baresip-core"
 case "${1:-demo}" in
     demo) wanted="$build $demo" ;;
-    test) wanted="$build $demo rtpengine-utils sip-tester chromium python3-venv ffmpeg opus-tools prometheus debhelper lintian mandoc debootstrap systemd-container iproute2" ;;
+    test) wanted="$build $demo rtpengine-utils sip-tester chromium python3-venv ffmpeg opus-tools prometheus debhelper lintian mandoc debootstrap systemd-container iproute2 buildah" ;;
     *) echo "usage: $0 demo|test" >&2; exit 2 ;;
 esac
 

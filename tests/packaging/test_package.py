@@ -2,15 +2,18 @@
 """The Debian package: what is in it, and an operator's day with it, from installation to purge.
 
 It is built around the program that TANDEM names (target/debug/tandem without it), installed in a bare Debian, and started there: in a
-chroot by the command of its unit, and by a systemd where systemd-nspawn can boot one. Calls are made each time.
+chroot by the command of its unit, and by a systemd where systemd-nspawn can boot one. The container image is made and started, too.
+Calls are made each time.
 """
 
 import gzip
+import json
 import os
 import re
 import resource
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -40,7 +43,7 @@ def setUpModule():
         raise unittest.SkipTest("there is no debhelper here")
     folder = tempfile.mkdtemp(prefix="tandem-package-")
     unittest.addModuleCleanup(shutil.rmtree, folder)
-    run(os.path.join(ROOT, "packaging", "package.sh"), "--binary", TANDEM, "--out", folder, "--no-image",
+    run(os.path.join(ROOT, "packaging", "package.sh"), "--binary", TANDEM, "--out", folder, "--only", "debian",
         env={**os.environ, "DEB_BUILD_OPTIONS": "noautodbgsym"})
     (name,) = [name for name in os.listdir(folder) if name.endswith(".deb")]
     package = os.path.join(folder, name)
@@ -65,6 +68,26 @@ def replace(path, pattern, words):
     assert count, f"{path} has no {pattern}"
     with open(path, "w", encoding="utf-8") as file:
         file.write(text)
+
+
+def in_a_network_of_its_own(test, command):
+    log = open(os.path.join(folder, "relay.log"), "w", encoding="utf-8")
+    test.addCleanup(log.close)
+    program = subprocess.Popen(["unshare", "--net", "sh", "-c", f"ip link set lo up && ip address add {ADDRESS}/32 dev lo && exec {command}"],
+                               stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+    test.addCleanup(program.wait)
+    test.addCleanup(program.kill)
+    # Until then its network is ours.
+    while program.poll() is None and os.readlink(f"/proc/{program.pid}/ns/net") == os.readlink("/proc/self/ns/net"):
+        time.sleep(0.01)
+    return program
+
+
+def call(test, program):
+    """A call through the relay in the network of `program`."""
+    done = run("nsenter", "--target", str(program.pid), "--net", *CALL, "10", check=False)
+    test.assertEqual(done.returncode, 0, done.stdout + done.stderr + read(os.path.join(folder, "relay.log")))
+    print(done.stdout.strip())
 
 
 class Contents(unittest.TestCase):
@@ -155,22 +178,7 @@ class InAChroot(unittest.TestCase):
         unit = read(self.root.path("/lib/systemd/system/tandem.service"))
         (command,) = re.findall(r"^ExecStart=(.*)", unit, re.M)
         (user,) = re.findall(r"^User=(.*)", unit, re.M)
-        log = open(os.path.join(folder, "relay.log"), "w", encoding="utf-8")
-        self.addCleanup(log.close)
-        program = subprocess.Popen(
-            ["unshare", "--net", "sh", "-c", f"ip link set lo up && ip address add {ADDRESS}/32 dev lo && exec chroot --userspec={user}:{user} "
-             f"{shlex.quote(self.root.folder)} {command}"], stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-        self.addCleanup(program.wait)
-        self.addCleanup(program.kill)
-        # Until then its network is ours.
-        while program.poll() is None and os.readlink(f"/proc/{program.pid}/ns/net") == os.readlink("/proc/self/ns/net"):
-            time.sleep(0.01)
-        return program
-
-    def call(self, program):
-        done = run("nsenter", "--target", str(program.pid), "--net", *CALL, "10", check=False)
-        self.assertEqual(done.returncode, 0, done.stdout + done.stderr + read(os.path.join(folder, "relay.log")))
-        print(done.stdout.strip())
+        return in_a_network_of_its_own(self, f"chroot --userspec={user}:{user} {shlex.quote(self.root.folder)} {command}")
 
     def test_installed_called_upgraded_removed_and_purged(self):
         root = self.root
@@ -185,7 +193,7 @@ class InAChroot(unittest.TestCase):
 
         # With the settings as they come.
         program = self.start()
-        self.call(program)
+        call(self, program)
         self.assertEqual(os.stat(f"/proc/{program.pid}").st_uid, int(root.run("id", "-u", "tandem").stdout))
         program.terminate()
         self.assertEqual(program.wait(10), 0)
@@ -236,7 +244,7 @@ class InAChroot(unittest.TestCase):
         # As the checklist of docs/operate/migrate.md says.
         root.run("chown", "tandem:", "/var/spool/rtpengine")
         program = self.start()
-        self.call(program)
+        call(self, program)
 
         # And back.
         root.run("dpkg", "--remove", "--force-depends", "tandem")
@@ -351,6 +359,33 @@ class WithItsSystemd(unittest.TestCase):
         self.assertNotEqual(self.root.run("sh", "-c", f"kill -0 {self.pid}", check=False).returncode, 0)
         # For the others.
         self.root.install(package)
+
+
+class AsAnImage(unittest.TestCase):
+    """Without a shell beside it, in the network of nobody else, as nobody, without a capability."""
+
+    def test_the_image_starts_and_carries_a_call(self):
+        if not shutil.which("buildah") or os.geteuid() != 0:
+            self.skipTest("there is no buildah here, or no root")
+        tag = f"test-{os.getpid()}"
+        run(os.path.join(ROOT, "packaging", "package.sh"), "--binary", TANDEM, "--out", os.path.join(folder, "image"), "--version", tag, "--only", "image")
+        self.addCleanup(run, "buildah", "rmi", f"tandem:{tag}")
+        container = run("buildah", "from", f"tandem:{tag}").stdout.strip()
+        self.addCleanup(run, "buildah", "rm", container)
+        image = json.loads(run("buildah", "inspect", container).stdout)["OCIv1"]["config"]
+        self.assertEqual(image["User"], "65534:65534")
+        mounted = os.path.join(ROOT, "packaging", "tandem.conf")
+        command = ["buildah", "run", "--isolation", "chroot", "--cap-drop", "ALL", "--volume", f"{mounted}:{CONF}:ro", container, "--",
+                   *image["Entrypoint"], *image["Cmd"]]
+        program = in_a_network_of_its_own(self, " ".join(map(shlex.quote, command)))
+        call(self, program)
+        relay = next(int(number) for number in os.listdir("/proc") if number.isdigit() and os.path.exists(f"/proc/{number}/ns/net")
+                     and os.readlink(f"/proc/{number}/ns/net") == os.readlink(f"/proc/{program.pid}/ns/net")
+                     and read(f"/proc/{number}/comm") == "tandem\n")
+        status = dict(re.findall(r"^(\w+):\s+(.*)$", read(f"/proc/{relay}/status"), re.M))
+        self.assertEqual((set(status["Uid"].split()), int(status["CapEff"], 16)), ({"65534"}, 0))
+        os.kill(relay, signal.SIGTERM)
+        self.assertEqual(program.wait(10), 0)
 
 
 if __name__ == "__main__":
