@@ -11,6 +11,8 @@ use std::time::{Duration, Instant};
 
 use relay_packet::{Outbox, Received, SocketId};
 
+use crate::wake::Waker;
+
 /// One worker's sockets.
 pub trait Backend {
     /// Binds a media port; fails with `AddrInUse` when somebody has it.
@@ -42,6 +44,9 @@ pub trait Backend {
     /// Sends everything that is queued in `out`.
     fn flush(&mut self, out: &mut Outbox);
 
+    /// A handle that ends [`Backend::wait`] from another thread.
+    fn waker(&self) -> Waker;
+
     /// What was moved so far.
     fn counters(&self) -> &NetCounters;
 }
@@ -66,6 +71,14 @@ pub struct NetCounters {
     pub received_bytes: u64,
     /// Datagrams longer than a packet buffer: no audio, no DTLS flight; not looked at.
     pub oversized: u64,
+    /// Datagrams that the kernel dropped because a hub was full.
+    pub overflowed: u64,
+    /// Datagrams at a hub for ports that were closed meanwhile.
+    pub unclaimed: u64,
+    /// Datagrams at the socket of a port that is steered to a hub: somebody has detached the program.
+    pub beside_hub: u64,
+    /// Ports that were flooded and left to their own sockets.
+    pub flooded: u64,
     /// Sockets that reported an error instead of a datagram.
     pub receive_errors: u64,
     /// Datagrams handed to the kernel.
@@ -76,6 +89,8 @@ pub struct NetCounters {
     pub send_failed: u64,
     /// Datagrams for a port that was closed meanwhile.
     pub send_closed: u64,
+    /// Datagrams that a raw socket refused, and that were tried once more by the socket of their port.
+    pub send_retried: u64,
     /// The last refusal, for a log line a second, not for one per packet.
     pub last_send_error: Option<SendError>,
     /// How often the worker was woken.

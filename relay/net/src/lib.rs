@@ -3,8 +3,9 @@
 //! This crate knows file descriptors and the kernel; it knows no call, no protocol and no control language.
 //! It is the only place where the relay makes system calls that the standard library does not wrap.
 //!
-//! - [`Backend`] is the shape; [`PerPort`] the implementation that works anywhere: one bound, unconnected socket per media port,
-//!   epoll, a bounded drain, and a nap that lets packets gather while the worker is busy ([`Coalescer`]).
+//! - [`Backend`] is the shape. [`PerPort`] is the implementation that works anywhere: one bound, unconnected socket per media
+//!   port, epoll, a bounded drain, and a nap that lets packets gather while the worker is busy ([`Coalescer`]). [`Hub`] steers
+//!   all ports of a worker to one socket, so that a system call moves many packets. [`DataPath`] chooses.
 //! - [`ControlSocket`] answers from the address that was asked.
 //! - [`tcp`] listens for the transports that are no datagrams.
 //! - [`Wake`], [`affinity`], [`interfaces`], [`open_files`], [`code`] and [`background`] are what a worker thread and a daemon need besides.
@@ -12,19 +13,27 @@
 pub mod affinity;
 mod backend;
 pub mod background;
+mod bpf;
 mod coalesce;
 pub mod code;
 mod control_socket;
+mod data_path;
+mod hub;
 pub mod interfaces;
 pub mod open_files;
 mod per_port;
 mod socket;
 pub mod tcp;
+#[cfg(test)]
+mod testing;
 mod wake;
 
 pub use backend::{Backend, NetCounters, SendError, Woken};
+pub use bpf::Steering;
 pub use coalesce::Coalescer;
 pub use control_socket::{Arrival, ControlSocket};
+pub use data_path::{DataPath, Tier, Unavailable};
+pub use hub::Hub;
 pub use per_port::PerPort;
 pub use socket::{SocketOptions, bind, local_address};
 pub use wake::{Wake, Waker};

@@ -13,7 +13,7 @@ use std::net::SocketAddr;
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
-use relay_packet::{Outbox, Received, SocketId};
+use relay_packet::{Outbox, Received, SocketId, Transmit};
 use rustix::event::epoll;
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags, recvfrom, sendto};
@@ -35,6 +35,10 @@ const PLACE_MASK: u32 = (1 << PLACE_BITS) - 1;
 const CALLED: u64 = u64::MAX;
 /// What epoll says when a control socket has datagrams; no place has this number either.
 const ASKED: u64 = u64::MAX - 1;
+/// What epoll says of the sockets that are watched besides: this and the next numbers.
+const WATCHED: u64 = u64::MAX - 9;
+/// How many there may be.
+const MOST_WATCHED: u64 = 8;
 
 /// The sockets of one worker.
 pub struct PerPort {
@@ -45,6 +49,8 @@ pub struct PerPort {
     unused: VecDeque<u32>,
     /// Places with datagrams to take, in the order of their turns.
     ready: VecDeque<u32>,
+    /// The watched sockets that have datagrams, a bit each.
+    watched: u8,
     bound: usize,
     coalescer: Coalescer,
     /// The last round ended because it was full: there is more, so do not nap.
@@ -80,6 +86,7 @@ impl PerPort {
             places: Vec::new(),
             unused: VecDeque::new(),
             ready: VecDeque::new(),
+            watched: 0,
             bound: 0,
             coalescer: Coalescer::new(longest_nap),
             full: false,
@@ -87,15 +94,52 @@ impl PerPort {
         })
     }
 
-    /// A handle that ends [`Backend::wait`] from another thread.
-    pub fn waker(&self) -> Waker {
-        self.wake.waker()
-    }
-
-    fn place_of(&self, socket: SocketId) -> Option<usize> {
+    /// The place of a bound socket.
+    pub(crate) fn place_of(&self, socket: SocketId) -> Option<usize> {
         let index = (socket.0 & PLACE_MASK) as usize;
         let place = self.places.get(index)?;
         (place.socket.is_some() && place.id(index as u32) == socket).then_some(index)
+    }
+
+    /// Wakes up for another socket too: [`Self::has_watched`] is set once it has datagrams. `number` is at most 7.
+    pub(crate) fn watch(&self, socket: BorrowedFd<'_>, number: u8) -> io::Result<()> {
+        let data = epoll::EventData::new_u64(WATCHED + u64::from(number));
+        epoll::add(&self.epoll, socket, data, epoll::EventFlags::IN)?;
+        Ok(())
+    }
+
+    /// Whether a watched socket has datagrams.
+    pub(crate) fn has_watched(&self, number: u8) -> bool {
+        self.watched & 1 << number != 0
+    }
+
+    /// A watched socket was drained, or has to be looked at.
+    pub(crate) fn set_watched(&mut self, number: u8, has_datagrams: bool) {
+        if has_datagrams {
+            self.watched |= 1 << number;
+        } else {
+            self.watched &= !(1 << number);
+        }
+    }
+
+    /// The coalescer's window, see [`Coalescer::window`].
+    pub(crate) fn window(&self) -> u32 {
+        self.coalescer.window()
+    }
+
+    /// A stream has sent its first datagram of this window.
+    pub(crate) fn note_stream(&mut self) {
+        self.coalescer.note_stream();
+    }
+
+    /// What new ports are marked with.
+    pub(crate) fn default_tos(&self) -> u8 {
+        self.options.tos.unwrap_or(0)
+    }
+
+    /// What was moved so far, for those who move it in another way.
+    pub(crate) fn counters_mut(&mut self) -> &mut NetCounters {
+        &mut self.counters
     }
 
     /// Asks the kernel once, and queues the sockets it names.
@@ -123,6 +167,10 @@ impl PerPort {
                 woken.asked = true;
                 continue;
             }
+            if (WATCHED..WATCHED + MOST_WATCHED).contains(&data) {
+                self.watched |= 1 << (data - WATCHED);
+                continue;
+            }
             let index = data as u32;
             let Some(place) = self.places.get_mut(index as usize) else {
                 continue;
@@ -132,8 +180,130 @@ impl PerPort {
                 self.ready.push_back(index);
             }
         }
-        woken.media = !self.ready.is_empty();
+        woken.media = self.has_media();
         Ok(woken)
+    }
+
+    fn has_media(&self) -> bool {
+        !self.ready.is_empty() || self.watched != 0
+    }
+
+    /// Takes at most `limit` datagrams, a few of each socket in its turn; gives how often the kernel had one or an error.
+    pub(crate) fn take_turns(
+        &mut self,
+        limit: usize,
+        out: &mut Outbox,
+        batch: &mut Vec<Received>,
+    ) -> usize {
+        let window = self.coalescer.window();
+        let mut taken = 0;
+        while taken < limit {
+            let Some(index) = self.ready.pop_front() else {
+                break;
+            };
+            let place = &mut self.places[index as usize];
+            place.queued = false;
+            let id = place.id(index);
+            let Some(socket) = &place.socket else {
+                continue;
+            };
+            let mut drained = false;
+            for _ in 0..TURN.min(limit - taken) {
+                let mut packet = out.take();
+                let area = packet.receive_area();
+                let room = area.len();
+                // With TRUNC the kernel tells the length on the wire, however much of it fitted.
+                match recvfrom(socket, area, RecvFlags::TRUNC | RecvFlags::DONTWAIT) {
+                    Ok((_, len, source)) => {
+                        taken += 1;
+                        self.counters.received += 1;
+                        self.counters.received_bytes += len as u64;
+                        if place.window != window {
+                            place.window = window;
+                            self.coalescer.note_stream();
+                        }
+                        let source = source.and_then(|source| SocketAddr::try_from(source).ok());
+                        match source {
+                            Some(source) if len <= room => {
+                                packet.set_len(len);
+                                batch.push(Received {
+                                    socket: id,
+                                    source,
+                                    packet,
+                                });
+                            }
+                            _ => {
+                                self.counters.oversized += 1;
+                                out.recycle(packet);
+                            }
+                        }
+                    }
+                    Err(error) => {
+                        out.recycle(packet);
+                        match error {
+                            Errno::AGAIN => drained = true,
+                            Errno::INTR => {}
+                            // An error that the network reported for this socket (ICMP). It is taken off the socket by
+                            // being reported; datagrams behind it are still there.
+                            _ => {
+                                taken += 1;
+                                self.counters.receive_errors += 1;
+                            }
+                        }
+                        if drained {
+                            break;
+                        }
+                    }
+                }
+            }
+            if !drained {
+                self.places[index as usize].queued = true;
+                self.ready.push_back(index);
+            }
+        }
+        taken
+    }
+
+    /// A round has taken `taken` datagrams, of `limit` that it might have.
+    pub(crate) fn end_round(&mut self, now: Instant, taken: usize, limit: usize) {
+        self.full = taken >= limit;
+        self.coalescer.note_round(now, taken);
+    }
+
+    /// Sends one datagram by the socket of its port.
+    pub(crate) fn send(&mut self, transmit: &Transmit) {
+        let socket = self
+            .place_of(transmit.socket)
+            .and_then(|index| self.places[index].socket.as_ref());
+        let Some(socket) = socket else {
+            self.counters.send_closed += 1;
+            return;
+        };
+        let sent = loop {
+            match sendto(
+                socket,
+                &transmit.packet,
+                SendFlags::DONTWAIT | SendFlags::NOSIGNAL,
+                &transmit.destination,
+            ) {
+                Err(Errno::INTR) => {}
+                result => break result,
+            }
+        };
+        match sent {
+            Ok(bytes) => {
+                self.counters.sent += 1;
+                self.counters.sent_bytes += bytes as u64;
+            }
+            Err(error) => {
+                self.counters.send_failed += 1;
+                self.counters.last_send_error = Some(SendError {
+                    destination: transmit.destination,
+                    kind: io::Error::from(error).kind(),
+                    errno: error.raw_os_error(),
+                });
+            }
+        }
     }
 }
 
@@ -230,7 +400,7 @@ impl Backend for PerPort {
     }
 
     fn wait(&mut self, timeout: Option<Duration>) -> io::Result<Woken> {
-        if !self.ready.is_empty() {
+        if self.has_media() {
             return self.poll(Some(Duration::ZERO));
         }
         let mut woken = self.poll(timeout)?;
@@ -247,111 +417,13 @@ impl Backend for PerPort {
     }
 
     fn receive(&mut self, now: Instant, limit: usize, out: &mut Outbox, batch: &mut Vec<Received>) {
-        let before = batch.len();
-        let window = self.coalescer.window();
-        let mut taken = 0;
-        while taken < limit {
-            let Some(index) = self.ready.pop_front() else {
-                break;
-            };
-            let place = &mut self.places[index as usize];
-            place.queued = false;
-            let id = place.id(index);
-            let Some(socket) = &place.socket else {
-                continue;
-            };
-            let mut drained = false;
-            for _ in 0..TURN.min(limit - taken) {
-                let mut packet = out.take();
-                let area = packet.receive_area();
-                let room = area.len();
-                // With TRUNC the kernel tells the length on the wire, however much of it fitted.
-                match recvfrom(socket, area, RecvFlags::TRUNC | RecvFlags::DONTWAIT) {
-                    Ok((_, len, source)) => {
-                        taken += 1;
-                        self.counters.received += 1;
-                        self.counters.received_bytes += len as u64;
-                        if place.window != window {
-                            place.window = window;
-                            self.coalescer.note_stream();
-                        }
-                        let source = source.and_then(|source| SocketAddr::try_from(source).ok());
-                        match source {
-                            Some(source) if len <= room => {
-                                packet.set_len(len);
-                                batch.push(Received {
-                                    socket: id,
-                                    source,
-                                    packet,
-                                });
-                            }
-                            _ => {
-                                self.counters.oversized += 1;
-                                out.recycle(packet);
-                            }
-                        }
-                    }
-                    Err(error) => {
-                        out.recycle(packet);
-                        match error {
-                            Errno::AGAIN => drained = true,
-                            Errno::INTR => {}
-                            // An error that the network reported for this socket (ICMP). It is taken off the socket by
-                            // being reported; datagrams behind it are still there.
-                            _ => {
-                                taken += 1;
-                                self.counters.receive_errors += 1;
-                            }
-                        }
-                        if drained {
-                            break;
-                        }
-                    }
-                }
-            }
-            if !drained {
-                self.places[index as usize].queued = true;
-                self.ready.push_back(index);
-            }
-        }
-        self.full = taken >= limit;
-        self.coalescer.note_round(now, batch.len() - before);
+        let taken = self.take_turns(limit, out, batch);
+        self.end_round(now, taken, limit);
     }
 
     fn flush(&mut self, out: &mut Outbox) {
         for transmit in out.queued() {
-            let socket = self
-                .place_of(transmit.socket)
-                .and_then(|index| self.places[index].socket.as_ref());
-            let Some(socket) = socket else {
-                self.counters.send_closed += 1;
-                continue;
-            };
-            let sent = loop {
-                match sendto(
-                    socket,
-                    &transmit.packet,
-                    SendFlags::DONTWAIT | SendFlags::NOSIGNAL,
-                    &transmit.destination,
-                ) {
-                    Err(Errno::INTR) => {}
-                    result => break result,
-                }
-            };
-            match sent {
-                Ok(bytes) => {
-                    self.counters.sent += 1;
-                    self.counters.sent_bytes += bytes as u64;
-                }
-                Err(error) => {
-                    self.counters.send_failed += 1;
-                    self.counters.last_send_error = Some(SendError {
-                        destination: transmit.destination,
-                        kind: io::Error::from(error).kind(),
-                        errno: error.raw_os_error(),
-                    });
-                }
-            }
+            self.send(transmit);
         }
         out.sent();
     }
@@ -359,12 +431,15 @@ impl Backend for PerPort {
     fn counters(&self) -> &NetCounters {
         &self.counters
     }
+
+    fn waker(&self) -> Waker {
+        self.wake.waker()
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use std::net::UdpSocket;
-    use std::os::fd::AsFd;
 
     use super::*;
 
@@ -390,35 +465,9 @@ mod tests {
         while batch.len() < count {
             let woken = backend.wait(PATIENCE).unwrap();
             assert!(woken.media, "only {} of {count} arrived", batch.len());
-            let before = batch.len();
             backend.receive(Instant::now(), limit, out, &mut batch);
-            assert!(batch.len() - before <= limit);
         }
         batch
-    }
-
-    #[test]
-    fn a_datagram_comes_in_with_its_source_and_an_answer_goes_back() {
-        let (mut backend, mut out) = backend();
-        let (id, address) = backend.bind(LOOPBACK).unwrap();
-        let (peer, peer_address) = peer();
-        peer.send_to(b"question", address).unwrap();
-
-        let mut batch = take(&mut backend, &mut out, 1, 16);
-        let received = batch.remove(0);
-        assert_eq!(received.socket, id);
-        assert_eq!(received.source, peer_address);
-        assert_eq!(&*received.packet, b"question");
-
-        out.send(id, received.source, received.packet);
-        backend.flush(&mut out);
-        let mut answer = [0; 64];
-        let (len, from) = peer.recv_from(&mut answer).unwrap();
-        assert_eq!((&answer[..len], from), (&b"question"[..], address));
-        assert_eq!(
-            (backend.counters().received, backend.counters().sent),
-            (1, 1)
-        );
     }
 
     #[test]
@@ -435,149 +484,5 @@ mod tests {
         let batch = take(&mut backend, &mut out, 101, 32);
         let place = batch.iter().position(|r| r.socket == quiet_id).unwrap();
         assert!(place <= TURN, "the quiet port waited for {place} datagrams");
-    }
-
-    #[test]
-    fn nothing_is_forgotten_between_rounds() {
-        let (mut backend, mut out) = backend();
-        let (_, address) = backend.bind(LOOPBACK).unwrap();
-        let (peer, _) = peer();
-        for number in 0..50u8 {
-            peer.send_to(&[number], address).unwrap();
-        }
-        let batch = take(&mut backend, &mut out, 50, 3);
-        let numbers: Vec<u8> = batch.iter().map(|r| r.packet[0]).collect();
-        assert_eq!(numbers, (0..50).collect::<Vec<u8>>());
-    }
-
-    #[test]
-    fn a_datagram_longer_than_a_buffer_is_counted_and_dropped() {
-        let (mut backend, mut out) = backend();
-        let (_, address) = backend.bind(LOOPBACK).unwrap();
-        let (peer, _) = peer();
-        peer.send_to(&[0; 5000], address).unwrap();
-        peer.send_to(b"behind it", address).unwrap();
-        let batch = take(&mut backend, &mut out, 1, 16);
-        assert_eq!(&*batch[0].packet, b"behind it");
-        assert_eq!(backend.counters().oversized, 1);
-    }
-
-    #[test]
-    fn a_closed_port_is_free_and_its_id_sends_nothing() {
-        let (mut backend, mut out) = backend();
-        let (old, address) = backend.bind(LOOPBACK).unwrap();
-        backend.close(old);
-        assert_eq!(backend.bound(), 0);
-        let (new, _) = backend.bind(address).unwrap();
-        assert_ne!(old, new, "the place is used again under another id");
-
-        let packet = out.take();
-        out.send(old, address, packet);
-        backend.flush(&mut out);
-        assert_eq!(backend.counters().send_closed, 1);
-        assert_eq!(backend.counters().sent, 0);
-        backend.close(old);
-        assert_eq!(
-            backend.bound(),
-            1,
-            "closing twice closes nobody else's port"
-        );
-    }
-
-    #[test]
-    fn a_refused_datagram_is_counted_with_its_reason() {
-        let (mut backend, mut out) = backend();
-        let (id, _) = backend.bind(LOOPBACK).unwrap();
-        let nowhere: SocketAddr = "[2001:db8::1]:9".parse().unwrap();
-        let packet = out.take();
-        out.send(id, nowhere, packet);
-        backend.flush(&mut out);
-        assert_eq!(backend.counters().send_failed, 1);
-        let error = backend.counters().last_send_error.unwrap();
-        assert_eq!(error.destination, nowhere);
-        assert!(out.queued().is_empty());
-    }
-
-    #[test]
-    fn the_waker_ends_a_wait_from_another_thread() {
-        let (mut backend, _) = backend();
-        let waker = backend.waker();
-        let thread = std::thread::spawn(move || waker.wake());
-        let woken = backend.wait(PATIENCE).unwrap();
-        assert_eq!((woken.called, woken.media), (true, false));
-        thread.join().unwrap();
-        let again = backend.wait(Some(Duration::ZERO)).unwrap();
-        assert!(!again.called, "one call wakes once");
-    }
-
-    #[test]
-    fn a_control_socket_wakes_as_long_as_it_has_datagrams() {
-        let (mut backend, _) = backend();
-        let control = crate::ControlSocket::bind(LOOPBACK, None).unwrap();
-        backend.listen(control.socket().as_fd()).unwrap();
-        let (peer, _) = peer();
-        peer.send_to(b"1 ping", control.address()).unwrap();
-        for _ in 0..2 {
-            let woken = backend.wait(PATIENCE).unwrap();
-            assert_eq!((woken.asked, woken.media), (true, false));
-        }
-        control.receive(&mut [0; 16]).unwrap();
-        let woken = backend.wait(Some(Duration::ZERO)).unwrap();
-        assert_eq!(woken, Woken::default());
-    }
-
-    #[test]
-    fn whoever_stops_listening_is_not_woken_until_it_listens_again() {
-        let (mut backend, _) = backend();
-        let control = crate::ControlSocket::bind(LOOPBACK, None).unwrap();
-        backend.listen(control.socket().as_fd()).unwrap();
-        backend.stop_listening(control.socket().as_fd()).unwrap();
-        let (peer, _) = peer();
-        peer.send_to(b"1 ping", control.address()).unwrap();
-        let woken = backend.wait(Some(Duration::from_millis(20))).unwrap();
-        assert!(!woken.asked);
-        backend.listen(control.socket().as_fd()).unwrap();
-        assert!(backend.wait(PATIENCE).unwrap().asked, "it still lies there");
-    }
-
-    #[test]
-    fn a_datagram_on_a_shared_control_socket_wakes_one_sleeper() {
-        let control = std::sync::Arc::new(crate::ControlSocket::bind(LOOPBACK, None).unwrap());
-        let (woken, told) = std::sync::mpsc::channel();
-        let sleepers: Vec<_> = (0..2)
-            .map(|_| {
-                let (mut backend, _) = backend();
-                backend.listen(control.socket().as_fd()).unwrap();
-                let waker = backend.waker();
-                let (control, woken) = (std::sync::Arc::clone(&control), woken.clone());
-                let thread = std::thread::spawn(move || {
-                    while !backend.wait(PATIENCE).unwrap().called {
-                        // One of two sleepers may find that the other has been faster.
-                        if control.receive(&mut [0; 16]).is_ok() {
-                            woken.send(()).unwrap();
-                        }
-                    }
-                });
-                (waker, thread)
-            })
-            .collect();
-        let (peer, _) = peer();
-        for _ in 0..20 {
-            peer.send_to(b"1 ping", control.address()).unwrap();
-            told.recv_timeout(Duration::from_secs(5)).unwrap();
-        }
-        for (waker, thread) in sleepers {
-            waker.wake();
-            thread.join().unwrap();
-        }
-    }
-
-    #[test]
-    fn a_wait_ends_when_its_time_is_up() {
-        let (mut backend, _) = backend();
-        let start = Instant::now();
-        let woken = backend.wait(Some(Duration::from_millis(20))).unwrap();
-        assert_eq!(woken, Woken::default());
-        assert!(start.elapsed() >= Duration::from_millis(20));
     }
 }

@@ -81,6 +81,11 @@ impl Outbox {
         &self.queue
     }
 
+    /// The same, to be changed: a back-end may write headers in front.
+    pub fn queued_mut(&mut self) -> &mut [Transmit] {
+        &mut self.queue
+    }
+
     /// Empties the queue after its datagrams were sent; the buffers go back to the pool.
     pub fn sent(&mut self) {
         for transmit in self.queue.drain(..) {

@@ -1,0 +1,11 @@
+//! As much of eBPF as the relay needs: an assembler, the system call, and the program that steers datagrams.
+//!
+//! The programs are instructions written in Rust, so that no compiler, no header and no object file is needed where the relay
+//! runs, and what the kernel is given can be read here.
+
+mod instruction;
+mod steering;
+mod system_call;
+
+pub use steering::Steering;
+pub(crate) use steering::{BuildDestinationHasher, Destination};

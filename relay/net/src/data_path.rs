@@ -1,0 +1,300 @@
+//! Which way of moving packets this machine allows, from the best to the plain one.
+
+use std::error::Error;
+use std::fmt;
+use std::fs;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::backend::Backend;
+use crate::bpf::Steering;
+use crate::hub::{self, Hub};
+use crate::per_port::PerPort;
+use crate::socket::SocketOptions;
+
+/// Ports that are steered at most. The table of a map takes 16 bytes for each whether it is used or not; what is beyond keeps
+/// its socket.
+const MOST_STEERED: usize = 1 << 18;
+
+/// A way of moving packets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Tier {
+    /// [`Hub`].
+    Hub,
+    /// [`PerPort`].
+    PerPort,
+}
+
+impl Tier {
+    /// All of them, the best first.
+    pub const ALL: [Tier; 2] = [Self::Hub, Self::PerPort];
+
+    /// What options, logs and metrics call it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Hub => "hub",
+            Self::PerPort => "per-port",
+        }
+    }
+
+    /// The one of that name.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|tier| tier.name() == name)
+    }
+}
+
+/// A tier that this machine does not allow.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unavailable {
+    tier: Tier,
+    reason: String,
+}
+
+impl fmt::Display for Unavailable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} is not possible: {}", self.tier.name(), self.reason)
+    }
+}
+
+impl Error for Unavailable {}
+
+/// The way that was chosen, for all workers of a relay. Its display is a line for the log.
+#[derive(Clone, Debug)]
+pub struct DataPath {
+    way: Way,
+    /// What would be better and is not possible.
+    missing: Option<String>,
+}
+
+#[derive(Clone, Debug)]
+enum Way {
+    Hub(Arc<Steering>),
+    PerPort,
+}
+
+impl DataPath {
+    /// The best that this machine allows, or else the wanted one; for so many workers, which bind at most so many ports.
+    pub fn choose(wanted: Option<Tier>, workers: usize, ports: usize) -> Result<Self, Unavailable> {
+        if wanted == Some(Tier::PerPort) {
+            return Ok(Self::per_port());
+        }
+        match (Self::hub(workers, ports), wanted) {
+            (Ok(path), _) => Ok(path),
+            (Err(unavailable), Some(_)) => Err(unavailable),
+            (Err(unavailable), None) => Ok(Self {
+                way: Way::PerPort,
+                missing: Some(unavailable.to_string()),
+            }),
+        }
+    }
+
+    /// What works anywhere and attaches nothing.
+    pub fn per_port() -> Self {
+        Self {
+            way: Way::PerPort,
+            missing: None,
+        }
+    }
+
+    fn hub(workers: usize, ports: usize) -> Result<Self, Unavailable> {
+        let sockets = workers.max(1) * Hub::MOST_HUBS;
+        let attached =
+            hub::try_hub_socket().and_then(|()| Steering::attach(sockets, ports.min(MOST_STEERED)));
+        match attached {
+            Ok(steering) => Ok(Self {
+                way: Way::Hub(Arc::new(steering)),
+                missing: hub::try_raw_socket().err().map(|error| {
+                    let why = explained(&error, &[Capability::NetRaw]);
+                    format!("packets leave one by one, because raw sockets are not possible: {why}")
+                }),
+            }),
+            Err(error) => Err(Unavailable {
+                tier: Tier::Hub,
+                reason: explained(&error, &[Capability::Bpf, Capability::NetAdmin]),
+            }),
+        }
+    }
+
+    /// Which one it is.
+    pub fn tier(&self) -> Tier {
+        match self.way {
+            Way::Hub(_) => Tier::Hub,
+            Way::PerPort => Tier::PerPort,
+        }
+    }
+
+    /// The sockets of one worker, made of this: they nap for at most `longest_nap`.
+    pub fn backend(
+        &self,
+        options: SocketOptions,
+        longest_nap: Duration,
+    ) -> io::Result<Box<dyn Backend + Send>> {
+        Ok(match &self.way {
+            Way::Hub(steering) => Box::new(Hub::new(Arc::clone(steering), options, longest_nap)?),
+            Way::PerPort => Box::new(PerPort::new(options, longest_nap)?),
+        })
+    }
+}
+
+impl fmt::Display for DataPath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.tier().name())?;
+        match &self.missing {
+            Some(missing) => write!(f, "; {missing}"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// What a process may do (capabilities(7)).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+enum Capability {
+    NetAdmin = 12,
+    NetRaw = 13,
+    SysAdmin = 21,
+    Bpf = 39,
+}
+
+impl Capability {
+    fn name(self) -> &'static str {
+        match self {
+            Self::NetAdmin => "CAP_NET_ADMIN",
+            Self::NetRaw => "CAP_NET_RAW",
+            Self::SysAdmin => "CAP_SYS_ADMIN",
+            Self::Bpf => "CAP_BPF",
+        }
+    }
+
+    fn is_in(self, effective: u64) -> bool {
+        // Before there was CAP_BPF (5.8), and ever since as well, CAP_SYS_ADMIN did it.
+        let stands_in = match self {
+            Self::Bpf => 1 << Self::SysAdmin as u8,
+            _ => 0,
+        };
+        effective & (1 << self as u8 | stands_in) != 0
+    }
+}
+
+/// The kernel's reason, with what an operator can do about it.
+fn explained(error: &io::Error, needed: &[Capability]) -> String {
+    let hint = match error.kind() {
+        io::ErrorKind::PermissionDenied => {
+            let status = fs::read_to_string("/proc/thread-self/status").unwrap_or_default();
+            permission_hint(&status, needed)
+        }
+        io::ErrorKind::Unsupported => "this kernel has no eBPF".to_owned(),
+        io::ErrorKind::InvalidInput => {
+            let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+            format!("Linux 5.9 is needed, this is {}", release.trim())
+        }
+        io::ErrorKind::ArgumentListTooLong => {
+            "too many programs are attached to this network namespace".to_owned()
+        }
+        _ => return error.to_string(),
+    };
+    format!("{error} ({hint})")
+}
+
+/// What is missing according to `/proc/self/status`.
+fn permission_hint(status: &str, needed: &[Capability]) -> String {
+    let effective = status
+        .lines()
+        .find_map(|line| line.strip_prefix("CapEff:"))
+        .and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok())
+        .unwrap_or(u64::MAX);
+    let missing: Vec<&str> = needed
+        .iter()
+        .filter(|capability| !capability.is_in(effective))
+        .map(|capability| capability.name())
+        .collect();
+    if missing.is_empty() {
+        "the capabilities are there: seccomp, a security module or a user namespace forbids it"
+            .to_owned()
+    } else {
+        format!("{} missing", missing.join(" and "))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::own_network;
+
+    #[test]
+    fn names_are_read_as_they_are_written() {
+        for tier in Tier::ALL {
+            assert_eq!(Tier::named(tier.name()), Some(tier));
+        }
+        assert_eq!(Tier::named("auto"), None);
+    }
+
+    #[test]
+    fn the_plain_way_is_always_possible_and_says_nothing() {
+        let path = DataPath::choose(Some(Tier::PerPort), 1, 100).unwrap();
+        assert_eq!(path.tier(), Tier::PerPort);
+        assert_eq!(path.to_string(), "per-port");
+    }
+
+    #[test]
+    fn the_best_way_is_taken_where_it_is_possible() {
+        if !own_network() {
+            return;
+        }
+        let path = DataPath::choose(None, 2, 100).unwrap();
+        match path.tier() {
+            Tier::Hub => assert_eq!(Steering::programs_here().unwrap(), 1),
+            // Then it has to say why.
+            Tier::PerPort => assert!(path.to_string().contains("hub is not possible: ")),
+        }
+        let workers = [(); 2].map(|()| path.backend(SocketOptions::default(), Duration::ZERO));
+        assert!(workers.iter().all(Result::is_ok));
+    }
+
+    #[test]
+    fn without_capabilities_the_plain_way_is_taken_with_the_reason() {
+        if !own_network() {
+            return;
+        }
+        drop_capabilities();
+        let path = DataPath::choose(None, 1, 100).unwrap();
+        assert_eq!(path.tier(), Tier::PerPort);
+        let line = path.to_string();
+        assert!(
+            line.starts_with("per-port; hub is not possible: "),
+            "{line}"
+        );
+        assert!(line.contains("CAP_BPF and CAP_NET_ADMIN missing"), "{line}");
+        let refused = DataPath::choose(Some(Tier::Hub), 1, 100).unwrap_err();
+        assert!(line.ends_with(&refused.to_string()));
+    }
+
+    /// For this thread, for ever.
+    fn drop_capabilities() {
+        use rustix::thread::{CapabilitySet, CapabilitySets, set_capabilities};
+        let none = CapabilitySets {
+            effective: CapabilitySet::empty(),
+            permitted: CapabilitySet::empty(),
+            inheritable: CapabilitySet::empty(),
+        };
+        set_capabilities(None, none).unwrap();
+    }
+
+    #[test]
+    fn a_missing_capability_is_named() {
+        let needed = [Capability::Bpf, Capability::NetAdmin];
+        // Those of a container in Docker: CAP_NET_RAW among them.
+        let status = "Name:\ttandem\nCapEff:\t00000000a80425fb\n";
+        assert_eq!(
+            permission_hint(status, &needed),
+            "CAP_BPF and CAP_NET_ADMIN missing"
+        );
+        assert!(permission_hint(status, &[Capability::NetRaw]).contains("seccomp"));
+        let root = "CapEff:\t000001ffffffffff\n";
+        assert!(permission_hint(root, &needed).contains("seccomp"));
+        // CAP_SYS_ADMIN and CAP_NET_ADMIN.
+        let old = "CapEff:\t0000000000201000\n";
+        assert!(permission_hint(old, &needed).contains("seccomp"));
+    }
+}
