@@ -25,6 +25,9 @@ pub(crate) struct Options {
     /// Seconds that are measured, after all calls run.
     #[arg(long, default_value_t = 10)]
     seconds: u64,
+    /// How tandem moves packets (its option `data-path`); the best that the machine allows by default.
+    #[arg(long, default_value = "auto")]
+    data_path: String,
     /// How often each case is run, the relays taking turns.
     #[arg(long, default_value_t = 2)]
     rounds: usize,
@@ -96,7 +99,11 @@ fn measure(
     binaries: &Binaries,
 ) -> Result<Figures, Box<dyn Error>> {
     eprintln!("  {} ...", kind.name());
-    let relay = RelayProcess::start(kind, binaries)?;
+    let arguments = match kind {
+        RelayKind::Tandem => vec![format!("--data-path={}", options.data_path)],
+        RelayKind::Rtpengine => Vec::new(),
+    };
+    let relay = RelayProcess::start_with(kind, binaries, &arguments)?;
     let mut client = NgClient::new(relay.control)?;
     let (mut near, mut far, mut bank) = (Pbx::new()?, Pbx::new()?, Bank::new()?);
     let before = relay.usage()?;

@@ -26,6 +26,7 @@ use std::time::Duration;
 
 use ng_protocol::Templates;
 use relay_call::{EndpointLearning, QualityReports};
+pub use relay_net::Tier;
 
 use addresses::{destination, listeners};
 pub use dtls::Dtls;
@@ -115,6 +116,8 @@ pub struct Config {
     pub silence_fill: bool,
     /// From one of our own RTCP reports to the next.
     pub rtcp_interval: Duration,
+    /// How packets are moved; the best way that the machine allows if `None`.
+    pub data_path: Option<Tier>,
     /// The longest nap of a busy worker.
     pub coalesce: Duration,
     /// Whether workers stay on one processor each.
@@ -198,6 +201,8 @@ impl Config {
             hold: Duration::from_millis(2000),
             silence_fill: true,
             rtcp_interval: Duration::from_secs(5),
+            // The one that attaches nothing to the machine.
+            data_path: Some(Tier::PerPort),
             coalesce: Duration::from_millis(1),
             pin_workers: false,
             seed: None,
@@ -308,6 +313,7 @@ impl Config {
                 REPORT_INTERVALS,
                 5000,
             )?),
+            data_path: data_path(settings)?,
             coalesce: Duration::from_micros(u64::from(coalesce_us)),
             pin_workers: settings.switch("pin-workers", false)?,
             seed: None,
@@ -352,6 +358,16 @@ fn endpoint_learning(settings: &Settings) -> Result<EndpointLearning, ConfigErro
             value,
             "heuristic, immediate, delayed or off is expected".to_owned(),
         )),
+    }
+}
+
+fn data_path(settings: &Settings) -> Result<Option<Tier>, ConfigError> {
+    match settings.last("data-path") {
+        None | Some("auto") => Ok(None),
+        Some(name) => Tier::named(name).map(Some).ok_or_else(|| {
+            let problem = "auto, hub or per-port is expected";
+            bad("data-path", name, problem.to_owned())
+        }),
     }
 }
 

@@ -32,7 +32,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use relay_net::SocketOptions;
+use relay_net::{DataPath, SocketOptions, Unavailable};
 use thiserror::Error;
 use tokio::sync::mpsc;
 use tracing::{info, warn};
@@ -82,6 +82,9 @@ pub enum StartError {
         /// The kernel's reason.
         error: io::Error,
     },
+    /// Packets cannot be moved in the way that is wanted.
+    #[error("option data-path: {0}")]
+    DataPath(#[from] Unavailable),
     /// No certificate could be made, or no settings of that kind.
     #[error("DTLS: {0}")]
     Dtls(String),
@@ -103,6 +106,7 @@ pub enum StartError {
 pub struct Relay {
     /// The limit of descriptors, if there is one.
     open_files: Option<u64>,
+    data_path: DataPath,
     addresses: Addresses,
     dispatch: Arc<Dispatch>,
     live: Arc<LiveConfig>,
@@ -132,6 +136,7 @@ impl Relay {
             )?),
             None => None,
         };
+        let data_path = data_path(&config)?;
         let prompts = Prompts::start(config.media_dir.clone())?;
         let mut workers = Vec::new();
         for number in 0..config.workers.max(1) {
@@ -144,6 +149,7 @@ impl Relay {
                     .iter()
                     .filter_map(|interface| interface.own_ports(&config.ports))
                     .collect(),
+                data_path: data_path.clone(),
                 sockets: SocketOptions {
                     tos: config.tos,
                     receive_buffer: None,
@@ -170,6 +176,7 @@ impl Relay {
         let control = listeners.serve(&dispatch, console, gone, notifications)?;
         Ok(Self {
             open_files,
+            data_path,
             addresses,
             dispatch,
             live,
@@ -224,6 +231,17 @@ impl Drop for Relay {
     }
 }
 
+/// The way of moving packets, with room for all ports of all addresses.
+fn data_path(config: &Config) -> Result<DataPath, Unavailable> {
+    let of_interface = |interface: &config::Interface| {
+        let own = interface.own_ports(&config.ports);
+        let ports = own.map_or(config.ports.len(), |own| own.ports.len());
+        ports * interface.addresses.len()
+    };
+    let ports = config.interfaces.iter().map(of_interface).sum();
+    DataPath::choose(config.data_path, config.workers, ports)
+}
+
 /// Binds each media address once, so that a wrong one is found at the start and not by the first call.
 fn try_media_addresses(config: &Config) -> Result<(), StartError> {
     for interface in &config.interfaces {
@@ -259,6 +277,7 @@ pub fn describe(config: &Config, relay: &Relay) {
             }
         }
     }
+    info!("data path: {}", relay.data_path);
     relay.addresses.describe();
     if let Some(recording) = &config.recording {
         info!("recordings go to {}", recording.directory);

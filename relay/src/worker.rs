@@ -26,7 +26,7 @@ use std::time::{Duration, Instant};
 
 use ng_protocol::{CallId, Command};
 use relay_call::{Call, CallConfig, CallEvent, EndReason, PortLeaser};
-use relay_net::{Backend, PerPort, Waker, Woken, affinity};
+use relay_net::{Backend, Waker, Woken, affinity};
 use relay_packet::{DropReason, Outbox, Received};
 use tokio::sync::mpsc;
 use tracing::{error, warn};
@@ -60,7 +60,9 @@ const PUBLISH: Duration = Duration::from_secs(1);
 
 /// Starts a worker thread. Calls that end by themselves are told through `gone`.
 pub fn start(settings: WorkerSettings, gone: mpsc::Sender<CallGone>) -> io::Result<WorkerHandle> {
-    let backend = PerPort::new(settings.sockets, settings.coalesce)?;
+    let backend = settings
+        .data_path
+        .backend(settings.sockets, settings.coalesce)?;
     let waker = backend.waker();
     let (commands, receiver) = sync_channel(COMMAND_QUEUE);
     let published = Arc::new(Mutex::new(WorkerCounters::default()));
@@ -95,7 +97,7 @@ pub fn start(settings: WorkerSettings, gone: mpsc::Sender<CallGone>) -> io::Resu
 
 struct Worker {
     number: usize,
-    backend: PerPort,
+    backend: Box<dyn Backend + Send>,
     /// Where requests come from over UDP, once the control side is there.
     listener: Option<Arc<Listener>>,
     /// When we listen again, if we left that to the others.
@@ -152,7 +154,7 @@ pub(crate) fn makes_a_call(command: Command) -> bool {
 impl Worker {
     fn new(
         settings: WorkerSettings,
-        backend: PerPort,
+        backend: Box<dyn Backend + Send>,
         own: (SyncSender<WorkerCommand>, Waker),
         commands: Receiver<WorkerCommand>,
         gone: mpsc::Sender<CallGone>,
@@ -196,6 +198,7 @@ impl Worker {
             config: settings.calls,
             seeds,
             counters: WorkerCounters {
+                tier: Some(settings.data_path.tier()),
                 port_range: Some((*settings.ports.start(), *settings.ports.end())),
                 ..WorkerCounters::default()
             },
@@ -208,9 +211,13 @@ impl Worker {
     fn run(mut self) {
         let mut next = Next::Wait;
         let mut now = Instant::now();
+        let mut took_datagrams = false;
         while next != Next::Stop {
             let idle_from = Instant::now();
             self.counters.busy += idle_from - now;
+            if took_datagrams {
+                self.counters.rounds.note(idle_from - now);
+            }
             let timeout = match next {
                 Next::Again => Some(Duration::ZERO),
                 _ => self.time_to_wait(idle_from),
@@ -226,7 +233,7 @@ impl Worker {
             });
             now = Instant::now();
             self.come_back(now);
-            self.take_datagrams(now);
+            took_datagrams = self.take_datagrams(now);
             if woken.asked {
                 self.take_requests(now);
             }
@@ -265,11 +272,13 @@ impl Worker {
         due.map(|due| due.saturating_duration_since(now))
     }
 
-    fn take_datagrams(&mut self, now: Instant) {
+    /// Whether there were any.
+    fn take_datagrams(&mut self, now: Instant) -> bool {
         let mut batch = std::mem::take(&mut self.batch);
         self.backend
             .receive(now, DATAGRAMS, &mut self.out, &mut batch);
-        self.active |= !batch.is_empty();
+        let some = !batch.is_empty();
+        self.active |= some;
         for received in batch.drain(..) {
             let Some(number) = self.sockets.owner(received.socket) else {
                 self.counters.drops[DropReason::NoCall as usize] += 1;
@@ -281,6 +290,7 @@ impl Worker {
             });
         }
         self.batch = batch;
+        some
     }
 
     fn serve_deadlines(&mut self, now: Instant) {
@@ -314,9 +324,9 @@ impl Worker {
         };
         while let Some(event) = live.call.poll_event() {
             if let CallEvent::PortsReleased(released) = &event {
-                let mut ports = self
-                    .ports
-                    .of_call(number, &mut self.backend, &mut self.sockets);
+                let mut ports =
+                    self.ports
+                        .of_call(number, self.backend.as_mut(), &mut self.sockets);
                 for &socket in released {
                     ports.release(socket);
                 }
@@ -393,7 +403,7 @@ impl Worker {
         let live = self.calls.get_mut(number as usize)?.take()?;
         for socket in self.sockets.of(number).to_vec() {
             self.ports
-                .of_call(number, &mut self.backend, &mut self.sockets)
+                .of_call(number, self.backend.as_mut(), &mut self.sockets)
                 .release(socket);
         }
         self.deadlines.set(number, None, self.published_at);
@@ -436,6 +446,7 @@ impl Worker {
         let errors_before = self.counters.errors();
         let seconds = (now - self.published_at).as_secs_f64().max(0.001);
         let failed_before = self.counters.net.send_failed;
+        let beside_before = self.counters.net.beside_hub;
         self.counters.net = self.backend.counters().clone();
         self.counters.answered = 0;
         self.counters.heard_sections = 0;
@@ -460,6 +471,11 @@ impl Worker {
             warn!(
                 "{failed} packets could not be sent, the last one to {}: {error}",
                 last.destination
+            );
+        }
+        if self.counters.net.beside_hub > 0 && beside_before == 0 {
+            warn!(
+                "packets come past the hub: the steering program was detached; media goes on, at a higher cost"
             );
         }
         // Once the rates are back to zero there is nothing new to tell until something happens.

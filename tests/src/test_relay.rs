@@ -4,12 +4,17 @@ use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::time::{Duration, Instant};
 
+use relay::config::Tier;
 use relay::{Config, Relay};
 
 use crate::NgClient;
 
 /// The ports for media.
 const MEDIA_PORTS: RangeInclusive<u16> = 20_000..=29_999;
+
+/// The environment variable that says how packets are moved, for running the suite with each way. A program is attached to the
+/// network namespace: give the suite one of its own (`unshare --net`).
+const DATA_PATH: &str = "TANDEM_DATA_PATH";
 
 /// A running relay and where it is.
 #[derive(Debug)]
@@ -33,6 +38,10 @@ impl TestRelay {
         // Below the ports that the kernel gives to the peers of the tests.
         config.ports = MEDIA_PORTS;
         change(&mut config);
+        if let Ok(name) = std::env::var(DATA_PATH) {
+            let tier = Tier::named(&name);
+            config.data_path = Some(tier.expect("TANDEM_DATA_PATH is hub or per-port"));
+        }
         let relay = Relay::start(config).expect("a relay that starts");
         Self {
             address,

@@ -54,7 +54,8 @@ fn the_defaults_are_rtpengines() {
 fn options_that_act_are_obeyed() {
     let config = config(&format!(
         "{LEAST} -m 40000 -M 40010 -o 5 -a 7200 -d 0 --max-sessions=0 -T 184 --hold-ms=0 \
-         --coalesce-us 500 -L 7 -fE --silence-fill=false --endpoint-learning=off --num-threads=3 -t -1"
+         --coalesce-us 500 -L 7 -fE --silence-fill=false --endpoint-learning=off --num-threads=3 -t -1 \
+         --data-path=hub"
     ))
     .unwrap();
     assert_eq!(config.ports, 40_000..=40_010);
@@ -70,6 +71,7 @@ fn options_that_act_are_obeyed() {
     assert!(!config.silence_fill);
     assert_eq!(config.endpoint_learning, EndpointLearning::Off);
     assert_eq!(config.workers, 3);
+    assert_eq!(config.data_path, Some(Tier::Hub));
 }
 
 #[test]

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use relay_call::config::{MosKind, RecordedStreams};
+use relay_net::Tier;
 
 use crate::config::{Config, MediaAddress};
 use crate::logging::Subsystem;
@@ -196,6 +197,8 @@ fn media(list: &mut List, config: &Config) {
         to.quality.global = from.quality.global;
         to.quality.inline = from.quality.inline;
     });
+    let data_path = config.data_path.map_or("auto", Tier::name);
+    list.fixed("data-path", data_path);
     list.fixed("coalesce-us", config.coalesce.as_micros());
     list.fixed("pin-workers", config.pin_workers);
 }

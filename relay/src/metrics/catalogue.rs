@@ -130,12 +130,15 @@ metrics! {
     WORKER_BUSY: Counter "tandem_worker_busy_seconds_total" ["worker"] "Seconds that each worker was not waiting; its rate is the load";
     WORKER_ROUNDS: Counter "tandem_worker_rounds_total" ["worker"] "Rounds of each worker's loop; datagrams received divided by rounds is the batch";
     WORKER_NAPS: Counter "tandem_worker_naps_total" ["worker"] "Naps taken to let datagrams gather";
+    WORKER_ROUND_SECONDS: Histogram "tandem_worker_round_seconds" ["worker"] "From taking a batch of datagrams to having sent what came of it: so late may be what arrived meanwhile";
+    DATA_PATH: Gauge "tandem_data_path" ["tier"] "How packets are moved: 1 for the way in use (hub or per-port), 0 for the others";
+    DATA_PATH_DETOURS: Counter "tandem_data_path_detours_total" ["worker", "detour"] "What the hub left to slower ways: beside_hub (datagrams at the socket of a steered port: somebody has detached the program), retried (datagrams that a raw socket refused, sent once more by the socket of their port), flooded (ports that got thousands of datagrams a second, and were left to their own sockets)";
     DATAGRAMS: Counter "tandem_datagrams_total" ["worker", "direction"] "Datagrams of all kinds (RTP, RTCP, ICE, DTLS) by worker: received or sent";
     DATAGRAM_BYTES: Counter "tandem_datagram_bytes_total" ["worker", "direction"] "Their bytes";
     RECORDINGS: Gauge "tandem_recordings" [] "Calls that are being recorded";
     RECORDED_PACKETS: Counter "tandem_recorded_packets_total" [] "Packets written to recordings";
     RECORDING_PROBLEMS: Counter "tandem_recording_problems_total" ["problem"] "What is missing in recordings: file (one that could not be made, written or moved; the log names the first), lost (a packet or description that the disk was too slow for)";
-    DATAGRAM_ERRORS: Counter "tandem_datagram_errors_total" ["worker", "error"] "Datagrams that the sockets lost: oversized, receive, send, closed (for a port that was just closed)";
+    DATAGRAM_ERRORS: Counter "tandem_datagram_errors_total" ["worker", "error"] "Datagrams that the sockets lost: oversized, receive, overflowed (a hub was full), unclaimed (came for a port that was just closed), send, closed (from a port that was just closed)";
 }
 
 /// By [`relay_call::Figure`]: sum, sum of squares, number.

@@ -7,6 +7,7 @@ use prometheus::proto::{
     MetricType,
 };
 use relay_call::{EndReason, Figure, Tally};
+use relay_net::Tier;
 use relay_packet::DropReason;
 use tracing::error;
 
@@ -25,6 +26,7 @@ pub fn prometheus_text(snapshot: &Snapshot<'_>) -> String {
     page.interfaces(snapshot, &sum);
     page.set_up(&sum);
     page.recordings(&snapshot.recordings);
+    page.data_path(&sum);
     page.workers(snapshot.workers);
     page.into_text()
 }
@@ -208,6 +210,13 @@ impl Page {
         self.count(names::RECORDING_PROBLEMS, &["lost"], figures.lost);
     }
 
+    fn data_path(&mut self, sum: &WorkerCounters) {
+        for tier in Tier::ALL {
+            let used = sum.tier == Some(tier);
+            self.count(names::DATA_PATH, &[tier.name()], u64::from(used));
+        }
+    }
+
     fn workers(&mut self, workers: &[WorkerCounters]) {
         for (number, worker) in workers.iter().enumerate() {
             let number = number.to_string();
@@ -217,6 +226,14 @@ impl Page {
             self.put(names::WORKER_BUSY, &[number], worker.busy.as_secs_f64());
             self.count(names::WORKER_ROUNDS, &[number], net.wakeups);
             self.count(names::WORKER_NAPS, &[number], net.naps);
+            self.spread(names::WORKER_ROUND_SECONDS, &[number], &worker.rounds);
+            for (detour, count) in [
+                ("beside_hub", net.beside_hub),
+                ("retried", net.send_retried),
+                ("flooded", net.flooded),
+            ] {
+                self.count(names::DATA_PATH_DETOURS, &[number, detour], count);
+            }
             for (direction, datagrams, bytes) in [
                 ("received", net.received, net.received_bytes),
                 ("sent", net.sent, net.sent_bytes),
@@ -227,6 +244,8 @@ impl Page {
             for (error, count) in [
                 ("oversized", net.oversized),
                 ("receive", net.receive_errors),
+                ("overflowed", net.overflowed),
+                ("unclaimed", net.unclaimed),
                 ("send", net.send_failed),
                 ("closed", net.send_closed),
             ] {

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use relay_call::{CallEvent, Counter, EndReason, Failure, Tally};
-use relay_net::NetCounters;
+use relay_net::{NetCounters, Tier};
 use relay_packet::DropReason;
 
 use crate::metrics::Histogram;
@@ -45,12 +45,16 @@ pub struct WorkerCounters {
     pub clipped: Duration,
     /// Packets not forwarded, by [`DropReason`].
     pub drops: [u64; DropReason::ALL.len()],
+    /// How packets are moved.
+    pub tier: Option<Tier>,
     /// What the sockets counted.
     pub net: NetCounters,
     /// What calls have counted, by local address; calls that are over among them.
     pub media: HashMap<IpAddr, Tally>,
     /// Media sections from which RTP has come, now.
     pub heard_sections: u64,
+    /// Rounds with datagrams, from taking them to sending.
+    pub rounds: Histogram,
     /// Time spent otherwise than waiting.
     pub busy: Duration,
     /// RTP and RTCP packets received in the last second.
@@ -128,7 +132,9 @@ impl WorkerCounters {
 
     /// Packets that came in vain, whatever the reason.
     pub fn errors(&self) -> u64 {
-        self.drops.iter().sum::<u64>() + self.net.oversized + self.net.receive_errors
+        let net = &self.net;
+        let lost = net.oversized + net.receive_errors + net.overflowed + net.unclaimed;
+        self.drops.iter().sum::<u64>() + lost
     }
 
     /// Adds another worker's counters, for the sum over all.
@@ -146,6 +152,7 @@ impl WorkerCounters {
         self.first_encrypted.add(&other.first_encrypted);
         self.first_plain.add(&other.first_plain);
         self.clipped += other.clipped;
+        self.rounds.add(&other.rounds);
         self.busy += other.busy;
         self.packet_rate += other.packet_rate;
         self.byte_rate += other.byte_rate;
@@ -154,6 +161,7 @@ impl WorkerCounters {
         for (address, tally) in &other.media {
             self.media.entry(*address).or_default().add(tally);
         }
+        self.tier = self.tier.or(other.tier);
         self.port_range = self.port_range.or(other.port_range);
         self.ports_size += other.ports_size;
         for (reason, count) in &other.ended {
@@ -172,11 +180,16 @@ impl WorkerCounters {
         sum.received += net.received;
         sum.received_bytes += net.received_bytes;
         sum.oversized += net.oversized;
+        sum.overflowed += net.overflowed;
+        sum.unclaimed += net.unclaimed;
+        sum.beside_hub += net.beside_hub;
+        sum.flooded += net.flooded;
         sum.receive_errors += net.receive_errors;
         sum.sent += net.sent;
         sum.sent_bytes += net.sent_bytes;
         sum.send_failed += net.send_failed;
         sum.send_closed += net.send_closed;
+        sum.send_retried += net.send_retried;
         sum.wakeups += net.wakeups;
         sum.naps += net.naps;
     }

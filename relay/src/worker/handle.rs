@@ -9,7 +9,7 @@ use std::time::Duration;
 use ng_protocol::{CallId, Request, Response};
 use relay_call::leg::LegId;
 use relay_call::{CallConfig, CallEvent, Recording};
-use relay_net::{SocketOptions, Waker};
+use relay_net::{DataPath, SocketOptions, Waker};
 use tokio::sync::{mpsc, oneshot};
 use tracing::error;
 
@@ -32,6 +32,8 @@ pub struct WorkerSettings {
     pub ports: RangeInclusive<u16>,
     /// Interfaces with ports of their own.
     pub interface_ports: Vec<InterfacePorts>,
+    /// How packets are moved.
+    pub data_path: DataPath,
     /// What sockets are bound with.
     pub sockets: SocketOptions,
     /// The longest nap.
@@ -322,6 +324,8 @@ impl Drop for WorkerHandle {
 #[cfg(test)]
 mod tests {
     use std::sync::mpsc::sync_channel;
+
+    use relay_net::Backend;
 
     use super::*;
 

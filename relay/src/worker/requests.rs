@@ -10,7 +10,6 @@ use std::time::{Duration, Instant};
 
 use ng_protocol::{Command, Request, Response};
 use relay_call::{Call, EndReason, Recording};
-use relay_net::Backend;
 use tracing::error;
 
 use super::handle::{Handled, ReplyTo, WorkerCommand};
@@ -194,7 +193,7 @@ impl Worker {
         }
         let mut ports = self
             .ports
-            .of_call(number, &mut self.backend, &mut self.sockets);
+            .of_call(number, self.backend.as_mut(), &mut self.sockets);
         let acted = catch_unwind(AssertUnwindSafe(|| match recording {
             Some(recording) => live.call.play_media(now, request, recording),
             None => live.call.handle_request(now, request, &mut ports),

@@ -23,6 +23,7 @@ fn worker() -> Worker {
         workers: 1,
         ports: 42_000..=42_099,
         interface_ports: Vec::new(),
+        data_path: relay_net::DataPath::per_port(),
         sockets: relay_net::SocketOptions::default(),
         coalesce: Duration::ZERO,
         pin: false,
@@ -33,7 +34,10 @@ fn worker() -> Worker {
         prompts: Prompts::start(None).unwrap(),
         seed: Some(1),
     };
-    let backend = PerPort::new(settings.sockets, settings.coalesce).unwrap();
+    let backend = settings
+        .data_path
+        .backend(settings.sockets, settings.coalesce)
+        .unwrap();
     let (sender, commands) = sync_channel(1);
     let (own, gone) = ((sender, backend.waker()), mpsc::channel(1).0);
     Worker::new(settings, backend, own, commands, gone, Arc::default()).unwrap()

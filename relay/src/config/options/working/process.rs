@@ -42,6 +42,12 @@ pub(super) const PROCESS: &[Opt] = &[
         "Keep each worker thread on one processor",
     ),
     works(
+        "data-path",
+        ' ',
+        One("auto|hub|per-port"),
+        "How packets are moved: hub (eBPF steers all ports of a worker to one socket; needs CAP_BPF and CAP_NET_ADMIN, and CAP_NET_RAW to send in batches, Linux 5.9), per-port (a socket for each port; needs nothing), or the best that is possible [default: auto]",
+    ),
+    works(
         "coalesce-us",
         ' ',
         One("MICROSECONDS"),
