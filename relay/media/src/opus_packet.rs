@@ -8,14 +8,27 @@ use std::time::Duration;
 use thiserror::Error;
 
 /// RFC 6716 §3.2.5: a packet lasts at most 120 ms, which is 48 frames of the shortest kind.
-const MAX_FRAMES: usize = 48;
+const MAX_FRAMES: u8 = 48;
 
-/// An Opus packet, taken apart.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// An Opus packet, taken apart. Nothing is copied or allocated: every packet that passes is looked at in this way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OpusPacket<'a> {
     /// Configuration and stereo bit of the table-of-contents byte; the two low bits are zero.
     configuration: u8,
-    frames: Vec<&'a [u8]>,
+    /// How many frames there are.
+    count: u8,
+    lengths: Lengths<'a>,
+    /// The frames, one after the other, and nothing else.
+    body: &'a [u8],
+}
+
+/// Where in the body a frame ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Lengths<'a> {
+    /// All frames are as long as this.
+    Equal(usize),
+    /// The lengths of all frames but the last, written as RFC 6716 §3.2.1 has it.
+    Told(&'a [u8]),
 }
 
 /// Why a payload is no Opus packet; the requirement numbers are those of RFC 6716 §3.4.
@@ -39,25 +52,20 @@ impl<'a> OpusPacket<'a> {
     /// When it breaks a requirement of RFC 6716 §3.4.
     pub fn parse(payload: &'a [u8]) -> Result<Self, OpusPacketError> {
         let (&toc, rest) = payload.split_first().ok_or(OpusPacketError::Empty)?;
-        let frames = match toc & 3 {
-            0 => vec![rest],
-            1 if rest.len() % 2 == 0 => {
-                let (first, second) = rest.split_at(rest.len() / 2);
-                vec![first, second]
-            }
-            1 => return Err(OpusPacketError::Lengths),
+        let (count, lengths, body) = match toc & 3 {
+            0 => (1, Lengths::Equal(rest.len()), rest),
+            1 => (2, equal(rest, 2)?, rest),
             2 => {
-                let (length, rest) = frame_length(rest)?;
-                let (first, second) = rest
-                    .split_at_checked(length)
-                    .ok_or(OpusPacketError::Lengths)?;
-                vec![first, second]
+                let (lengths, body) = told(rest, 2)?;
+                (2, lengths, body)
             }
             _ => many_frames(rest)?,
         };
         let packet = Self {
             configuration: toc & !3,
-            frames,
+            count,
+            lengths,
+            body,
         };
         if packet.duration() > Duration::from_millis(120) {
             return Err(OpusPacketError::FrameCount);
@@ -71,8 +79,24 @@ impl<'a> OpusPacket<'a> {
     }
 
     /// The compressed frames, in order.
-    pub fn frames(&self) -> &[&'a [u8]] {
-        &self.frames
+    pub fn frames(&self) -> impl Iterator<Item = &'a [u8]> {
+        let mut lengths = self.lengths;
+        let mut body = self.body;
+        (1..=self.count).map(move |number| {
+            let length = match &mut lengths {
+                Lengths::Equal(length) => *length,
+                Lengths::Told(_) if number == self.count => body.len(),
+                Lengths::Told(bytes) => {
+                    // unwrap: `told` has read them all.
+                    let (length, rest) = frame_length(bytes).unwrap_or_default();
+                    *bytes = rest;
+                    length
+                }
+            };
+            let (frame, rest) = body.split_at_checked(length).unwrap_or((body, &[]));
+            body = rest;
+            frame
+        })
     }
 
     /// How long one frame lasts (RFC 6716 §3.1, table 2).
@@ -82,7 +106,7 @@ impl<'a> OpusPacket<'a> {
 
     /// How long the packet lasts.
     pub fn duration(&self) -> Duration {
-        self.frame_duration() * u32::try_from(self.frames.len()).unwrap_or(u32::MAX)
+        self.frame_duration() * u32::from(self.count)
     }
 }
 
@@ -140,10 +164,35 @@ fn frame_length(bytes: &[u8]) -> Result<(usize, &[u8]), OpusPacketError> {
     }
 }
 
+/// As many frames of one length.
+fn equal(body: &[u8], count: u8) -> Result<Lengths<'_>, OpusPacketError> {
+    let count = usize::from(count);
+    if body.len() % count == 0 {
+        Ok(Lengths::Equal(body.len() / count))
+    } else {
+        Err(OpusPacketError::Lengths)
+    }
+}
+
+/// The lengths of all frames but the last, and then the frames.
+fn told(bytes: &[u8], count: u8) -> Result<(Lengths<'_>, &[u8]), OpusPacketError> {
+    let (mut body, mut spoken_for) = (bytes, 0);
+    for _ in 1..count {
+        let (length, rest) = frame_length(body)?;
+        spoken_for += length;
+        body = rest;
+    }
+    if spoken_for > body.len() {
+        return Err(OpusPacketError::Lengths);
+    }
+    let lengths = &bytes[..bytes.len() - body.len()];
+    Ok((Lengths::Told(lengths), body))
+}
+
 /// RFC 6716 §3.2.5: a frame count, optional padding, constant or variable lengths.
-fn many_frames(bytes: &[u8]) -> Result<Vec<&[u8]>, OpusPacketError> {
+fn many_frames(bytes: &[u8]) -> Result<(u8, Lengths<'_>, &[u8]), OpusPacketError> {
     let (&head, mut rest) = bytes.split_first().ok_or(OpusPacketError::Lengths)?;
-    let count = usize::from(head & 0x3f);
+    let count = head & 0x3f;
     if count == 0 || count > MAX_FRAMES {
         return Err(OpusPacketError::FrameCount);
     }
@@ -163,33 +212,12 @@ fn many_frames(bytes: &[u8]) -> Result<Vec<&[u8]>, OpusPacketError> {
             .ok_or(OpusPacketError::Lengths)?;
         rest = &rest[..kept];
     }
-    let mut lengths = Vec::with_capacity(count);
     if head & 0x80 != 0 {
-        for _ in 1..count {
-            let (length, after) = frame_length(rest)?;
-            lengths.push(length);
-            rest = after;
-        }
-        let spoken_for: usize = lengths.iter().sum();
-        lengths.push(
-            rest.len()
-                .checked_sub(spoken_for)
-                .ok_or(OpusPacketError::Lengths)?,
-        );
-    } else if rest.len() % count == 0 {
-        lengths.resize(count, rest.len() / count);
+        let (lengths, body) = told(rest, count)?;
+        Ok((count, lengths, body))
     } else {
-        return Err(OpusPacketError::Lengths);
+        Ok((count, equal(rest, count)?, rest))
     }
-    let mut frames = Vec::with_capacity(count);
-    for length in lengths {
-        let (frame, after) = rest
-            .split_at_checked(length)
-            .ok_or(OpusPacketError::Lengths)?;
-        frames.push(frame);
-        rest = after;
-    }
-    Ok(frames)
 }
 
 #[cfg(test)]
@@ -225,8 +253,20 @@ mod tests {
         let mut payload = Vec::new();
         write_packet(SILK_WB_20_MS, &frames, &mut payload);
         let parsed = OpusPacket::parse(&payload).unwrap();
-        assert_eq!(parsed.frames(), frames);
+        assert_eq!(parsed.frames().collect::<Vec<_>>(), frames);
         assert_eq!(parsed.duration(), Duration::from_millis(80));
+    }
+
+    #[test]
+    fn two_frames_share_a_packet_in_both_ways() {
+        let alike = [SILK_WB_20_MS | 1, 1, 2, 3, 4];
+        let frames =
+            |payload| OpusPacket::parse(payload).map(|packet| packet.frames().collect::<Vec<_>>());
+        assert_eq!(frames(&alike), Ok(vec![&[1, 2][..], &[3, 4]]));
+        let unlike = [SILK_WB_20_MS | 2, 1, 1, 2, 3];
+        assert_eq!(frames(&unlike), Ok(vec![&[1][..], &[2, 3]]));
+        let longer_than_all = [SILK_WB_20_MS | 2, 4, 1, 2, 3];
+        assert_eq!(frames(&longer_than_all), Err(OpusPacketError::Lengths));
     }
 
     #[test]
@@ -250,8 +290,9 @@ mod tests {
         #[test]
         fn no_payload_panics(payload in proptest::collection::vec(any::<u8>(), 0..200)) {
             if let Ok(packet) = OpusPacket::parse(&payload) {
-                let total: usize = packet.frames().iter().map(|frame| frame.len()).sum();
+                let total: usize = packet.frames().map(|frame| frame.len()).sum();
                 prop_assert!(total < payload.len());
+                prop_assert_eq!(total, packet.body.len());
             }
         }
     }

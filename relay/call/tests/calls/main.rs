@@ -6,6 +6,7 @@
 )]
 
 mod agents;
+mod allocations;
 mod bundle;
 mod connectivity;
 mod dtmf_security;
