@@ -10,8 +10,8 @@ import time
 import unittest
 
 CACHE = os.path.join(os.environ.get("XDG_CACHE_HOME", os.path.expanduser("~/.cache")), "tandem-tests")
-# What a server has anyway, so that nothing but the package under test is installed later: systemd and OpenSSL's library.
-INCLUDED = "systemd-sysv,libssl3"
+# What a server has anyway, so that nothing but the package under test is installed later.
+INCLUDED = "systemd-sysv,libssl3,nftables"
 # A documentation address, for there is no network in here; `any` finds it.
 ADDRESS = "198.51.100.7"
 BOOT_SECONDS = 60
@@ -32,7 +32,7 @@ def base():
         if not shutil.which(program):
             raise unittest.SkipTest(f"there is no {program} here")
     codename = next(line for line in read("/etc/os-release").splitlines() if line.startswith("VERSION_CODENAME=")).split("=")[1]
-    folder = os.path.join(CACHE, f"debian-{codename}")
+    folder = os.path.join(CACHE, f"debian-{codename}-with-{INCLUDED.replace(',', '-')}")
     if os.path.isdir(folder):
         return folder
     os.makedirs(CACHE, exist_ok=True)
@@ -61,6 +61,18 @@ def mirror(codename):
 def read(path):
     with open(path, encoding="utf-8", errors="replace") as file:
         return file.read()
+
+
+def stand_in(folder, name, fields=""):
+    """An empty package: Debian's rtpengine wants a hundred megabytes of libraries, and only its name matters here."""
+    tree = os.path.join(folder, name)
+    os.makedirs(os.path.join(tree, "DEBIAN"), exist_ok=True)
+    with open(os.path.join(tree, "DEBIAN", "control"), "w", encoding="utf-8") as file:
+        file.write(f"Package: {name}\nVersion: 10.5\nArchitecture: all\nMaintainer: a test <test@tandem.example>\n{fields}Description: stands in\n")
+    made = os.path.join(folder, f"{name}.deb")
+    run("dpkg-deb", "--root-owner-group", "--build", tree, made)
+    shutil.rmtree(tree)
+    return made
 
 
 class Root:

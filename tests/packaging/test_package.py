@@ -25,7 +25,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.abspath(os.path.join(HERE, "..", ".."))
 sys.path.insert(0, HERE)
 
-from debian import ADDRESS, Booted, Root, read, run  # noqa: E402
+from debian import ADDRESS, Booted, Root, read, run, stand_in  # noqa: E402
 
 TARGET = os.path.abspath(os.environ.get("CARGO_TARGET_DIR", os.path.join(ROOT, "target")))
 TANDEM = os.path.abspath(os.environ.get("TANDEM", os.path.join(TARGET, "debug", "tandem")))
@@ -228,7 +228,7 @@ class InAChroot(unittest.TestCase):
     def test_takes_the_place_of_rtpengine_with_its_settings(self):
         root = self.root
         for name, depends in (("rtpengine-daemon", ""), ("rtpengine-recording-daemon", "Depends: rtpengine-daemon\n")):
-            root.install(stand_in(name, depends))
+            root.install(stand_in(folder, name, depends))
         os.makedirs(root.path("/etc/tandem"))
         settings = (f"[rtpengine]\ntable = 0\ninterface = {ADDRESS}\nlisten-ng = localhost:2223\nlisten-cli = localhost:2224\ntos = 184\n"
                     "recording-dir = /var/spool/rtpengine\nrecording-method = proc\n")
@@ -248,18 +248,7 @@ class InAChroot(unittest.TestCase):
 
         # And back.
         root.run("dpkg", "--remove", "--force-depends", "tandem")
-        root.install(stand_in("rtpengine-daemon", ""))
-
-
-def stand_in(name, fields):
-    """An empty package: Debian's rtpengine wants a hundred megabytes of libraries, and only its name matters here."""
-    tree = os.path.join(folder, name)
-    os.makedirs(os.path.join(tree, "DEBIAN"), exist_ok=True)
-    with open(os.path.join(tree, "DEBIAN", "control"), "w", encoding="utf-8") as file:
-        file.write(f"Package: {name}\nVersion: 10.5\nArchitecture: all\nMaintainer: a test <test@tandem.example>\n{fields}Description: stands in\n")
-    made = os.path.join(folder, f"{name}.deb")
-    run("dpkg-deb", "--root-owner-group", "--build", tree, made)
-    return made
+        root.install(stand_in(folder, "rtpengine-daemon"))
 
 
 class WithItsSystemd(unittest.TestCase):
