@@ -167,7 +167,7 @@ fn frame_length(bytes: &[u8]) -> Result<(usize, &[u8]), OpusPacketError> {
 /// As many frames of one length.
 fn equal(body: &[u8], count: u8) -> Result<Lengths<'_>, OpusPacketError> {
     let count = usize::from(count);
-    if body.len() % count == 0 {
+    if body.len().is_multiple_of(count) {
         Ok(Lengths::Equal(body.len() / count))
     } else {
         Err(OpusPacketError::Lengths)
