@@ -8,7 +8,10 @@ RUN cargo build --release --locked -p relay && packaging/docker/layout.sh target
 
 FROM scratch
 COPY --from=build /image /
-# Capabilities, by the way that packets take: one socket for each media port (what is built today) needs none (--cap-drop=ALL).
+# Capabilities, by the way that packets take (docs/performance.md; option data-path):
+#   per-port    none: --cap-drop=ALL
+#   hub         BPF to load the program that steers packets, NET_ADMIN to attach it, NET_RAW to send in batches. A user other than
+#               root would not get them: --user 0 --cap-drop=ALL --cap-add=BPF --cap-add=NET_ADMIN --cap-add=NET_RAW
 USER 65534:65534
 STOPSIGNAL SIGTERM
 ENTRYPOINT ["/usr/bin/tandem"]

@@ -126,7 +126,7 @@ class Booted(Root):
         self.log = open(folder + ".log", "w+")
         self.nspawn = subprocess.Popen(
             ["systemd-nspawn", "--quiet", f"--machine=tandem-test-{os.getpid()}", "-D", folder, "--boot", "--private-network", "--register=no",
-             "--keep-unit", "--console=pipe"], stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log)
+             "--keep-unit", "--capability=CAP_BPF", "--system-call-filter=bpf", "--console=pipe"], stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log)
         deadline = time.monotonic() + BOOT_SECONDS
         while self.state() not in ("running", "degraded"):
             if self.nspawn.poll() is not None or time.monotonic() > deadline:

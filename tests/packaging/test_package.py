@@ -343,6 +343,20 @@ class WithItsSystemd(unittest.TestCase):
         self.root.run("systemctl", "daemon-reload")
         self.assertEqual(heard[0].returncode, 0, heard[0].stdout + heard[0].stderr)
 
+    def test_the_drop_in_for_the_hub_gives_what_the_hub_needs(self):
+        drop_in = "/etc/systemd/system/tandem.service.d/hub.conf"
+        self.assertIn("data path: per-port", self.journal())
+        self.root.run("install", "-D", "/usr/share/doc/tandem/examples/hub.conf", drop_in)
+        self.root.run("systemctl", "daemon-reload")
+        self.root.run("systemctl", "restart", "tandem")
+        self.call()
+        said = self.journal()
+        self.root.run("rm", drop_in)
+        self.root.run("systemctl", "daemon-reload")
+        self.root.run("systemctl", "restart", "tandem")
+        # Not "hub; ...": nothing is missing.
+        self.assertRegex(said, r"data path: hub\n")
+
     def test_removal_stops_it(self):
         self.root.run("dpkg", "--remove", "tandem")
         self.assertNotEqual(self.root.run("sh", "-c", f"kill -0 {self.pid}", check=False).returncode, 0)
