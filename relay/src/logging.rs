@@ -12,11 +12,12 @@
 mod level;
 mod syslog;
 
-use std::fmt;
+use std::fmt::{self, Write};
 use std::io;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use relay_call::UtcTime;
+use serde_json::{Map, Value};
 use tracing::field::{Field, Visit};
 use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::fmt::format::Writer;
@@ -26,7 +27,7 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt;
 
-use crate::config::Process;
+use crate::config::{LogFormat, Process};
 pub use level::{Subsystem, change_all, debug_call, follow, level, set_level};
 pub use syslog::Facility;
 use syslog::Syslog;
@@ -76,8 +77,7 @@ struct Form {
     facility: Facility,
     /// Our name in syslog.
     name: String,
-    /// `ID="..."` instead of `[...]`.
-    parsable: bool,
+    format: LogFormat,
     /// What stands around a call-id.
     mark: (String, String),
     /// Several lines for a message of several lines.
@@ -101,7 +101,7 @@ impl Form {
             level: false,
             facility: log.facility,
             name: log.name.clone(),
-            parsable: log.parsable,
+            format: log.format,
             mark: log.mark.clone(),
             split: log.split,
             longest_line: log.longest_line,
@@ -116,8 +116,10 @@ impl Form {
         let journal = std::env::var_os("JOURNAL_STREAM").is_some();
         self.place = Place::Stderr;
         self.number = journal;
-        self.time = process.log.timestamps && !journal;
-        self.level = !journal;
+        // What reads JSON does not ask the journal.
+        let whole = self.format == LogFormat::Json || !journal;
+        self.time = process.log.timestamps && whole;
+        self.level = whole;
     }
 }
 
@@ -135,10 +137,21 @@ where
         let mut parts = Parts::default();
         event.record(&mut parts);
         let mut head = String::new();
+        if self.format == LogFormat::Json {
+            self.write_origin(&mut head, *event.metadata().level())?;
+            return writeln!(
+                line,
+                "{head}{}",
+                self.object(*event.metadata().level(), parts)
+            );
+        }
         self.write_head(&mut head, *event.metadata().level(), &parts.call)?;
         let longest = self.longest_line.unwrap_or(usize::MAX);
         for message in self.messages(&parts.message) {
-            let body = format!("{}{}", Printable(message), Printable(&parts.rest));
+            let mut body = Printable(message).to_string();
+            for (name, value) in &parts.rest {
+                write!(body, " {name}={}", Printable(value))?;
+            }
             for piece in pieces(&body, longest.saturating_sub(head.len())) {
                 writeln!(line, "{head}{piece}")?;
             }
@@ -148,14 +161,40 @@ where
 }
 
 impl Form {
-    /// What stands before the sentence.
-    fn write_head(&self, head: &mut dyn fmt::Write, level: Level, call: &str) -> fmt::Result {
+    /// What the journal or syslog wants in front of a line.
+    fn write_origin(&self, head: &mut dyn fmt::Write, level: Level) -> fmt::Result {
         if self.number {
             write!(head, "<{}>", self.priority(level))?;
         }
         if self.place == Place::Syslog {
             write!(head, "{}[{}]: ", self.name, std::process::id())?;
         }
+        Ok(())
+    }
+
+    /// An event for programs. It is never split or cut: half an object is none.
+    fn object(&self, level: Level, parts: Parts) -> Value {
+        let mut object = Map::new();
+        if self.time {
+            let now = SystemTime::now().duration_since(UNIX_EPOCH);
+            let time = UtcTime(now.unwrap_or_default()).rfc3339();
+            object.insert("time".to_owned(), time.into());
+        }
+        let level = level.as_str().to_ascii_lowercase();
+        object.insert("level".to_owned(), level.into());
+        if !parts.call.is_empty() {
+            object.insert("call".to_owned(), parts.call.into());
+        }
+        object.insert("message".to_owned(), parts.message.into());
+        for (name, value) in parts.rest {
+            object.insert(name.to_owned(), value.into());
+        }
+        Value::Object(object)
+    }
+
+    /// What stands before the sentence.
+    fn write_head(&self, head: &mut dyn fmt::Write, level: Level, call: &str) -> fmt::Result {
+        self.write_origin(head, level)?;
         if self.time {
             let now = SystemTime::now().duration_since(UNIX_EPOCH);
             write!(head, "{} ", UtcTime(now.unwrap_or_default()))?;
@@ -170,7 +209,7 @@ impl Form {
         }
         let (before, after) = &self.mark;
         let call = Printable(call);
-        if self.parsable {
+        if self.format == LogFormat::Parsable {
             write!(head, "ID=\"{before}{call}{after}\": ")
         } else {
             write!(head, "[{before}{call}{after}] ")
@@ -214,12 +253,12 @@ fn pieces(text: &str, longest: usize) -> Vec<&str> {
     pieces
 }
 
-/// The fields of an event: the call, the sentence, and whatever else as `name=value`.
+/// The fields of an event: the call, the sentence, and whatever else there is.
 #[derive(Debug, Default)]
 struct Parts {
     call: String,
     message: String,
-    rest: String,
+    rest: Vec<(&'static str, String)>,
 }
 
 impl Visit for Parts {
@@ -227,7 +266,7 @@ impl Visit for Parts {
         match field.name() {
             "call" => self.call = format!("{value:?}"),
             "message" => self.message = format!("{value:?}"),
-            name => self.rest.push_str(&format!(" {name}={value:?}")),
+            name => self.rest.push((name, format!("{value:?}"))),
         }
     }
 }
@@ -292,7 +331,7 @@ mod tests {
             level: true,
             facility: Facility::default(),
             name: "tandem".to_owned(),
-            parsable: false,
+            format: LogFormat::Plain,
             mark: Default::default(),
             split: false,
             longest_line: None,
@@ -318,6 +357,28 @@ mod tests {
         };
         let line = logged(journal, || tracing::error!("no"));
         assert_eq!(line, "<3>no\n");
+    }
+
+    #[test]
+    fn programs_get_an_object_a_line() {
+        let json = Form {
+            format: LogFormat::Json,
+            time: true,
+            longest_line: Some(30),
+            ..plain()
+        };
+        let line = logged(json, || {
+            tracing::warn!(call = %"4f2a\"@pbx", count = 3, "not\nsent");
+        });
+        assert_eq!(line.lines().count(), 1);
+        let mut object: Value = serde_json::from_str(&line).unwrap();
+        let time = object.as_object_mut().unwrap().remove("time").unwrap();
+        let time = time.as_str().unwrap();
+        assert!(time.contains('T') && time.ends_with('Z'), "{time}");
+        let expected = serde_json::json!({
+            "level": "warn", "call": "4f2a\"@pbx", "message": "not\nsent", "count": "3"
+        });
+        assert_eq!(object, expected);
     }
 
     #[test]
@@ -350,7 +411,7 @@ mod tests {
     #[test]
     fn the_call_is_marked_and_parsable_as_wished() {
         let form = Form {
-            parsable: true,
+            format: LogFormat::Parsable,
             mark: ("{".to_owned(), "}".to_owned()),
             ..plain()
         };

@@ -4,6 +4,18 @@ use super::ConfigError;
 use super::settings::{Settings, bad};
 use crate::logging::{Facility, Subsystem};
 
+/// How a line of the log is put together.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LogFormat {
+    /// The call in brackets.
+    #[default]
+    Plain,
+    /// The call as `ID="..."`.
+    Parsable,
+    /// An object of JSON a line.
+    Json,
+}
+
 /// The log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Log {
@@ -19,8 +31,8 @@ pub struct Log {
     pub facility: Facility,
     /// Our name in syslog.
     pub name: String,
-    /// `ID="..."` instead of `[...]`.
-    pub parsable: bool,
+    /// How a line is put together.
+    pub format: LogFormat,
     /// What stands around a call-id.
     pub mark: (String, String),
     /// Several lines for a message of several lines.
@@ -38,7 +50,7 @@ impl Default for Log {
             timestamps: true,
             facility: Facility::default(),
             name: "tandem".to_owned(),
-            parsable: false,
+            format: LogFormat::default(),
             mark: Default::default(),
             split: false,
             longest_line: None,
@@ -68,11 +80,12 @@ pub(super) fn log(settings: &Settings) -> Result<Log, ConfigError> {
             )
         })?,
     };
-    let parsable = match settings.last("log-format") {
-        None | Some("default") => false,
-        Some("parsable") => true,
+    let format = match settings.last("log-format") {
+        None | Some("default") => LogFormat::Plain,
+        Some("parsable") => LogFormat::Parsable,
+        Some("json") => LogFormat::Json,
         Some(other) => {
-            let expected = "default or parsable is expected".to_owned();
+            let expected = "default, parsable or json is expected".to_owned();
             return Err(bad("log-format", other, expected));
         }
     };
@@ -85,7 +98,7 @@ pub(super) fn log(settings: &Settings) -> Result<Log, ConfigError> {
         timestamps: !settings.switch("no-log-timestamps", false)?,
         facility,
         name: settings.last("log-name").unwrap_or("tandem").to_owned(),
-        parsable,
+        format,
         mark: (text("log-mark-prefix"), text("log-mark-suffix")),
         split: settings.switch("split-logs", false)?,
         longest_line: (longest_line > 0).then_some(longest_line),

@@ -171,7 +171,7 @@ fn a_bad_line_of_the_file_is_named() {
         ),
         (
             "log-format = xml",
-            "line 4: option log-format: `xml`: default or parsable",
+            "line 4: option log-format: `xml`: default, parsable or json",
         ),
         ("log-level-ice = 9", "line 4: option log-level-ice: `9`"),
         (
@@ -216,7 +216,8 @@ fn the_log_is_as_the_options_say() {
     assert_eq!(log.levels, [(Subsystem::Ice, 7)]);
     assert_eq!(log.facility, Facility::parse("local3").unwrap());
     assert_eq!(log.name, "relay");
-    assert!(log.parsable && log.split);
+    assert_eq!(log.format, LogFormat::Parsable);
+    assert!(log.split);
     assert_eq!(log.mark, ("<".to_owned(), ">".to_owned()));
     assert_eq!(log.longest_line, Some(200));
 }

@@ -80,8 +80,8 @@ pub(super) const PROCESS: &[Opt] = &[
     works(
         "log-format",
         ' ',
-        One("default|parsable"),
-        "How the call stands in a log line: [ID], or ID=\"ID\" [default: default]",
+        One("default|parsable|json"),
+        "How the call stands in a log line: [ID], or ID=\"ID\"; json: each line is an object with time, level, call and message [default: default]",
     ),
     works(
         "log-name",
