@@ -50,6 +50,27 @@ fn two_phones_hear_each_other_in_order_and_from_the_signalled_port() {
 }
 
 #[test]
+fn packets_take_the_way_that_was_asked_for_and_no_other() {
+    let relay = TestRelay::start("127.12.0.60");
+    let mut a = RtpPeer::new(relay.address, 0xaaaa);
+    let b = RtpPeer::new(relay.address, 0xbbbb);
+    let (for_a, _) = plain_call(&mut relay.client(), "call", &a, &b);
+    for number in 0..50u8 {
+        a.speak(for_a, &[b'a', number]);
+        b.hear(&[b'a', number], PATIENCE).expect("b hears a");
+    }
+    relay.eventually("the counters are published", |relay| {
+        relay.relay().counters().net.sent >= 50
+    });
+    let counters = relay.relay().counters();
+    assert_eq!(counters.tier, Some(TestRelay::tier()));
+    assert!(counters.rounds.count() > 0);
+    let net = counters.net;
+    assert_eq!((net.beside_hub, net.send_retried, net.flooded), (0, 0, 0));
+    assert_eq!((net.unclaimed, net.overflowed), (0, 0));
+}
+
+#[test]
 fn ipv6_is_no_different() {
     if std::net::UdpSocket::bind("[::1]:0").is_err() {
         eprintln!("skipped: this machine has no IPv6");

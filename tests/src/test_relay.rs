@@ -38,15 +38,19 @@ impl TestRelay {
         // Below the ports that the kernel gives to the peers of the tests.
         config.ports = MEDIA_PORTS;
         change(&mut config);
-        if let Ok(name) = std::env::var(DATA_PATH) {
-            let tier = Tier::named(&name);
-            config.data_path = Some(tier.expect("TANDEM_DATA_PATH is hub or per-port"));
-        }
+        config.data_path = Some(Self::tier());
         let relay = Relay::start(config).expect("a relay that starts");
         Self {
             address,
             relay: Some(relay),
         }
+    }
+
+    /// How packets are moved in this run of the suite.
+    pub fn tier() -> Tier {
+        std::env::var(DATA_PATH).map_or(Tier::PerPort, |name| {
+            Tier::named(&name).expect("TANDEM_DATA_PATH is hub or per-port")
+        })
     }
 
     /// The relay itself.

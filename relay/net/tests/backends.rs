@@ -240,6 +240,21 @@ fn a_refused_datagram_is_counted_with_its_reason() {
 }
 
 #[test]
+fn a_destination_that_the_kernel_has_a_rule_for_is_reached_by_that_rule() {
+    with_every_backend(|mut subject| {
+        let (id, bound, peer) = subject.port_in_use(LOOPBACK);
+        let here = SocketAddr::from(([0, 0, 0, 0], peer.local_addr().unwrap().port()));
+        subject.send(id, here, b"to this machine");
+        let mut buffer = [0; 16];
+        assert_eq!(peer.recv_from(&mut buffer).unwrap(), (15, bound));
+        let mut no_port = peer.local_addr().unwrap();
+        no_port.set_port(0);
+        subject.send(id, no_port, b"nowhere");
+        assert_eq!(subject.backend.counters().send_failed, 1);
+    });
+}
+
+#[test]
 fn two_workers_have_their_own_ports() {
     with_every_backend(|mut first| {
         let mut second = Subject::of(first.path.clone());

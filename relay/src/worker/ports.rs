@@ -297,12 +297,9 @@ impl PortLeaser for CallPorts<'_> {
 
 #[cfg(test)]
 mod tests {
-    use std::net::Ipv4Addr;
-    use std::time::Duration;
-
-    use relay_net::{PerPort, SocketOptions};
-
     use super::*;
+    use crate::worker::tests::backend;
+    use std::net::Ipv4Addr;
 
     const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
@@ -338,11 +335,11 @@ mod tests {
 
     #[test]
     fn ports_are_leased_until_none_is_left_and_come_back() {
-        let mut backend = PerPort::new(SocketOptions::default(), Duration::ZERO).unwrap();
+        let mut backend = backend();
         let mut sockets = Sockets::default();
         let mut ports = WorkerPorts::new(&(41_000..=41_007), 0, 2, 1);
         assert_eq!(ports.size(), 4);
-        let mut leaser = ports.of_call(5, &mut backend, &mut sockets);
+        let mut leaser = ports.of_call(5, backend.as_mut(), &mut sockets);
         let first = leaser.lease("default", LOOPBACK, PortCount::Pair).unwrap();
         assert_eq!(first[0].address.port() % 2, 0);
         assert_eq!(first[1].address.port(), first[0].address.port() + 1);
@@ -361,11 +358,11 @@ mod tests {
 
     #[test]
     fn a_port_that_somebody_else_has_is_passed_over() {
-        let mut backend = PerPort::new(SocketOptions::default(), Duration::ZERO).unwrap();
+        let mut backend = backend();
         let mut sockets = Sockets::default();
         let foreign = std::net::UdpSocket::bind((LOOPBACK, 41_013)).unwrap();
         let mut ports = WorkerPorts::new(&(41_010..=41_017), 0, 1, 1);
-        let mut leaser = ports.of_call(1, &mut backend, &mut sockets);
+        let mut leaser = ports.of_call(1, backend.as_mut(), &mut sockets);
         let mut leased = Vec::new();
         while let Ok(pair) = leaser.lease("default", LOOPBACK, PortCount::Pair) {
             leased.extend(pair.into_iter().map(|port| port.address.port()));
@@ -373,17 +370,17 @@ mod tests {
         leased.sort_unstable();
         assert_eq!(leased, [41_010, 41_011, 41_014, 41_015, 41_016, 41_017]);
         drop(foreign);
-        let mut leaser = ports.of_call(1, &mut backend, &mut sockets);
+        let mut leaser = ports.of_call(1, backend.as_mut(), &mut sockets);
         leaser.lease("default", LOOPBACK, PortCount::Pair).unwrap();
     }
 
     #[test]
     fn an_address_that_is_not_ours_is_named() {
-        let mut backend = PerPort::new(SocketOptions::default(), Duration::ZERO).unwrap();
+        let mut backend = backend();
         let mut sockets = Sockets::default();
         let mut ports = WorkerPorts::new(&(41_020..=41_029), 0, 1, 1);
         let ip: IpAddr = "192.0.2.200".parse().unwrap();
-        let mut leaser = ports.of_call(1, &mut backend, &mut sockets);
+        let mut leaser = ports.of_call(1, backend.as_mut(), &mut sockets);
         let error = leaser.lease("pub", ip, PortCount::Single).unwrap_err();
         assert_eq!(
             error.to_string(),
@@ -395,7 +392,7 @@ mod tests {
 
     #[test]
     fn an_interface_uses_its_own_ports_and_none_that_are_excluded() {
-        let mut backend = PerPort::new(SocketOptions::default(), Duration::ZERO).unwrap();
+        let mut backend = backend();
         let mut sockets = Sockets::default();
         let mut ports = WorkerPorts::new(&(41_030..=41_033), 0, 1, 1);
         let own = InterfacePorts {
@@ -404,7 +401,7 @@ mod tests {
             excluded: vec![41_040, 41_043],
         };
         ports.add_interface(&own, 2);
-        let mut leaser = ports.of_call(1, &mut backend, &mut sockets);
+        let mut leaser = ports.of_call(1, backend.as_mut(), &mut sockets);
         let mut pairs = Vec::new();
         while let Ok(pair) = leaser.lease("pub", LOOPBACK, PortCount::Pair) {
             pairs.push(pair[0].address.port());

@@ -1,6 +1,7 @@
 //! One worker, told requests one by one, without its thread.
 
 use ng_protocol::Request;
+use relay_net::{DataPath, Tier};
 
 use super::*;
 use crate::call_config;
@@ -10,6 +11,20 @@ use crate::prompts::Prompts;
 
 const SDP: &str = "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\n\
     m=audio 4000 RTP/AVP 0\r\n";
+
+/// How packets are moved in this run of the tests: `TANDEM_DATA_PATH` says it, as in the loopback suite.
+fn data_path() -> DataPath {
+    let tier = std::env::var("TANDEM_DATA_PATH").map_or(Tier::PerPort, |name| {
+        Tier::named(&name).expect("TANDEM_DATA_PATH is hub or per-port")
+    });
+    DataPath::choose(Some(tier), 1, 100).unwrap()
+}
+
+/// Sockets of a worker.
+pub(super) fn backend() -> Box<dyn Backend + Send> {
+    let options = relay_net::SocketOptions::default();
+    data_path().backend(options, Duration::ZERO).unwrap()
+}
 
 fn worker() -> Worker {
     let line = "-i 127.0.0.1 -n 127.0.0.1:2223 --delete-delay=0 --config-file=none";
@@ -23,7 +38,7 @@ fn worker() -> Worker {
         workers: 1,
         ports: 42_000..=42_099,
         interface_ports: Vec::new(),
-        data_path: relay_net::DataPath::per_port(),
+        data_path: data_path(),
         sockets: relay_net::SocketOptions::default(),
         coalesce: Duration::ZERO,
         pin: false,

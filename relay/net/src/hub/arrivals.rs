@@ -103,9 +103,11 @@ pub(super) struct Arrivals {
     controls: Vec<Control>,
     areas: Vec<libc::iovec>,
     headers: Vec<libc::mmsghdr>,
+    /// So many of the first ones were used, and have to be prepared again.
+    used: usize,
 }
 
-// SAFETY: the pointers in `areas` and `headers` lead to memory that this object owns, and are written anew before each use.
+// SAFETY: the pointers in `areas` and `headers` lead to memory that this object owns, which does not move when it does.
 #[expect(unsafe_code, reason = "pointers of system calls")]
 unsafe impl Send for Arrivals {}
 
@@ -125,6 +127,7 @@ impl Arrivals {
             controls: vec![Control([0; CONTROL]); MOST],
             areas: vec![area; MOST],
             headers: vec![header; MOST],
+            used: MOST,
         }
     }
 
@@ -132,7 +135,7 @@ impl Arrivals {
     #[expect(unsafe_code, reason = "recvmmsg has no safe binding")]
     pub(super) fn receive(&mut self, socket: &OwnedFd, wanted: usize) -> Result<usize, Errno> {
         let wanted = wanted.min(MOST);
-        for index in 0..wanted {
+        for index in 0..mem::take(&mut self.used) {
             let area = self.packets[index].receive_area();
             self.areas[index] = libc::iovec {
                 iov_base: area.as_mut_ptr().cast(),
@@ -149,8 +152,8 @@ impl Arrivals {
         }
         // With TRUNC the kernel tells the length on the wire, however much of it fitted.
         let flags = libc::MSG_DONTWAIT | libc::MSG_TRUNC;
-        // SAFETY: the first `wanted` headers were just filled with pointers to memory of this object and its true lengths, and
-        // nothing of it moves before the call is over.
+        // SAFETY: every header that was not used since is filled with pointers to memory of this object and its true lengths; a
+        // buffer is replaced (`take`) only after it was used. There are `MOST` of them, and `wanted` is no more.
         let count = unsafe {
             libc::recvmmsg(
                 socket.as_raw_fd(),
@@ -160,7 +163,9 @@ impl Arrivals {
                 ptr::null_mut(),
             )
         };
-        usize::try_from(count).map_err(|_| last_error())
+        let count = usize::try_from(count).map_err(|_| last_error())?;
+        self.used = count;
+        Ok(count)
     }
 
     /// What came as number `index` of the last call; `None` if the kernel did not say where from or where to.

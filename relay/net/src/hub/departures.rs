@@ -103,20 +103,23 @@ impl Departures {
         self.headers.clear();
         for &index in which {
             let transmit = &queued[index];
-            let (name, _) = name(transmit.destination.ip());
-            self.names.push(name);
+            self.names.push(name(transmit.destination.ip()));
             self.areas.push(libc::iovec {
                 iov_base: transmit.packet.as_ptr().cast_mut().cast(),
                 iov_len: transmit.packet.len(),
             });
         }
         // Only now, when the vectors do not move any more.
-        for (index, &of) in which.iter().enumerate() {
-            let (_, name_len) = name(queued[of].destination.ip());
+        let name_len = if raw.address.is_ipv6() {
+            mem::size_of::<libc::sockaddr_in6>()
+        } else {
+            mem::size_of::<libc::sockaddr_in>()
+        };
+        for index in 0..which.len() {
             // SAFETY: an all-zero mmsghdr is a valid value of this plain C structure.
             let mut header: libc::mmsghdr = unsafe { mem::zeroed() };
             header.msg_hdr.msg_name = (&raw mut self.names[index]).cast();
-            header.msg_hdr.msg_namelen = name_len;
+            header.msg_hdr.msg_namelen = name_len as libc::socklen_t;
             header.msg_hdr.msg_iov = &raw mut self.areas[index];
             header.msg_hdr.msg_iovlen = 1;
             self.headers.push(header);
@@ -156,7 +159,7 @@ impl Departures {
 
 /// A destination without a port: for a raw socket of IPv6 that would be the number of a protocol.
 #[expect(unsafe_code, reason = "plain C structures")]
-fn name(ip: IpAddr) -> (Name, libc::socklen_t) {
+fn name(ip: IpAddr) -> Name {
     match ip {
         IpAddr::V4(ip) => {
             let v4 = libc::sockaddr_in {
@@ -167,14 +170,14 @@ fn name(ip: IpAddr) -> (Name, libc::socklen_t) {
                 },
                 sin_zero: [0; 8],
             };
-            (Name { v4 }, mem::size_of_val(&v4) as libc::socklen_t)
+            Name { v4 }
         }
         IpAddr::V6(ip) => {
             // SAFETY: all zeros are a valid value of this plain C structure.
             let mut v6: libc::sockaddr_in6 = unsafe { mem::zeroed() };
             v6.sin6_family = libc::AF_INET6 as libc::sa_family_t;
             v6.sin6_addr.s6_addr = ip.octets();
-            (Name { v6 }, mem::size_of_val(&v6) as libc::socklen_t)
+            Name { v6 }
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::net::UdpSocket;
 
 use super::*;
-use crate::testing::own_network;
+use crate::testing::{Setting, own_network, set_loopback};
 
 const PATIENCE: Option<Duration> = Some(Duration::from_secs(5));
 
@@ -45,6 +45,13 @@ fn steered(hub: &mut Hub, out: &mut Outbox, address: &str) -> (SocketId, SocketA
     }
     assert!(is_steered(hub, id));
     (id, bound, peer)
+}
+
+fn send(hub: &mut Hub, out: &mut Outbox, id: SocketId, to: &UdpSocket, content: &[u8]) {
+    let mut packet = out.take();
+    assert!(packet.copy_from(content));
+    out.send(id, to.local_addr().unwrap(), packet);
+    hub.flush(out);
 }
 
 fn is_steered(hub: &Hub, id: SocketId) -> bool {
@@ -104,14 +111,14 @@ fn an_answer_leaves_by_a_raw_socket_from_the_port_with_its_mark() {
     };
     for address in ["127.0.0.1", "127.9.8.7", "::1"] {
         let (id, bound, peer) = steered(&mut hub, &mut out, address);
+        // One without a mark first: a port may be marked while it is in use.
+        send(&mut hub, &mut out, id, &peer, b"unmarked");
+        assert_eq!(peer.recv(&mut [0; 16]).unwrap(), 8);
         hub.set_tos(id, Some(0xb8));
         let wire = wire(bound);
         for length in [0, 1, 172, 1200] {
             let content: Vec<u8> = (0..length).map(|octet| octet as u8).collect();
-            let mut packet = out.take();
-            assert!(packet.copy_from(&content));
-            out.send(id, peer.local_addr().unwrap(), packet);
-            hub.flush(&mut out);
+            send(&mut hub, &mut out, id, &peer, &content);
             let mut buffer = [0; 2000];
             let (len, from) = peer.recv_from(&mut buffer).unwrap();
             assert_eq!((&buffer[..len], from), (&content[..], bound));
@@ -129,8 +136,8 @@ fn an_answer_leaves_by_a_raw_socket_from_the_port_with_its_mark() {
         );
     }
     let counters = hub.counters();
-    assert_eq!((counters.sent, counters.send_failed), (12, 0));
-    assert_eq!(counters.sent_bytes, 3 * (1 + 172 + 1200));
+    assert_eq!((counters.sent, counters.send_failed), (15, 0));
+    assert_eq!(counters.sent_bytes, 3 * (8 + 1 + 172 + 1200));
     assert_eq!(counters.send_retried, 0);
 }
 
@@ -139,6 +146,8 @@ fn a_long_datagram_leaves_by_the_socket_of_its_port() {
     let Some((mut hub, mut out)) = hub() else {
         return;
     };
+    // A raw socket would refuse it on such a link.
+    set_loopback(Setting::Mtu(1280));
     let (id, bound, peer) = steered(&mut hub, &mut out, "127.0.0.1");
     for length in [LONGEST - headers::V4, LONGEST - headers::V4 + 1, 1800] {
         let mut packet = out.take();
@@ -150,6 +159,8 @@ fn a_long_datagram_leaves_by_the_socket_of_its_port() {
         let mut buffer = [0; 2000];
         assert_eq!(peer.recv_from(&mut buffer).unwrap(), (length, bound));
     }
+    assert_eq!(hub.counters().send_retried, 0);
+    assert_eq!(hub.counters().sent, 3);
 }
 
 #[test]
@@ -157,15 +168,18 @@ fn what_a_raw_socket_refuses_is_tried_once_more_and_counted() {
     let Some((mut hub, mut out)) = hub() else {
         return;
     };
-    let (id, _, _) = steered(&mut hub, &mut out, "127.0.0.1");
+    let (id, _, peer) = steered(&mut hub, &mut out, "127.0.0.1");
     let nowhere: SocketAddr = "192.0.2.1:9".parse().unwrap();
-    let mut packet = out.take();
-    assert!(packet.copy_from(b"lost"));
-    out.send(id, nowhere, packet);
+    for destination in [nowhere, peer.local_addr().unwrap()] {
+        let mut packet = out.take();
+        assert!(packet.copy_from(b"a word"));
+        out.send(id, destination, packet);
+    }
     hub.flush(&mut out);
+    assert_eq!(peer.recv(&mut [0; 16]).unwrap(), 6, "what came behind it");
     let counters = hub.counters();
     assert_eq!((counters.send_retried, counters.send_failed), (1, 1));
-    assert_eq!((counters.sent, counters.sent_bytes), (0, 0));
+    assert_eq!((counters.sent, counters.sent_bytes), (1, 6));
     assert_eq!(counters.last_send_error.unwrap().destination, nowhere);
 }
 
@@ -314,7 +328,7 @@ fn pieces_of_a_datagram_are_put_together_before_they_are_steered() {
         return;
     };
     // On a link of 1280 octets a datagram of 1800 is cut in two, and the buffer takes it.
-    set_loopback_mtu(1280);
+    set_loopback(Setting::Mtu(1280));
     let (id, bound, peer) = steered(&mut hub, &mut out, "127.0.0.1");
     peer.send_to(&[9; 1800], bound).unwrap();
     let batch = take(&mut hub, &mut out);
@@ -324,23 +338,24 @@ fn pieces_of_a_datagram_are_put_together_before_they_are_steered() {
     assert!(place.in_window > 0, "it came from the hub");
 }
 
-#[expect(unsafe_code, reason = "interface settings have no safe binding")]
-fn set_loopback_mtu(mtu: libc::c_int) {
-    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
-    // SAFETY: all zeros are a valid value of this plain C structure.
-    let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
-    request.ifr_name[0] = b'l' as libc::c_char;
-    request.ifr_name[1] = b'o' as libc::c_char;
-    request.ifr_ifru.ifru_mtu = mtu;
-    // SAFETY: the request names an interface and its size, and lives across the call.
-    let set = unsafe {
-        libc::ioctl(
-            std::os::fd::AsRawFd::as_raw_fd(&socket),
-            libc::SIOCSIFMTU as _,
-            &raw const request,
-        )
+#[test]
+fn an_interface_that_goes_down_comes_back_with_its_media() {
+    let Some((mut hub, mut out)) = hub() else {
+        return;
     };
-    assert_eq!(set, 0);
+    let (id, bound, peer) = steered(&mut hub, &mut out, "127.0.0.1");
+    send(&mut hub, &mut out, id, &peer, b"before");
+    set_loopback(Setting::Up(false));
+    send(&mut hub, &mut out, id, &peer, b"lost");
+    set_loopback(Setting::Up(true));
+    send(&mut hub, &mut out, id, &peer, b"after");
+    let mut buffer = [0; 16];
+    for content in [&b"before"[..], b"after"] {
+        let (len, from) = peer.recv_from(&mut buffer).unwrap();
+        assert_eq!((&buffer[..len], from), (content, bound));
+    }
+    peer.send_to(b"and back", bound).unwrap();
+    assert_eq!(take(&mut hub, &mut out)[0].socket, id);
 }
 
 #[test]
