@@ -63,10 +63,19 @@ def read(path):
         return file.read()
 
 
-def stand_in(folder, name, fields=""):
-    """An empty package: Debian's rtpengine wants a hundred megabytes of libraries, and only its name matters here."""
+def stand_in(folder, name, fields="", files=None):
+    """A package without a program: Debian's rtpengine wants a hundred megabytes of libraries, and its name and files are what matters."""
     tree = os.path.join(folder, name)
-    os.makedirs(os.path.join(tree, "DEBIAN"), exist_ok=True)
+    os.makedirs(os.path.join(tree, "DEBIAN"))
+    for path, text in (files or {}).items():
+        if path.endswith("/"):
+            os.makedirs(tree + path)
+            continue
+        os.makedirs(os.path.dirname(tree + path))
+        with open(tree + path, "w", encoding="utf-8") as file:
+            file.write(text)
+        with open(os.path.join(tree, "DEBIAN", "conffiles"), "a", encoding="utf-8") as file:
+            file.write(path + "\n")
     with open(os.path.join(tree, "DEBIAN", "control"), "w", encoding="utf-8") as file:
         file.write(f"Package: {name}\nVersion: 10.5\nArchitecture: all\nMaintainer: a test <test@tandem.example>\n{fields}Description: stands in\n")
     made = os.path.join(folder, f"{name}.deb")
