@@ -172,6 +172,16 @@ impl Worker {
         for interface in &settings.interface_ports {
             ports.add_interface(interface, seeds.draw());
         }
+        let counters = WorkerCounters {
+            tier: Some(settings.data_path.tier()),
+            ports: ports.figures(),
+            ..WorkerCounters::default()
+        };
+        // So that nobody who asks in the first second finds no ports.
+        published
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone_from(&counters);
         Ok(Self {
             number: settings.number,
             backend,
@@ -197,11 +207,7 @@ impl Worker {
             batch: Vec::with_capacity(DATAGRAMS),
             config: settings.calls,
             seeds,
-            counters: WorkerCounters {
-                tier: Some(settings.data_path.tier()),
-                port_range: Some((*settings.ports.start(), *settings.ports.end())),
-                ..WorkerCounters::default()
-            },
+            counters,
             published,
             published_at: now,
             active: true,
@@ -450,10 +456,16 @@ impl Worker {
         self.counters.net = self.backend.counters().clone();
         self.counters.answered = 0;
         self.counters.heard_sections = 0;
+        self.counters.forget_streams();
         for live in self.calls.iter_mut().flatten() {
             live.look(&mut self.counters);
             self.counters.answered += u64::from(live.call.is_answered());
             self.counters.heard_sections += live.call.heard_sections() as u64;
+            for chain in live.call.transcoding() {
+                if let Some(counters) = self.counters.chain(chain) {
+                    counters.streams += 1;
+                }
+            }
         }
         let rate = |count: u64| (count as f64 / seconds).round() as u64;
         self.counters.drops[DropReason::SendFailed as usize] = self.counters.net.send_failed;
@@ -461,8 +473,7 @@ impl Worker {
         self.counters.packet_rate = rate(after.packets - before.packets);
         self.counters.byte_rate = rate(after.bytes - before.bytes);
         self.counters.error_rate = rate(self.counters.errors().saturating_sub(errors_before));
-        self.counters.ports_used = self.ports.used();
-        self.counters.ports_size = self.ports.size();
+        self.counters.ports = self.ports.figures();
         let failed = self.counters.net.send_failed - failed_before;
         if failed > 0
             && let Some(last) = self.counters.net.last_send_error

@@ -27,7 +27,7 @@ use crate::ports::{PortLease, PortLeaser};
 use crate::restriction::Scope;
 use crate::sdp::FragmentSection;
 use crate::stats::report::Reported;
-use crate::stats::{Counter, Tally};
+use crate::stats::{Chain, Counter, Place, Tally, Transcoded};
 use crate::trickle::Trickle;
 
 mod control;
@@ -261,9 +261,19 @@ impl Call {
         (tally.rtp_in, tally.rtcp_in)
     }
 
-    /// What the call has counted so far, by local address. It stays when the call is over.
-    pub fn tallies(&self) -> Vec<(IpAddr, Tally)> {
+    /// What the call has counted so far, by interface and address. It stays when the call is over.
+    pub fn tallies(&self) -> Vec<(Place, Tally)> {
         self.live.tallies()
+    }
+
+    /// What the call has transcoded so far. It stays when the call is over.
+    pub fn transcoded(&self) -> &[Transcoded] {
+        &self.live.transcoded
+    }
+
+    /// What is transcoded now, once for each stream.
+    pub fn transcoding(&self) -> impl Iterator<Item = Chain> + '_ {
+        self.live.transcoding()
     }
 
     /// Media sections that were heard and are open.

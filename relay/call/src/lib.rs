@@ -39,5 +39,5 @@ pub use error::RequestError;
 pub use event::{CallEvent, EndReason, Failure};
 pub use ports::{LeaseError, LeasedPort, PortCount, PortLease, PortLeaser, PortPool};
 pub use relay_media::{Piece, Recording, SampleSource, Supply};
-pub use stats::{Counter, Figure, Samples, Tally};
+pub use stats::{Chain, Counter, Figure, Place, Samples, Tally, Transcoded};
 pub use utc_time::UtcTime;

@@ -5,7 +5,7 @@
 //! side is not noticed on the other.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -29,7 +29,7 @@ use crate::recording::Recorder;
 use crate::sdp::Protocol;
 use crate::sdp::remote::ExtendedReports;
 use crate::section::MediaSection;
-use crate::stats::{Counter, Ingress, Tally};
+use crate::stats::{Counter, Ingress, Place, Tally, Transcoded};
 
 mod blocked;
 mod bundle;
@@ -71,8 +71,10 @@ pub(crate) struct Live {
     pub(crate) tells_rtcp: bool,
     /// What is not told yet: sender, our address, the packet.
     pub(crate) rtcp_to_tell: Vec<(SocketAddr, SocketAddr, Vec<u8>)>,
-    /// What closed sections have counted, by local address.
-    gone: Vec<(IpAddr, Tally)>,
+    /// What closed sections have counted, by interface and address.
+    gone: Vec<(Place, Tally)>,
+    /// What has been transcoded.
+    pub(crate) transcoded: Vec<Transcoded>,
 }
 
 /// The packet side of one media section.
@@ -443,7 +445,7 @@ impl Live {
         }
         self.index_sockets();
         self.link(legs);
-        self.note_addresses();
+        self.note_places(legs);
         self.compile(legs, settled);
         self.tap();
     }

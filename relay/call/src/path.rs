@@ -14,6 +14,7 @@ use relay_packet::{DropReason, Outbox, PacketBuf};
 use relay_transport::rtp::{PayloadType, RtpHeader, RtpHeaderMut, RtpTimestamp, SequenceNumber};
 
 use crate::egress::{Egress, MediaSink};
+use crate::stats::Chain;
 
 mod disguise;
 mod keys;
@@ -245,6 +246,15 @@ impl ForwardPath {
     /// Whether the numbers of its packets are no longer the sender's.
     pub fn renumbers(&self) -> bool {
         self.next.is_some()
+    }
+
+    /// What speech with this number is made into; `None` where it passes as it is, or is no speech.
+    pub fn chain_of(&self, payload_type: PayloadType) -> Option<Chain> {
+        let Entry::Transcoded(from) = self.entries.of(payload_type) else {
+            return None;
+        };
+        let to = self.transcoding.as_ref()?.target();
+        Some(Chain { from, to })
     }
 
     /// Runs the path on an authenticated, decrypted RTP packet and hands the result to `egress`.

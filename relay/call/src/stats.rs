@@ -6,11 +6,13 @@ mod quality;
 pub(crate) mod report;
 mod source;
 mod tally;
+mod transcoded;
 
 pub(crate) use ingress::{Ingress, Source};
 pub(crate) use mos::{Mos, rating};
 pub(crate) use quality::Judgement;
-pub use tally::{Figure, Samples, Tally};
+pub use tally::{Figure, Place, Samples, Tally};
+pub use transcoded::{Chain, Transcoded};
 
 /// Packets, bytes, errors: the counter of every NG statistic.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

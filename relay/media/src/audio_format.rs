@@ -10,7 +10,7 @@ const LINEAR_RATES: [u32; 8] = [
 const OPUS_RATES: [u32; 5] = [8_000, 12_000, 16_000, 24_000, 48_000];
 
 /// A codec with its clock and channels, as `a=rtpmap` gives them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct AudioFormat {
     pub codec: Codec,
     /// The RTP clock, which for G.722 and Opus is not the sample rate.

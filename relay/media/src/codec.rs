@@ -41,22 +41,31 @@ pub enum Codec {
     Other,
 }
 
+/// The encoding names of `a=rtpmap`.
+const NAMES: [(&str, Codec); 7] = [
+    ("opus", Codec::Opus),
+    ("PCMU", Codec::Pcmu),
+    ("PCMA", Codec::Pcma),
+    ("G722", Codec::G722),
+    ("L16", Codec::L16),
+    ("telephone-event", Codec::TelephoneEvent),
+    ("CN", Codec::ComfortNoise),
+];
+
 impl Codec {
     /// The codec with this encoding name of `a=rtpmap`, compared without regard to case (RFC 8866 §6.6).
     pub fn from_encoding_name(name: &str) -> Self {
-        const NAMES: [(&str, Codec); 7] = [
-            ("opus", Codec::Opus),
-            ("PCMU", Codec::Pcmu),
-            ("PCMA", Codec::Pcma),
-            ("G722", Codec::G722),
-            ("L16", Codec::L16),
-            ("telephone-event", Codec::TelephoneEvent),
-            ("CN", Codec::ComfortNoise),
-        ];
         NAMES
             .iter()
             .find(|(known, _)| known.eq_ignore_ascii_case(name))
             .map_or(Codec::Other, |&(_, codec)| codec)
+    }
+
+    /// Its encoding name; `None` for a codec that is passed through without being known.
+    pub fn encoding_name(self) -> Option<&'static str> {
+        let mut names = NAMES.iter();
+        let (name, _) = names.find(|(_, codec)| *codec == self)?;
+        Some(name)
     }
 
     /// Whether frames of this codec are what the user speaks, as opposed to events and noise parameters.

@@ -84,7 +84,7 @@ pub(super) fn list(console: &Console, what: &str, rest: &[&str]) -> String {
             text
         }
         "loglevel" => loglevel(rest.first().copied()),
-        "interfaces" => statistics::interfaces(&statistics::of(console), &config),
+        "interfaces" => statistics::interfaces(&statistics::of(console)),
         "totals" => statistics::totals(&statistics::of(console)),
         "counters" => statistics::counters(&statistics::of(console)),
         "transcoders" => "No stats entries\n".to_owned(),

@@ -6,7 +6,6 @@ use std::net::IpAddr;
 use ng_protocol::{Dictionary, Value};
 
 use super::Console;
-use crate::config::Config;
 
 /// The statistics at present.
 pub(super) fn of(console: &Console) -> Dictionary<'static> {
@@ -212,7 +211,7 @@ fn proxies(text: &mut String, statistics: &Dictionary<'_>) {
 }
 
 /// `list interfaces`.
-pub(super) fn interfaces(statistics: &Dictionary<'_>, config: &Config) -> String {
+pub(super) fn interfaces(statistics: &Dictionary<'_>) -> String {
     let list = statistics.get("interfaces").and_then(Value::as_list);
     let mut text = String::new();
     for interface in list.unwrap_or(&[]).iter().filter_map(Value::as_dictionary) {
@@ -223,21 +222,13 @@ pub(super) fn interfaces(statistics: &Dictionary<'_>, config: &Config) -> String
             Ok(IpAddr::V6(_)) => "IPv6",
             _ => "IPv4",
         };
-        let named = config.interfaces.iter().find(|known| known.name == name);
-        let own = named.and_then(|known| known.own_ports(&config.ports));
         let ports = interface.get("ports").and_then(Value::as_dictionary);
         let count = |key| {
             ports
                 .and_then(|ports| ports.get(key)?.as_integer())
                 .unwrap_or(0)
         };
-        let (used, mut totals) = (count("used"), count("totals"));
-        let mut range = config.ports.clone();
-        if let Some(own) = own {
-            let excluded = own.excluded.iter().filter(|port| own.ports.contains(port));
-            totals = own.ports.len() as i64 - excluded.count() as i64;
-            range = own.ports;
-        }
+        let (used, totals) = (count("used"), count("totals"));
         let share = if totals > 0 {
             100.0 * used as f64 / totals as f64
         } else {
@@ -248,8 +239,8 @@ pub(super) fn interfaces(statistics: &Dictionary<'_>, config: &Config) -> String
             "Interface '{name}' address '{address}' ({family})\n \
              Port range: {:>5} - {:>5}\n \
              Ports used: {used:>5} / {totals:>5} ({share:>5.1}%)\n",
-            range.start(),
-            range.end()
+            count("min"),
+            count("max")
         );
     }
     text

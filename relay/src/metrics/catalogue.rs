@@ -108,11 +108,15 @@ metrics! {
     INTERFACE_JITTER_MEASURED: Counter "rtpengine_interface_jitter_measured_total" ["name", "address"] "Sum of all measured jitter values (ms) sampled, by interface";
     INTERFACE_JITTER_MEASURED2: Counter "rtpengine_interface_jitter_measured2_total" ["name", "address"] "Sum of all measured jitter square values sampled, by interface";
     INTERFACE_JITTER_MEASURED_SAMPLES: Counter "rtpengine_interface_jitter_measured_samples_total" ["name", "address"] "Total number of measured jitter samples, by interface";
-    INTERFACE_PACKETS: Gauge "rtpengine_interface_packets" ["name", "address", "direction"] "RTP and RTCP packets by interface";
-    INTERFACE_BYTES: Gauge "rtpengine_interface_bytes" ["name", "address", "direction"] "Their bytes";
-    INTERFACE_ERRORS: Gauge "rtpengine_interface_errors" ["name", "address", "direction"] "Packets that were refused, by interface";
+    INTERFACE_PACKETS: Counter "rtpengine_interface_packets" ["name", "address", "direction"] "RTP and RTCP packets by interface";
+    INTERFACE_BYTES: Counter "rtpengine_interface_bytes" ["name", "address", "direction"] "Their bytes";
+    INTERFACE_ERRORS: Counter "rtpengine_interface_errors" ["name", "address", "direction"] "Packets that were refused, by interface";
     INTERFACE_PACKETS_LOST: Counter "rtpengine_interface_packets_lost" ["name", "address"] "RTP packets that were sent and did not come, by interface";
     INTERFACE_DUPLICATES: Counter "rtpengine_interface_duplicates" ["name", "address"] "RTP packets that came twice, by interface";
+    TRANSCODERS: Gauge "rtpengine_transcoders" ["chain"] "Streams that are transcoded, by codecs";
+    TRANSCODED_PACKETS: Counter "rtpengine_transcode_packets_total" ["chain"] "RTP packets that were transcoded, by codecs";
+    TRANSCODED_BYTES: Counter "rtpengine_transcode_bytes_total" ["chain"] "Their payload";
+    TRANSCODED_SAMPLES: Counter "rtpengine_transcode_samples_total" ["chain"] "Samples that were made of them";
 
     BUILD: Gauge "tandem_build_info" ["version"] "Always 1; the label says which version runs";
     CALLS: Gauge "tandem_calls" ["state"] "Calls by state: offered (not answered yet) or answered";
@@ -135,6 +139,7 @@ metrics! {
     DATA_PATH_DETOURS: Counter "tandem_data_path_detours_total" ["worker", "detour"] "What the hub left to slower ways: beside_hub (datagrams at the socket of a steered port: somebody has detached the program), retried (datagrams that a raw socket refused, sent once more by the socket of their port), flooded (ports that got thousands of datagrams a second, and were left to their own sockets)";
     DATAGRAMS: Counter "tandem_datagrams_total" ["worker", "direction"] "Datagrams of all kinds (RTP, RTCP, ICE, DTLS) by worker: received or sent";
     DATAGRAM_BYTES: Counter "tandem_datagram_bytes_total" ["worker", "direction"] "Their bytes";
+    TRANSCODED_CALLS: Counter "tandem_transcoded_calls_total" ["chain"] "Calls in which speech was transcoded, by codecs; a call has a chain for each way";
     RECORDINGS: Gauge "tandem_recordings" [] "Calls that are being recorded";
     RECORDED_PACKETS: Counter "tandem_recorded_packets_total" [] "Packets written to recordings";
     RECORDING_PROBLEMS: Counter "tandem_recording_problems_total" ["problem"] "What is missing in recordings: file (one that could not be made, written or moved; the log names the first), lost (a packet or description that the disk was too slow for)";
@@ -217,6 +222,7 @@ This page is made from the table in `relay/src/metrics/catalogue.rs`; a test kee
 (`UPDATE_DOCS=1 cargo test -p relay metrics` writes it anew).
 
 Counters of packets come from the workers, which publish them once a second.
+What has labels for codecs or proxies is there from the first of them on; everything else is there from the start.
 ";
 
 #[cfg(test)]

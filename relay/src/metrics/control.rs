@@ -10,6 +10,14 @@ use super::Histogram;
 
 /// Proxies that are counted one by one. Strangers beyond that share one line.
 pub(super) const MOST_PROXIES: usize = 256;
+/// What every proxy asks: shown from the start, so that the first refusal is a step from zero.
+const USUAL: [Command; 5] = [
+    Command::Ping,
+    Command::Offer,
+    Command::Answer,
+    Command::Delete,
+    Command::Query,
+];
 
 /// What the control side counts.
 #[derive(Clone, Debug, Default)]
@@ -30,8 +38,8 @@ pub struct ControlCounters {
     pub refused_connections: u64,
     /// `None` collects those beyond the limit.
     pub(super) proxies: BTreeMap<Option<IpAddr>, ProxyCounters>,
-    /// How long requests took, by command and by whether they were refused.
-    pub(super) durations: BTreeMap<(&'static str, bool), Histogram>,
+    /// How long requests took, by command: those that were served, those that were refused.
+    durations: BTreeMap<&'static str, [Histogram; 2]>,
 }
 
 /// What is counted for one proxy.
@@ -51,11 +59,17 @@ impl ControlCounters {
         *count += 1;
         *total += took;
         proxy.errors += u64::from(is_error);
-        let durations = self
-            .durations
-            .entry((command.name(), is_error))
-            .or_default();
-        durations.note(took);
+        let durations = self.durations.entry(command.name()).or_default();
+        durations[usize::from(is_error)].note(took);
+    }
+
+    /// How long requests took, by command: those that were served, those that were refused.
+    pub(super) fn durations(&self) -> BTreeMap<&'static str, [Histogram; 2]> {
+        let mut durations = self.durations.clone();
+        for command in USUAL {
+            durations.entry(command.name()).or_default();
+        }
+        durations
     }
 
     /// The proxies by the names they have in statistics.

@@ -6,7 +6,7 @@ use prometheus::proto::{
     Bucket, Counter, Gauge, Histogram as Distribution, LabelPair, Metric as Sample, MetricFamily,
     MetricType,
 };
-use relay_call::{EndReason, Figure, Tally};
+use relay_call::{EndReason, Figure, Place, Tally};
 use relay_net::Tier;
 use relay_packet::DropReason;
 use tracing::error;
@@ -22,6 +22,7 @@ pub fn prometheus_text(snapshot: &Snapshot<'_>) -> String {
     let mut page = Page::default();
     page.calls(snapshot, &sum);
     page.quality(&sum.media_sum());
+    page.transcoding(&sum);
     page.control(snapshot);
     page.interfaces(snapshot, &sum);
     page.set_up(&sum);
@@ -53,7 +54,7 @@ impl Page {
         self.count(names::MEDIA_STREAMS, &["mixed"], 0);
         self.put(names::SESSIONS, &["own"], snapshot.sessions as f64);
         self.put(names::SESSIONS, &["foreign"], 0.0);
-        self.put(names::TRANSCODED_MEDIA, &[], 0.0);
+        self.count(names::TRANSCODED_MEDIA, &[], sum.transcoded_streams());
         self.put(names::MEDIA_CACHE, &[], 0.0);
         self.put(names::PLAYER_CACHE, &[], 0.0);
         self.put(names::UPTIME, &[], snapshot.uptime.as_secs() as f64);
@@ -116,9 +117,9 @@ impl Page {
             }
             self.count(names::ERRORS, &[&proxy], counters.errors);
         }
-        for ((command, refused), durations) in &control.durations {
-            let result = if *refused { "error" } else { "ok" };
-            self.spread(names::REQUEST_DURATION, &[command, result], durations);
+        for (command, [served, refused]) in control.durations() {
+            self.spread(names::REQUEST_DURATION, &[command, "ok"], &served);
+            self.spread(names::REQUEST_DURATION, &[command, "error"], &refused);
         }
         for (problem, count) in [
             ("undelivered", control.undelivered),
@@ -154,20 +155,32 @@ impl Page {
         }
     }
 
+    fn transcoding(&mut self, sum: &WorkerCounters) {
+        for (chain, counters) in &sum.chains {
+            let chain = chain.to_string();
+            let labels = [chain.as_str()];
+            self.count(names::TRANSCODERS, &labels, counters.streams);
+            self.count(names::TRANSCODED_PACKETS, &labels, counters.packets);
+            self.count(names::TRANSCODED_BYTES, &labels, counters.bytes);
+            self.count(names::TRANSCODED_SAMPLES, &labels, counters.samples);
+            self.count(names::TRANSCODED_CALLS, &labels, counters.calls);
+        }
+    }
+
     fn interfaces(&mut self, snapshot: &Snapshot<'_>, sum: &WorkerCounters) {
         for interface in snapshot.interfaces {
             for address in &interface.addresses {
-                let used = sum.ports_used.get(&address.bound).copied().unwrap_or(0);
-                let media = sum.media.get(&address.bound).copied().unwrap_or_default();
+                let ports = sum.ports_of(&interface.name, address.bound);
+                let place = Place {
+                    interface: interface.name.as_str().into(),
+                    address: address.bound,
+                };
+                let media = sum.media.get(&place).copied().unwrap_or_default();
                 let address = address.bound.to_string();
                 let labels = [interface.name.as_str(), address.as_str()];
-                self.count(names::PORTS_USED, &labels, used as u64);
-                self.count(
-                    names::PORTS_FREE,
-                    &labels,
-                    sum.ports_size.saturating_sub(used) as u64,
-                );
-                self.count(names::PORTS, &labels, sum.ports_size as u64);
+                self.count(names::PORTS_USED, &labels, ports.used as u64);
+                self.count(names::PORTS_FREE, &labels, ports.free() as u64);
+                self.count(names::PORTS, &labels, ports.size as u64);
                 self.samples(&names::INTERFACE_FIGURES, &labels, &media);
                 self.count(names::INTERFACE_PACKETS_LOST, &labels, media.lost);
                 self.count(names::INTERFACE_DUPLICATES, &labels, media.duplicates);
@@ -335,4 +348,4 @@ fn pairs(metric: &Metric, values: &[&str]) -> Vec<LabelPair> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

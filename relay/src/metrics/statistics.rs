@@ -1,16 +1,16 @@
 //! The numbers behind the NG command `statistics`, under the names that rtpengine gave them.
 //!
-//! Monitoring scripts read these names, so all of them are there; what this relay does not do (kernel forwarding, players,
-//! transcoding chains) stands at zero, which is the truth.
+//! Monitoring scripts read these names, so all of them are there; what this relay does not do (kernel forwarding, players)
+//! stands at zero, which is the truth.
 //! Fractions are strings with six decimals, as those scripts expect.
 
 use std::collections::BTreeMap;
 
 use ng_protocol::{Command, Dictionary, Response, Value};
-use relay_call::{Counter, EndReason, Figure, Tally};
+use relay_call::{Counter, EndReason, Figure, Place, Tally};
 
 use super::{Snapshot, per};
-use crate::worker::counters::WorkerCounters;
+use crate::worker::counters::{ChainCounters, WorkerCounters};
 
 impl Snapshot<'_> {
     /// The reply to `statistics`.
@@ -30,7 +30,7 @@ impl Snapshot<'_> {
             .with("voip_metrics", voip_metrics)
             .with("controlstatistics", self.control_statistics())
             .with("interfaces", self.interface_list(&sum))
-            .with("transcoders", Vec::<Value<'_>>::new())
+            .with("transcoders", transcoders(&sum))
             .with("poller_threads", self.poller_threads());
         Response::ok().with("statistics", statistics)
     }
@@ -40,7 +40,7 @@ impl Snapshot<'_> {
             .with("sessionsown", self.sessions)
             .with("sessionsforeign", 0u32)
             .with("sessionstotal", self.sessions)
-            .with("transcodedmedia", 0u32)
+            .with("transcodedmedia", sum.transcoded_streams())
             .with("mediacache", 0u32)
             .with("playercache", 0u32)
             .with("packetrate_user", sum.packet_rate)
@@ -122,18 +122,20 @@ impl Snapshot<'_> {
         let mut list = Vec::new();
         for interface in self.interfaces {
             for address in &interface.addresses {
-                let used = sum.ports_used.get(&address.bound).copied().unwrap_or(0);
-                let media = sum.media.get(&address.bound).copied().unwrap_or_default();
+                let ports = sum.ports_of(&interface.name, address.bound);
+                let place = Place {
+                    interface: interface.name.as_str().into(),
+                    address: address.bound,
+                };
+                let media = sum.media.get(&place).copied().unwrap_or_default();
+                let share = 100.0 * per(ports.used as f64, ports.size as u64);
                 let ports = Dictionary::new()
-                    .with_some("min", sum.port_range.map(|(min, _)| min))
-                    .with_some("max", sum.port_range.map(|(_, max)| max))
-                    .with("used", used)
-                    .with(
-                        "used_pct",
-                        format!("{:.2}", 100.0 * per(used as f64, sum.ports_size as u64)),
-                    )
-                    .with("free", sum.ports_size.saturating_sub(used))
-                    .with("totals", sum.ports_size);
+                    .with_some("min", ports.range.map(|(min, _)| min))
+                    .with_some("max", ports.range.map(|(_, max)| max))
+                    .with("used", ports.used)
+                    .with("used_pct", format!("{share:.2}"))
+                    .with("free", ports.free())
+                    .with("totals", ports.size);
                 let entry = Dictionary::new()
                     .with("name", interface.name.clone())
                     .with("address", address.bound.to_string())
@@ -160,6 +162,25 @@ impl Snapshot<'_> {
         });
         threads.collect()
     }
+}
+
+fn transcoders(sum: &WorkerCounters) -> Vec<Value<'static>> {
+    let mut chains: Vec<_> = sum
+        .chains
+        .iter()
+        .map(|(chain, counters)| (chain.to_string(), counters))
+        .collect();
+    chains.sort_by(|(one, _), (other, _)| one.cmp(other));
+    let entry = |(chain, counters): (String, &ChainCounters)| {
+        Dictionary::new()
+            .with("chain", chain)
+            .with("num", counters.streams)
+            .with("packets", counters.packets)
+            .with("bytes", counters.bytes)
+            .with("samples", counters.samples)
+            .into()
+    };
+    chains.into_iter().map(entry).collect()
 }
 
 fn counter(counter: Counter) -> Dictionary<'static> {
@@ -201,6 +222,7 @@ fn fraction(value: f64) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashMap;
     use std::net::{IpAddr, Ipv4Addr};
     use std::time::Duration;
 
@@ -209,9 +231,11 @@ mod tests {
 
     use super::super::ControlCounters;
     use super::super::control::MOST_PROXIES;
+    use super::super::exposition::tests::chain;
     use super::*;
     use crate::config::Config;
     use crate::recording::RecordingFigures;
+    use crate::worker::ports::PortFigures;
 
     const PROXY: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
@@ -256,8 +280,12 @@ mod tests {
         worker.ended.insert(EndReason::Refused, 5);
         worker.call_seconds = 8.0;
         worker.call_seconds_squared = 34.0;
-        worker.ports_size = 1000;
-        worker.ports_used.insert(PROXY, 63);
+        worker.ports.push(PortFigures {
+            interface: None,
+            ports: 30_000..=30_999,
+            size: 1000,
+            used: HashMap::from([(PROXY, 63)]),
+        });
         let mut media = Tally::default();
         media.rtp_in.packets = 5;
         media.rtcp_in.packets = 2;
@@ -267,7 +295,19 @@ mod tests {
             squares: 34.0,
             count: 2,
         };
-        worker.media.insert(PROXY, media);
+        let place = Place {
+            interface: "default".into(),
+            address: PROXY,
+        };
+        worker.media.insert(place, media);
+        worker.chains.insert(
+            chain(),
+            ChainCounters {
+                streams: 2,
+                packets: 7,
+                ..ChainCounters::default()
+            },
+        );
         worker.heard_sections = 6;
         let response = statistics(&control, &[worker]);
         for (path, value) in [
@@ -294,6 +334,12 @@ mod tests {
             ("interfaces/0/name", "default"),
             ("interfaces/0/ports/used_pct", "6.30"),
             ("interfaces/0/ports/free", "937"),
+            ("interfaces/0/ports/min", "30000"),
+            ("interfaces/0/ports/max", "30999"),
+            ("currentstatistics/transcodedmedia", "2"),
+            ("transcoders/0/chain", "opus/48000/2 -> PCMA/8000"),
+            ("transcoders/0/num", "2"),
+            ("transcoders/0/packets", "7"),
         ] {
             assert_eq!(at(&response, path), value, "{path}");
         }

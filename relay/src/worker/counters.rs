@@ -4,11 +4,15 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
-use relay_call::{CallEvent, Counter, EndReason, Failure, Tally};
+use relay_call::{CallEvent, Chain, Counter, EndReason, Failure, Place, Tally, Transcoded};
 use relay_net::{NetCounters, Tier};
 use relay_packet::DropReason;
 
+use super::ports::PortFigures;
 use crate::metrics::Histogram;
+
+/// Pairs of codecs that are told apart. More than these can only be an attempt to make the page long.
+const MOST_CHAINS: usize = 64;
 
 /// Everything a worker counts.
 #[derive(Clone, Debug, Default)]
@@ -49,8 +53,10 @@ pub struct WorkerCounters {
     pub tier: Option<Tier>,
     /// What the sockets counted.
     pub net: NetCounters,
-    /// What calls have counted, by local address; calls that are over among them.
-    pub media: HashMap<IpAddr, Tally>,
+    /// What calls have counted, by interface and address; calls that are over among them.
+    pub media: HashMap<Place, Tally>,
+    /// What calls have transcoded; calls that are over among them.
+    pub chains: HashMap<Chain, ChainCounters>,
     /// Media sections from which RTP has come, now.
     pub heard_sections: u64,
     /// Rounds with datagrams, from taking them to sending.
@@ -63,12 +69,41 @@ pub struct WorkerCounters {
     pub byte_rate: u64,
     /// Packets that came in vain in the last second.
     pub error_rate: u64,
-    /// Open ports by address.
-    pub ports_used: HashMap<IpAddr, usize>,
-    /// Ports this worker may open on each address.
-    pub ports_size: usize,
-    /// The range that it shares with the others.
-    pub port_range: Option<(u16, u16)>,
+    /// Its part of the ports; the range of interfaces without one of their own comes first.
+    pub ports: Vec<PortFigures>,
+}
+
+/// What is counted for two codecs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ChainCounters {
+    /// Streams that are transcoded now.
+    pub streams: u64,
+    /// Calls that ever were.
+    pub calls: u64,
+    /// Packets that came in.
+    pub packets: u64,
+    /// Their payload.
+    pub bytes: u64,
+    /// Samples that were made of them.
+    pub samples: u64,
+}
+
+/// How full the ports of an interface are.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PortUse {
+    /// The first and the last.
+    pub range: Option<(u16, u16)>,
+    /// How many there are.
+    pub size: usize,
+    /// How many are open.
+    pub used: usize,
+}
+
+impl PortUse {
+    /// How many are left.
+    pub fn free(&self) -> usize {
+        self.size.saturating_sub(self.used)
+    }
 }
 
 impl WorkerCounters {
@@ -101,6 +136,52 @@ impl WorkerCounters {
                 self.clipped += *clipped;
             }
             _ => {}
+        }
+    }
+
+    /// Streams that are transcoded now are counted anew from here.
+    pub(super) fn forget_streams(&mut self) {
+        for chain in self.chains.values_mut() {
+            chain.streams = 0;
+        }
+    }
+
+    /// What is counted for two codecs, unless there are too many already.
+    pub(super) fn chain(&mut self, chain: Chain) -> Option<&mut ChainCounters> {
+        if self.chains.len() >= MOST_CHAINS && !self.chains.contains_key(&chain) {
+            return None;
+        }
+        Some(self.chains.entry(chain).or_default())
+    }
+
+    /// A call has transcoded more than when it was `told` last; `None` if it was not told of these codecs at all.
+    pub(super) fn note_transcoded(&mut self, now: &Transcoded, told: Option<&Transcoded>) {
+        if let Some(counters) = self.chain(now.chain) {
+            counters.calls += u64::from(told.is_none());
+            counters.packets += now.packets - told.map_or(0, |told| told.packets);
+            counters.bytes += now.bytes - told.map_or(0, |told| told.bytes);
+            counters.samples += now.samples - told.map_or(0, |told| told.samples);
+        }
+    }
+
+    /// Streams that are transcoded now.
+    pub fn transcoded_streams(&self) -> u64 {
+        self.chains.values().map(|chain| chain.streams).sum()
+    }
+
+    /// The ports of an interface on one of its addresses: its own, or those that it shares with others.
+    pub fn ports_of(&self, interface: &str, address: IpAddr) -> PortUse {
+        let own = |figures: &&PortFigures| figures.interface.as_deref() == Some(interface);
+        let shared = |figures: &&PortFigures| figures.interface.is_none();
+        let ports = &self.ports;
+        let figures = ports.iter().find(own);
+        let Some(figures) = figures.or_else(|| ports.iter().find(shared)) else {
+            return PortUse::default();
+        };
+        PortUse {
+            range: Some((*figures.ports.start(), *figures.ports.end())),
+            size: figures.size,
+            used: figures.used.get(&address).copied().unwrap_or(0),
         }
     }
 
@@ -158,12 +239,25 @@ impl WorkerCounters {
         self.byte_rate += other.byte_rate;
         self.error_rate += other.error_rate;
         self.heard_sections += other.heard_sections;
-        for (address, tally) in &other.media {
-            self.media.entry(*address).or_default().add(tally);
+        for (place, tally) in &other.media {
+            self.media.entry(place.clone()).or_default().add(tally);
+        }
+        for (chain, counters) in &other.chains {
+            let sum = self.chains.entry(*chain).or_default();
+            sum.streams += counters.streams;
+            sum.calls += counters.calls;
+            sum.packets += counters.packets;
+            sum.bytes += counters.bytes;
+            sum.samples += counters.samples;
+        }
+        for figures in &other.ports {
+            let is_same = |known: &&mut PortFigures| known.interface == figures.interface;
+            match self.ports.iter_mut().find(is_same) {
+                Some(sum) => sum.add(figures),
+                None => self.ports.push(figures.clone()),
+            }
         }
         self.tier = self.tier.or(other.tier);
-        self.port_range = self.port_range.or(other.port_range);
-        self.ports_size += other.ports_size;
         for (reason, count) in &other.ended {
             *self.ended.entry(*reason).or_insert(0) += count;
         }
@@ -172,9 +266,6 @@ impl WorkerCounters {
         }
         for (sum, count) in self.drops.iter_mut().zip(other.drops) {
             *sum += count;
-        }
-        for (address, count) in &other.ports_used {
-            *self.ports_used.entry(*address).or_insert(0) += count;
         }
         let (sum, net) = (&mut self.net, &other.net);
         sum.received += net.received;

@@ -2,10 +2,9 @@
 
 use std::collections::VecDeque;
 use std::fmt;
-use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
-use relay_call::{Call, CallEvent, EndReason, Failure, Tally};
+use relay_call::{Call, CallEvent, EndReason, Failure, Place, Tally, Transcoded};
 use relay_packet::DropReason;
 use tracing::{debug, info, warn};
 
@@ -19,8 +18,10 @@ pub(super) struct LiveCall {
     pub(super) call: Call,
     /// The newest request about it.
     pub(super) ticket: Ticket,
-    /// What the worker's counters have of it, by local address.
-    told: Vec<(IpAddr, Tally)>,
+    /// What the worker's counters have of it, by interface and address.
+    told: Vec<(Place, Tally)>,
+    /// The same of what was transcoded.
+    told_transcoded: Vec<Transcoded>,
     /// Legs that were heard.
     heard: Vec<String>,
     /// What happened, for the operator who asks about this call.
@@ -47,6 +48,7 @@ impl LiveCall {
             call,
             ticket,
             told: Vec::new(),
+            told_transcoded: Vec::new(),
             heard: Vec::new(),
             story: VecDeque::new(),
             debugged: None,
@@ -65,19 +67,26 @@ impl LiveCall {
 
     /// Adds what the call has counted since the last look to the worker's counters.
     pub(super) fn look(&mut self, counters: &mut WorkerCounters) {
-        for (address, tally) in self.call.tallies() {
-            let known = self.told.iter().position(|(known, _)| *known == address);
+        for (place, tally) in self.call.tallies() {
+            let known = self.told.iter().position(|(known, _)| *known == place);
             let position = known.unwrap_or_else(|| {
                 // A call has one or two local addresses.
                 self.told.reserve_exact(1);
-                self.told.push((address, Tally::default()));
+                self.told.push((place.clone(), Tally::default()));
                 self.told.len() - 1
             });
             let news = tally.news(&mut self.told[position].1);
             for (sum, count) in counters.drops.iter_mut().zip(news.drops) {
                 *sum += count;
             }
-            counters.media.entry(address).or_default().add(&news);
+            counters.media.entry(place).or_default().add(&news);
+        }
+        let transcoded = self.call.transcoded();
+        for (index, now) in transcoded.iter().enumerate() {
+            counters.note_transcoded(now, self.told_transcoded.get(index));
+        }
+        if self.told_transcoded != transcoded {
+            self.told_transcoded = transcoded.to_vec();
         }
     }
 

@@ -72,9 +72,34 @@ pub struct InterfacePorts {
     pub excluded: Vec<u16>,
 }
 
+/// How full a range of ports is. Interfaces that share a range and an address share its ports.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PortFigures {
+    /// The interface that has it for itself; `None` for the range of all others.
+    pub interface: Option<String>,
+    /// Its ports, those of other workers among them.
+    pub ports: RangeInclusive<u16>,
+    /// How many of each address may be opened.
+    pub size: usize,
+    /// How many are open, by address.
+    pub used: HashMap<IpAddr, usize>,
+}
+
+impl PortFigures {
+    /// Adds another worker's part of the same range.
+    pub fn add(&mut self, other: &Self) {
+        self.size += other.size;
+        for (address, count) in &other.used {
+            *self.used.entry(*address).or_insert(0) += count;
+        }
+    }
+}
+
 /// One worker's part of one range.
 #[derive(Debug)]
 struct Range {
+    interface: Option<String>,
+    ports: RangeInclusive<u16>,
     slice: Slice,
     pool: PortPool,
     excluded: HashSet<u16>,
@@ -89,10 +114,22 @@ impl Range {
         };
         let (first, last) = slice.numbers(ports);
         Self {
+            interface: None,
+            ports: ports.clone(),
             slice,
             pool: PortPool::new(first, last, seed),
             excluded: HashSet::new(),
         }
+    }
+
+    /// How many ports of each address may be opened.
+    fn size(&self) -> usize {
+        let slice = self.slice;
+        let is_ours = |port: &&u16| {
+            let pair = port.saturating_sub(slice.base) / 2;
+            self.ports.contains(port) && pair % slice.workers == slice.worker
+        };
+        self.pool.size() - self.excluded.iter().filter(is_ours).count()
     }
 
     /// Takes the number of a port or a pair that may be used.
@@ -155,6 +192,7 @@ impl WorkerPorts {
     pub fn add_interface(&mut self, interface: &InterfacePorts, seed: u64) {
         let mut range = Range::new(&interface.ports, self.worker, self.workers, seed);
         range.excluded.extend(&interface.excluded);
+        range.interface = Some(interface.name.clone());
         let number = self.ranges.len();
         self.by_interface.insert(interface.name.clone(), number);
         self.ranges.push(range);
@@ -175,18 +213,21 @@ impl WorkerPorts {
         }
     }
 
-    /// How many ports are open on each address.
-    pub fn used(&self) -> HashMap<IpAddr, usize> {
-        let mut used = HashMap::new();
-        for (address, _) in self.open.values() {
-            *used.entry(address.ip()).or_insert(0) += 1;
+    /// How full each range is; that of interfaces without one of their own comes first.
+    pub fn figures(&self) -> Vec<PortFigures> {
+        let ranges = self.ranges.iter();
+        let mut figures: Vec<PortFigures> = ranges
+            .map(|range| PortFigures {
+                interface: range.interface.clone(),
+                ports: range.ports.clone(),
+                size: range.size(),
+                used: HashMap::new(),
+            })
+            .collect();
+        for (address, range) in self.open.values() {
+            *figures[*range].used.entry(address.ip()).or_insert(0) += 1;
         }
-        used
-    }
-
-    /// How many ports of each address this worker may open, of interfaces without a range of their own.
-    pub fn size(&self) -> usize {
-        self.ranges[0].pool.size()
+        figures
     }
 
     /// What the kernel refused since this was last asked, for other reasons than that a port was taken.
@@ -338,7 +379,7 @@ mod tests {
         let mut backend = backend();
         let mut sockets = Sockets::default();
         let mut ports = WorkerPorts::new(&(41_000..=41_007), 0, 2, 1);
-        assert_eq!(ports.size(), 4);
+        assert_eq!(ports.figures()[0].size, 4);
         let mut leaser = ports.of_call(5, backend.as_mut(), &mut sockets);
         let first = leaser.lease("default", LOOPBACK, PortCount::Pair).unwrap();
         assert_eq!(first[0].address.port() % 2, 0);
@@ -353,7 +394,7 @@ mod tests {
         assert_eq!(again[0].address, first[1].address);
         assert_eq!(backend.bound(), 4);
         assert_eq!(sockets.owner(first[0].socket), Some(5));
-        assert_eq!(ports.used()[&LOOPBACK], 4);
+        assert_eq!(ports.figures()[0].used[&LOOPBACK], 4);
     }
 
     #[test]
@@ -387,7 +428,7 @@ mod tests {
             "interface pub has no address 192.0.2.200"
         );
         assert_eq!(ports.take_refusals().len(), 1);
-        assert!(ports.used().is_empty());
+        assert!(ports.figures()[0].used.is_empty());
     }
 
     #[test]
@@ -420,5 +461,33 @@ mod tests {
         leaser.release(singles[0].1);
         let again = leaser.lease("pub", LOOPBACK, PortCount::Single).unwrap();
         assert_eq!(again[0].address.port(), 41_041);
+        let figures = ports.figures();
+        let told: Vec<_> = figures
+            .iter()
+            .map(|f| (f.size, f.used[&LOOPBACK]))
+            .collect();
+        assert_eq!(told, [(4, 2), (6, 6)], "what is excluded is not counted");
+        assert_eq!(figures[1].interface.as_deref(), Some("pub"));
+        assert_eq!(figures[1].ports, 41_040..=41_047);
+    }
+
+    #[test]
+    fn the_parts_of_all_workers_are_the_ports_that_may_be_opened() {
+        let own = InterfacePorts {
+            name: "pub".to_owned(),
+            ports: 41_051..=41_060,
+            excluded: vec![41_050, 41_052, 41_055, 41_070],
+        };
+        let mut sum: Option<PortFigures> = None;
+        for worker in 0..3 {
+            let mut ports = WorkerPorts::new(&(41_030..=41_033), worker, 3, 1);
+            ports.add_interface(&own, 2);
+            let figures = ports.figures().remove(1);
+            match &mut sum {
+                Some(sum) => sum.add(&figures),
+                None => sum = Some(figures),
+            }
+        }
+        assert_eq!(sum.unwrap().size, 10 - 2);
     }
 }

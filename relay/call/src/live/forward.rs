@@ -12,6 +12,7 @@ use super::mixing::Role;
 use super::tape::Entry;
 use super::{Live, Path};
 use crate::path::{Format, Guise, disguise};
+use crate::stats::Transcoded;
 
 /// What came of a datagram.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -211,6 +212,10 @@ impl Live {
                 self.sections[position].count_drop(DropReason::NotWanted);
                 continue;
             }
+            let chain = path.program.chain_of(header.payload_type);
+            let lasts = chain
+                .and_then(|_| codec.duration(header.payload(&this)?))
+                .unwrap_or_default();
             let before = sink.egress.stats();
             let transport = match carrier {
                 Some(carrier) => &mut carrier.rtp,
@@ -231,6 +236,12 @@ impl Live {
                 if path.role == Role::Partner {
                     self.sections[position].begin_reports(now);
                 }
+            }
+            if let Some(chain) = chain {
+                path.transcodes = Some(chain);
+                Transcoded::note(&mut self.transcoded, chain, payload_len, lasts);
+            } else if codec.is_speech() {
+                path.transcodes = None;
             }
             if let Err(reason) = result {
                 self.sections[position].count_drop(reason);

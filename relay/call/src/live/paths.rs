@@ -13,6 +13,7 @@ use crate::path::{Coding, Format, ForwardPath, MixInput, Unknown};
 use crate::restriction::Restriction;
 use crate::sdp::{PayloadFormat, RemoteMedia};
 use crate::section::MediaSection;
+use crate::stats::Chain;
 
 /// One compiled path and what it was compiled from.
 #[derive(Debug)]
@@ -24,6 +25,8 @@ pub(super) struct Path {
     /// What the controller keeps from passing.
     pub(super) restriction: Restriction,
     pub(super) program: ForwardPath,
+    /// What the last packet of speech was made into, if it was not passed as it was.
+    pub(super) transcodes: Option<Chain>,
     /// The way into a mix, where the listener hears one.
     pub(super) input: MixInput,
 }
@@ -92,10 +95,10 @@ impl Live {
                     continue;
                 };
                 let known = before.iter().position(|path| path.plan == plan);
-                let (program, input) = match known {
+                let (program, transcodes, input) = match known {
                     Some(at) => {
                         let known = before.swap_remove(at);
-                        (known.program, known.input)
+                        (known.program, known.transcodes, known.input)
                     }
                     None => {
                         let former = present.map(|at| &before[at].program);
@@ -112,7 +115,7 @@ impl Live {
                         if plan.listens_for_keys {
                             made.listen_for_keys(&plan.received);
                         }
-                        (made, MixInput::default())
+                        (made, None, MixInput::default())
                     }
                 };
                 live.paths.push(Path {
@@ -121,6 +124,7 @@ impl Live {
                     role,
                     restriction: legs.restrictions.of_flow(live.id.leg, to.leg),
                     program,
+                    transcodes,
                     input,
                 });
             }

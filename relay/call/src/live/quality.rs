@@ -9,7 +9,7 @@
 //! there are any.
 
 use std::collections::VecDeque;
-use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use relay_packet::PacketBuf;
@@ -18,7 +18,8 @@ use relay_transport::rtp::Ssrc;
 
 use super::{Live, LiveSection};
 use crate::config::MosKind;
-use crate::stats::{Figure, Judgement, Mos, Samples, Tally};
+use crate::leg::Legs;
+use crate::stats::{Chain, Figure, Judgement, Mos, Place, Samples, Tally};
 
 /// So long we wait for a report that gives a score. Reports come every five seconds (RFC 3550 section 6.2), the first ones late.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -31,7 +32,7 @@ const REMEMBERED: usize = 8;
 #[derive(Debug, Default)]
 pub(super) struct LegQuality {
     /// Where the section is.
-    address: Option<IpAddr>,
+    place: Option<Place>,
     /// The clock of what we send.
     pub(super) clock_hz: u32,
     /// Nobody asks for the score of a picture.
@@ -141,19 +142,34 @@ impl Live {
             .find_map(|live| live.round_trip())
     }
 
-    /// Remembers on which address each section is: one in a bundle has it from another, which may close first.
-    pub(super) fn note_addresses(&mut self) {
+    /// Remembers where each section is: one in a bundle has its address from another, which may close first.
+    pub(super) fn note_places(&mut self, legs: &Legs) {
         for position in 0..self.sections.len() {
             let live = &self.sections[position];
             let own = live.rtp.locals().first();
             let local = own.or_else(|| self.transport(live)?.locals().first());
             let address = local.map(|local| local.address.ip());
-            self.sections[position].quality.address = address;
+            let before = live.quality.place.as_ref();
+            // What was counted stays where it was counted, whatever the interface is called by now.
+            if before.map(|place| place.address) == address {
+                continue;
+            }
+            let interface = legs.get(live.id.leg).map(|leg| leg.interface.as_str());
+            self.sections[position].quality.place = address.map(|address| Place {
+                interface: Arc::from(interface.unwrap_or_default()),
+                address,
+            });
         }
     }
 
-    /// What this call adds to the sums, by local address.
-    pub(crate) fn tallies(&self) -> Vec<(IpAddr, Tally)> {
+    /// What is transcoded now, once for each stream.
+    pub(crate) fn transcoding(&self) -> impl Iterator<Item = Chain> + '_ {
+        let paths = self.sections.iter().flat_map(|live| &live.paths);
+        paths.filter_map(|path| path.transcodes)
+    }
+
+    /// What this call adds to the sums, by interface and address.
+    pub(crate) fn tallies(&self) -> Vec<(Place, Tally)> {
         let mut tallies = self.gone.clone();
         for live in &self.sections {
             live.add_to(&mut tallies);
@@ -183,19 +199,20 @@ impl Live {
         let mut closed = std::mem::take(self);
         self.gone = closed.tallies();
         self.recorder = std::mem::take(&mut closed.recorder);
+        self.transcoded = std::mem::take(&mut closed.transcoded);
     }
 }
 
 impl LiveSection {
     /// Adds what this section has counted.
-    pub(super) fn add_to(&self, tallies: &mut Vec<(IpAddr, Tally)>) {
-        let Some(address) = self.quality.address else {
+    pub(super) fn add_to(&self, tallies: &mut Vec<(Place, Tally)>) {
+        let Some(place) = &self.quality.place else {
             return;
         };
         let tally = self.tally();
-        match tallies.iter_mut().find(|(known, _)| *known == address) {
+        match tallies.iter_mut().find(|(known, _)| known == place) {
             Some((_, sum)) => sum.add(&tally),
-            None => tallies.push((address, tally)),
+            None => tallies.push((place.clone(), tally)),
         }
     }
 

@@ -61,6 +61,11 @@ impl Transcoding {
         }
     }
 
+    /// What speech is made into.
+    pub(super) fn target(&self) -> AudioFormat {
+        self.target
+    }
+
     /// The transcoder, made for what comes first.
     fn transcoder(&mut self, from: AudioFormat) -> Option<&mut Transcoder> {
         if self.transcoder.is_none() {

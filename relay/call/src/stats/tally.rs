@@ -1,8 +1,20 @@
 //! What a call adds to the sums over all calls.
 
+use std::net::IpAddr;
+use std::sync::Arc;
+
 use relay_packet::DropReason;
 
 use super::Counter;
+
+/// Where something was counted. Several interfaces may share an address, and one may have several.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Place {
+    /// The interface, by its name.
+    pub interface: Arc<str>,
+    /// The local address.
+    pub address: IpAddr,
+}
 
 /// What is sampled once for every report about a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

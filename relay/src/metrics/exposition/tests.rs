@@ -1,13 +1,38 @@
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
+use relay_call::Chain;
+use relay_media::{AudioFormat, Codec};
+
 use super::*;
-use crate::config::Config;
+use crate::config::{Config, Interface, MediaAddress};
 use crate::metrics::ControlCounters;
 use crate::recording::RecordingFigures;
+use crate::worker::counters::ChainCounters;
+use crate::worker::ports::PortFigures;
 
 const PROXY: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+
+/// From WhatsApp to a PBX.
+pub(in super::super) fn chain() -> Chain {
+    let format = |codec, clock_hz, channels| AudioFormat {
+        codec,
+        clock_hz,
+        channels,
+    };
+    Chain {
+        from: format(Codec::Opus, 48_000, 2),
+        to: format(Codec::Pcma, 8_000, 1),
+    }
+}
+
+fn place(interface: &str) -> Place {
+    Place {
+        interface: interface.into(),
+        address: PROXY,
+    }
+}
 
 /// A page as a strict reader of the text format sees it: samples by name and labels.
 #[derive(Debug, Default)]
@@ -113,12 +138,20 @@ impl Read {
 }
 
 fn page(control: &ControlCounters, workers: &[WorkerCounters]) -> String {
+    page_of(control, workers, &Config::on(PROXY).interfaces)
+}
+
+fn page_of(
+    control: &ControlCounters,
+    workers: &[WorkerCounters],
+    interfaces: &[Interface],
+) -> String {
     prometheus_text(&Snapshot {
         uptime: Duration::from_millis(1_818_700),
         sessions: 3,
         control,
         workers,
-        interfaces: &Config::on(PROXY).interfaces,
+        interfaces,
         recordings: RecordingFigures {
             running: 1,
             packets: 2,
@@ -147,14 +180,26 @@ fn busy() -> (ControlCounters, WorkerCounters) {
     worker.ended.insert(EndReason::Refused, 5);
     worker.call_seconds = 8.0;
     worker.call_seconds_squared = 34.0;
-    worker.ports_size = 1000;
-    worker.ports_used.insert(PROXY, 63);
+    worker.ports.push(PortFigures {
+        interface: None,
+        ports: 30_000..=30_999,
+        size: 1000,
+        used: HashMap::from([(PROXY, 63)]),
+    });
+    let counters = ChainCounters {
+        streams: 1,
+        calls: 2,
+        packets: 3,
+        bytes: 4,
+        samples: 5,
+    };
+    worker.chains.insert(chain(), counters);
     let mut media = Tally::default();
     media.rtp_in.packets = 5;
     media.rtcp_in.packets = 2;
     media.lost = 3;
     media.samples[Figure::RttLeg as usize].total = 1500.5;
-    worker.media.insert(PROXY, media);
+    worker.media.insert(place("default"), media);
     worker.net.received = 9;
     worker.drops[DropReason::GateClosed as usize] = 6;
     worker.first_encrypted.note(Duration::from_millis(90));
@@ -249,10 +294,88 @@ fn a_strict_reader_finds_what_was_counted() {
             &[("request", "offer"), ("result", "error")],
             1.0,
         ),
+        (
+            "tandem_request_duration_seconds_count",
+            &[("request", "answer"), ("result", "error")],
+            0.0,
+        ),
+        ("rtpengine_transcoded_media", &[], 2.0),
+        (
+            "rtpengine_transcoders",
+            &[("chain", "opus/48000/2 -> PCMA/8000")],
+            2.0,
+        ),
+        (
+            "tandem_transcoded_calls_total",
+            &[("chain", "opus/48000/2 -> PCMA/8000")],
+            4.0,
+        ),
         ("tandem_control_problems_total", &[("problem", "late")], 1.0),
         ("tandem_worker_busy_seconds_total", &[("worker", "1")], 1.5),
     ] {
         assert_eq!(read.value(name, labels), value, "{name} {labels:?}");
+    }
+}
+
+#[test]
+fn the_first_refusal_is_a_step_from_zero() {
+    let read = read(&page(&ControlCounters::default(), &[]));
+    for (request, result) in [("offer", "error"), ("answer", "error"), ("delete", "ok")] {
+        let labels = [("request", request), ("result", result)];
+        assert_eq!(
+            read.value("tandem_request_duration_seconds_count", &labels),
+            0.0
+        );
+    }
+}
+
+#[test]
+fn interfaces_on_one_address_have_figures_of_their_own() {
+    let interface = |name: &str| Interface {
+        name: name.to_owned(),
+        aliases: Vec::new(),
+        addresses: vec![MediaAddress {
+            bound: PROXY,
+            advertised: PROXY,
+        }],
+        ports: None,
+        excluded_ports: Vec::new(),
+    };
+    let mut worker = WorkerCounters::default();
+    for (name, packets) in [("pub", 7), ("priv", 9)] {
+        let mut tally = Tally::default();
+        tally.rtp_in.packets = packets;
+        worker.media.insert(place(name), tally);
+    }
+    for (name, ports, size, used) in [
+        (None, 30_000..=30_999, 1000, 63),
+        (Some("pub"), 50_000..=50_009, 10, 8),
+    ] {
+        worker.ports.push(PortFigures {
+            interface: name.map(str::to_owned),
+            ports,
+            size,
+            used: HashMap::from([(PROXY, used)]),
+        });
+    }
+    let interfaces = [interface("pub"), interface("priv"), interface("late")];
+    let read = read(&page_of(
+        &ControlCounters::default(),
+        &[worker],
+        &interfaces,
+    ));
+    for (name, packets, size, used) in [
+        ("pub", 7.0, 10.0, 8.0),
+        ("priv", 9.0, 1000.0, 63.0),
+        ("late", 0.0, 1000.0, 63.0),
+    ] {
+        let labels = [("name", name), ("address", "127.0.0.1")];
+        assert_eq!(read.value("rtpengine_ports", &labels), size, "{name}");
+        assert_eq!(read.value("rtpengine_ports_used", &labels), used, "{name}");
+        assert_eq!(read.value("rtpengine_ports_free", &labels), size - used);
+        let labels = [labels[0], labels[1], ("direction", "ingress")];
+        let counted = read.value("rtpengine_interface_packets", &labels);
+        assert_eq!(counted, packets, "{name}");
     }
 }
 
