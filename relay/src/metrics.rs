@@ -7,6 +7,7 @@ mod catalogue;
 mod control;
 mod exposition;
 mod histogram;
+mod process;
 mod statistics;
 
 use std::time::Duration;
@@ -14,9 +15,10 @@ use std::time::Duration;
 pub use catalogue::{Kind, METRICS, Metric, reference};
 pub use control::ControlCounters;
 pub use exposition::prometheus_text;
-pub use histogram::Histogram;
+pub use histogram::{Histogram, Scale};
+pub use process::ProcessFigures;
 
-use crate::config::Interface;
+use crate::config::{Interface, Limits};
 use crate::recording::RecordingFigures;
 use crate::worker::counters::WorkerCounters;
 
@@ -33,6 +35,10 @@ pub struct Snapshot<'a> {
     pub workers: &'a [WorkerCounters],
     /// The configured interfaces.
     pub interfaces: &'a [Interface],
+    /// When new calls are refused.
+    pub limits: Limits,
+    /// The process, for those who ask for it.
+    pub process: ProcessFigures,
     /// Recordings.
     pub recordings: RecordingFigures,
 }

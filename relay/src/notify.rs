@@ -169,6 +169,7 @@ async fn send_one(
 mod tests {
     use std::time::Duration;
 
+    use relay_call::KeyWay;
     use tokio::net::{TcpSocket, TcpStream};
     use tokio::time::timeout;
 
@@ -215,6 +216,7 @@ mod tests {
             event: 5,
             duration_ms: 100,
             volume: 10,
+            way: KeyWay::Event,
             destination: Some(local),
         }));
         let (sender, notifications) = mpsc::channel(2);

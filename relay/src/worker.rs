@@ -12,10 +12,12 @@ pub mod deadlines;
 pub mod handle;
 mod hold_music;
 mod live_call;
+pub mod meta_limits;
 pub mod ports;
 mod requests;
 pub mod seeds;
 pub mod sockets;
+pub mod trunks;
 
 use std::collections::{HashMap, VecDeque};
 use std::io;
@@ -454,12 +456,13 @@ impl Worker {
         let failed_before = self.counters.net.send_failed;
         let beside_before = self.counters.net.beside_hub;
         self.counters.net = self.backend.counters().clone();
-        self.counters.answered = 0;
         self.counters.heard_sections = 0;
         self.counters.forget_streams();
+        self.counters.trunks.forget_present();
+        let mut watching = false;
         for live in self.calls.iter_mut().flatten() {
             live.look(&mut self.counters);
-            self.counters.answered += u64::from(live.call.is_answered());
+            watching |= live.count_present(now, &mut self.counters.trunks);
             self.counters.heard_sections += live.call.heard_sections() as u64;
             for chain in live.call.transcoding() {
                 if let Some(counters) = self.counters.chain(chain) {
@@ -490,7 +493,7 @@ impl Worker {
             );
         }
         // Once the rates are back to zero there is nothing new to tell until something happens.
-        self.active = self.counters.net.received > received_before;
+        self.active = watching || self.counters.net.received > received_before;
         self.published_at = now;
         *self
             .published

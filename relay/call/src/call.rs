@@ -35,6 +35,9 @@ mod ending;
 mod hold_music;
 mod playback;
 mod recording;
+mod sides;
+
+pub use sides::CallDirection;
 
 /// One call.
 #[derive(Debug)]

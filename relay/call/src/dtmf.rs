@@ -7,6 +7,32 @@ use std::time::Duration;
 use ng_protocol::{CallId, Dictionary, Encoding, Tag, Value};
 use relay_media::TelephoneEvent;
 
+/// How a pressed key reached us, each a metric label. Keys in SIP INFO never do: they are the proxy's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum KeyWay {
+    /// As a telephone-event (RFC 4733).
+    Event,
+    /// As its sound in speech.
+    InBand,
+    /// By the controller's `play DTMF`.
+    Request,
+}
+
+impl KeyWay {
+    /// Every way.
+    pub const ALL: [Self; 3] = [Self::Event, Self::InBand, Self::Request];
+
+    /// The label in metrics.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Event => "rfc4733",
+            Self::InBand => "in_band",
+            Self::Request => "request",
+        }
+    }
+}
+
 /// A telephone-event that has ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DtmfReport {
@@ -26,11 +52,19 @@ pub struct DtmfReport {
     pub duration_ms: u32,
     /// Below 0 dBm0, in dB.
     pub volume: u8,
+    /// How it reached us.
+    pub way: KeyWay,
     /// Who asked to be told (`DTMF-log-dest`).
     pub destination: Option<SocketAddr>,
 }
 
 impl DtmfReport {
+    /// The name that other events give the party that pressed the key.
+    pub fn source_name(&self) -> String {
+        let tag = || self.source_tag.as_ref().map(ToString::to_string);
+        self.source_label.clone().or_else(tag).unwrap_or_default()
+    }
+
     /// The notification as a datagram: one JSON object.
     pub fn to_json(&self, call_id: &CallId) -> Vec<u8> {
         let mut json = Vec::new();
@@ -102,6 +136,7 @@ mod tests {
             event: 11,
             duration_ms: 160,
             volume: 10,
+            way: KeyWay::Event,
             destination: None,
         };
         let json = report.to_json(&CallId::from("call"));

@@ -143,6 +143,8 @@ pub enum CallEvent {
         leg: String,
         /// The kind, as a metric label.
         kind: Failure,
+        /// Why a party is not heard, if that is what failed.
+        silence: Option<Silence>,
         /// The sentence.
         text: String,
     },
@@ -200,6 +202,40 @@ impl Failure {
             Self::Fingerprint => "fingerprint",
             Self::NoMedia => "no_media",
             Self::Authentication => "authentication",
+        }
+    }
+}
+
+/// Why nothing is heard of a party that should speak, each a metric label.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum Silence {
+    /// ICE has no pair: no check was answered.
+    IceUnanswered,
+    /// DTLS has no keys.
+    DtlsUnfinished,
+    /// The way is there as far as we know, and the encrypted side sends nothing, or nothing arrives.
+    WhatsAppSilent,
+    /// The same of the plain side.
+    PbxSilent,
+}
+
+impl Silence {
+    /// Every cause.
+    pub const ALL: [Self; 4] = [
+        Self::IceUnanswered,
+        Self::DtlsUnfinished,
+        Self::WhatsAppSilent,
+        Self::PbxSilent,
+    ];
+
+    /// The label in metrics.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::IceUnanswered => "no_ice_answer",
+            Self::DtlsUnfinished => "dtls_not_completed",
+            Self::WhatsAppSilent => "whatsapp_silent",
+            Self::PbxSilent => "pbx_silent",
         }
     }
 }

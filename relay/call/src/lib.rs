@@ -30,13 +30,14 @@ pub(crate) mod testing;
 mod trickle;
 mod utc_time;
 
-pub use call::Call;
+pub use call::{Call, CallDirection};
 pub use config::{
     CallConfig, DtlsIdentity, EndpointLearning, Interface, InterfaceAddress, QualityReports,
     Timeouts, TransportConfig, WallClock,
 };
+pub use dtmf::KeyWay;
 pub use error::RequestError;
-pub use event::{CallEvent, EndReason, Failure};
+pub use event::{CallEvent, EndReason, Failure, Silence};
 pub use ports::{LeaseError, LeasedPort, PortCount, PortLease, PortLeaser, PortPool};
 pub use relay_media::{Piece, Recording, SampleSource, Supply};
 pub use stats::{Chain, Counter, Figure, Place, Samples, Tally, Transcoded};

@@ -16,7 +16,7 @@ use super::directory::{Directory, Ticket};
 use super::load::{self, Usage};
 use super::udp::Listener;
 use crate::live_config::ControlSettings;
-use crate::metrics::{ControlCounters, Snapshot, prometheus_text};
+use crate::metrics::{ControlCounters, ProcessFigures, Snapshot, prometheus_text};
 use crate::recording::{RecordingCounters, RecordingFigures};
 use crate::worker::counters::WorkerCounters;
 use crate::worker::{
@@ -398,6 +398,8 @@ impl Dispatch {
             control: &control,
             workers: &workers,
             interfaces: &settings.interfaces,
+            limits: settings.limits,
+            process: ProcessFigures::now(),
             recordings: self.recordings(),
         })
     }

@@ -13,7 +13,7 @@ pub enum Kind {
     Counter,
     /// Up and down.
     Gauge,
-    /// Durations in seconds, by size.
+    /// Values by size.
     Histogram,
 }
 
@@ -118,15 +118,24 @@ metrics! {
     TRANSCODED_BYTES: Counter "rtpengine_transcode_bytes_total" ["chain"] "Their payload";
     TRANSCODED_SAMPLES: Counter "rtpengine_transcode_samples_total" ["chain"] "Samples that were made of them";
 
-    BUILD: Gauge "tandem_build_info" ["version"] "Always 1; the label says which version runs";
-    CALLS: Gauge "tandem_calls" ["state"] "Calls by state: offered (not answered yet) or answered";
+    BUILD: Gauge "tandem_build_info" ["version", "commit"] "Always 1; the labels say which version runs, and the commit it was made from if whoever built it said so (TANDEM_COMMIT)";
+    CALLS: Gauge "tandem_calls" ["state", "direction", "interface"] "Calls by state: offered (not answered yet) or answered; by who called (user_initiated: a WhatsApp user, business_initiated: the business, other: no side can be told for WhatsApp); by the interface towards WhatsApp";
+    CALLS_OFFERED: Counter "tandem_calls_offered_total" ["direction", "interface"] "Calls that were offered";
+    CALLS_ANSWERED: Counter "tandem_calls_answered_total" ["direction", "interface"] "Calls that were answered";
     CALLS_CREATED: Counter "tandem_calls_created_total" [] "Calls ever made, those included whose first offer failed";
     CALLS_ABANDONED: Counter "tandem_calls_abandoned_total" [] "Calls that a defect of the relay ended; report each";
     FAILURES: Counter "tandem_call_failures_total" ["kind"] "What went wrong inside calls, by kind; the log has a sentence for each";
     DROPS: Counter "tandem_drops_total" ["reason"] "Packets that were not forwarded, by reason";
-    ICE_SECONDS: Histogram "tandem_ice_pair_seconds" [] "From the first ICE check to the nominated pair";
-    DTLS_SECONDS: Histogram "tandem_dtls_handshake_seconds" [] "From the start of the DTLS handshake to the keys";
-    FIRST_PACKET_SECONDS: Histogram "tandem_first_packet_seconds" ["leg"] "From the answer to the first media packet sent to a leg: encrypted (SRTP) or plain";
+    ICE_SECONDS: Histogram "tandem_ice_pair_seconds" ["interface"] "From the first ICE check to the nominated pair";
+    DTLS_SECONDS: Histogram "tandem_dtls_handshake_seconds" ["interface"] "From the start of the DTLS handshake to the keys";
+    FIRST_PACKET_SECONDS: Histogram "tandem_first_packet_seconds" ["interface", "leg"] "From the answer to the first media packet sent to a leg: encrypted (SRTP) or plain";
+    NO_MEDIA: Counter "tandem_no_media_total" ["cause", "interface"] "Parties from which nothing had come 5 s after the answer, by cause: no_ice_answer, dtls_not_completed, whatsapp_silent (the encrypted side), pbx_silent (the plain side)";
+    AT_RISK: Counter "tandem_calls_at_risk_total" ["limit", "interface"] "Calls that Meta was about to end because nothing left for WhatsApp: 10 s of the 20 s after the answer, or 15 s of the 30 s later on, were over";
+    DTMF: Counter "tandem_dtmf_total" ["way", "interface"] "Keys pressed by parties behind an interface: as telephone-event (rfc4733), as a sound in speech (in_band; listened for where one side has events and the other has none), by the proxy (request). Keys in SIP INFO never reach a relay";
+    CALL_MOS: Histogram "tandem_call_mos" ["interface"] "Mean opinion score of each call that ended, as judged for the parties behind an interface";
+    CALL_LOSS: Histogram "tandem_call_loss_ratio" ["interface"] "Share of lost packets of each call that ended, as its parties reported it; as measured where they report nothing";
+    CALL_JITTER: Histogram "tandem_call_jitter_seconds" ["interface"] "Jitter of each call that ended, as measured on the way to us";
+    CALL_CLIPPED: Histogram "tandem_call_clipped_seconds" ["interface"] "Audio for each encrypted leg that came before it could be sent and was not kept";
     CLIPPED_SECONDS: Counter "tandem_clipped_audio_seconds_total" [] "Audio that came before it could be sent and was not kept";
     REQUEST_DURATION: Histogram "tandem_request_duration_seconds" ["request", "result"] "From a request to its reply, by command and result (ok or error)";
     CONTROL_PROBLEMS: Counter "tandem_control_problems_total" ["problem"] "Requests that were not served: undelivered (worker overloaded), late (worker too slow), undecodable, no_cookie, broken_connection (a client that broke off or broke the rules), refused_connection (too many at once)";
@@ -140,10 +149,19 @@ metrics! {
     DATAGRAMS: Counter "tandem_datagrams_total" ["worker", "direction"] "Datagrams of all kinds (RTP, RTCP, ICE, DTLS) by worker: received or sent";
     DATAGRAM_BYTES: Counter "tandem_datagram_bytes_total" ["worker", "direction"] "Their bytes";
     TRANSCODED_CALLS: Counter "tandem_transcoded_calls_total" ["chain"] "Calls in which speech was transcoded, by codecs; a call has a chain for each way";
+    LIMITS: Gauge "tandem_limit" ["limit"] "When new calls are refused, +Inf if never: sessions (0 while the relay is drained), load, cpu in per cent, bandwidth in bytes a second";
     RECORDINGS: Gauge "tandem_recordings" [] "Calls that are being recorded";
     RECORDED_PACKETS: Counter "tandem_recorded_packets_total" [] "Packets written to recordings";
     RECORDING_PROBLEMS: Counter "tandem_recording_problems_total" ["problem"] "What is missing in recordings: file (one that could not be made, written or moved; the log names the first), lost (a packet or description that the disk was too slow for)";
     DATAGRAM_ERRORS: Counter "tandem_datagram_errors_total" ["worker", "error"] "Datagrams that the sockets lost: oversized, receive, overflowed (a hub was full), unclaimed (came for a port that was just closed), send, closed (from a port that was just closed)";
+
+    PROCESS_CPU: Counter "process_cpu_seconds_total" [] "Processor time of the process";
+    PROCESS_RESIDENT: Gauge "process_resident_memory_bytes" [] "Memory of the process in RAM";
+    PROCESS_VIRTUAL: Gauge "process_virtual_memory_bytes" [] "Memory of the process that has addresses";
+    PROCESS_FDS: Gauge "process_open_fds" [] "Open descriptors; a media port is one";
+    PROCESS_MAX_FDS: Gauge "process_max_fds" [] "How many descriptors there may be";
+    PROCESS_THREADS: Gauge "process_threads" [] "Threads of the process";
+    PROCESS_START: Gauge "process_start_time_seconds" [] "When the process started, in seconds since 1970";
 }
 
 /// By [`relay_call::Figure`]: sum, sum of squares, number.
@@ -192,6 +210,7 @@ pub fn reference() -> String {
     for (title, prefix) in [
         ("Names of rtpengine", "rtpengine_"),
         ("Names of our own", "tandem_"),
+        ("Names that every exporter has", "process_"),
     ] {
         // Writing to a string cannot fail.
         let _ = write!(
@@ -248,12 +267,9 @@ mod tests {
         for (index, metric) in METRICS.iter().enumerate() {
             let first = METRICS.iter().position(|other| other.name == metric.name);
             assert_eq!(first, Some(index), "{}", metric.name);
-            let ours = metric.name.starts_with("tandem_");
-            assert!(
-                ours || metric.name.starts_with("rtpengine_"),
-                "{}",
-                metric.name
-            );
+            let ours = !metric.name.starts_with("rtpengine_");
+            let known = metric.name.starts_with("tandem_") || metric.name.starts_with("process_");
+            assert!(!ours || known, "{}", metric.name);
             // The names we inherit do not all follow the rule.
             assert!(
                 !ours || metric.name.ends_with("_total") == (metric.kind == Kind::Counter),

@@ -39,7 +39,7 @@ pub struct ControlCounters {
     /// `None` collects those beyond the limit.
     pub(super) proxies: BTreeMap<Option<IpAddr>, ProxyCounters>,
     /// How long requests took, by command: those that were served, those that were refused.
-    durations: BTreeMap<&'static str, [Histogram; 2]>,
+    pub(super) durations: BTreeMap<&'static str, [Histogram; 2]>,
 }
 
 /// What is counted for one proxy.

@@ -12,9 +12,12 @@ use relay_packet::DropReason;
 use tracing::error;
 
 use super::catalogue::{self as names, Kind, METRICS, Metric};
-use super::{Histogram, Snapshot, per};
+use super::{Histogram, ProcessFigures, Snapshot, per};
+use crate::config::Limits;
 use crate::recording::RecordingFigures;
 use crate::worker::counters::WorkerCounters;
+
+mod trunks;
 
 /// Everything in the text format of Prometheus.
 pub fn prometheus_text(snapshot: &Snapshot<'_>) -> String {
@@ -26,9 +29,12 @@ pub fn prometheus_text(snapshot: &Snapshot<'_>) -> String {
     page.control(snapshot);
     page.interfaces(snapshot, &sum);
     page.set_up(&sum);
+    page.trunks(snapshot, &sum);
+    page.limits(&snapshot.limits);
     page.recordings(&snapshot.recordings);
     page.data_path(&sum);
     page.workers(snapshot.workers);
+    page.process(&snapshot.process);
     page.into_text()
 }
 
@@ -95,13 +101,8 @@ impl Page {
         );
         self.put(names::CALL_DURATION, &[], sum.call_seconds);
         self.put(names::CALL_DURATION2, &[], sum.call_seconds_squared);
-        self.put(names::BUILD, &[env!("CARGO_PKG_VERSION")], 1.0);
-        self.count(
-            names::CALLS,
-            &["offered"],
-            sum.calls.saturating_sub(sum.answered),
-        );
-        self.count(names::CALLS, &["answered"], sum.answered);
+        let commit = option_env!("TANDEM_COMMIT").unwrap_or("unknown");
+        self.put(names::BUILD, &[env!("CARGO_PKG_VERSION"), commit], 1.0);
         self.count(names::CALLS_CREATED, &[], sum.calls_created);
         self.count(names::CALLS_ABANDONED, &[], sum.abandoned);
     }
@@ -205,15 +206,36 @@ impl Page {
         for (reason, count) in DropReason::ALL.into_iter().zip(sum.drops) {
             self.count(names::DROPS, &[reason.label()], count);
         }
-        self.spread(names::ICE_SECONDS, &[], &sum.ice);
-        self.spread(names::DTLS_SECONDS, &[], &sum.dtls);
-        self.spread(
-            names::FIRST_PACKET_SECONDS,
-            &["encrypted"],
-            &sum.first_encrypted,
-        );
-        self.spread(names::FIRST_PACKET_SECONDS, &["plain"], &sum.first_plain);
         self.put(names::CLIPPED_SECONDS, &[], sum.clipped.as_secs_f64());
+    }
+
+    fn limits(&mut self, limits: &Limits) {
+        let sessions = limits.sessions.map(|most| most as f64);
+        let bandwidth = limits.bandwidth.map(|most| most as f64);
+        for (limit, most) in [
+            ("sessions", sessions),
+            ("load", limits.load),
+            ("cpu", limits.cpu),
+            ("bandwidth", bandwidth),
+        ] {
+            self.put(names::LIMITS, &[limit], most.unwrap_or(f64::INFINITY));
+        }
+    }
+
+    fn process(&mut self, process: &ProcessFigures) {
+        for (metric, value) in [
+            (names::PROCESS_CPU, process.cpu_seconds),
+            (names::PROCESS_RESIDENT, process.resident_bytes),
+            (names::PROCESS_VIRTUAL, process.virtual_bytes),
+            (names::PROCESS_FDS, process.open_fds),
+            (names::PROCESS_MAX_FDS, process.max_fds),
+            (names::PROCESS_THREADS, process.threads),
+            (names::PROCESS_START, process.start_seconds),
+        ] {
+            if let Some(value) = value {
+                self.put(metric, &[], value);
+            }
+        }
     }
 
     fn recordings(&mut self, figures: &RecordingFigures) {
@@ -295,7 +317,7 @@ impl Page {
         let mut distribution = Distribution::default();
         distribution.set_bucket(buckets.collect());
         distribution.set_sample_count(histogram.count());
-        distribution.set_sample_sum(histogram.seconds());
+        distribution.set_sample_sum(histogram.sum());
         let mut sample = Sample::from_label(pairs(metric, labels));
         sample.set_histogram(distribution);
         self.add(metric, sample);

@@ -233,7 +233,8 @@ mod tests {
     use super::super::control::MOST_PROXIES;
     use super::super::exposition::tests::chain;
     use super::*;
-    use crate::config::Config;
+    use crate::config::{Config, Limits};
+    use crate::metrics::ProcessFigures;
     use crate::recording::RecordingFigures;
     use crate::worker::ports::PortFigures;
 
@@ -246,6 +247,8 @@ mod tests {
             control,
             workers,
             interfaces: &Config::on(PROXY).interfaces,
+            limits: Limits::default(),
+            process: ProcessFigures::default(),
             recordings: RecordingFigures::default(),
         }
         .response()

@@ -9,6 +9,7 @@ use relay_net::{NetCounters, Tier};
 use relay_packet::DropReason;
 
 use super::ports::PortFigures;
+use super::trunks::Trunks;
 use crate::metrics::Histogram;
 
 /// Pairs of codecs that are told apart. More than these can only be an attempt to make the page long.
@@ -19,8 +20,6 @@ const MOST_CHAINS: usize = 64;
 pub struct WorkerCounters {
     /// Calls now.
     pub calls: u64,
-    /// Those among them that were answered.
-    pub answered: u64,
     /// Calls ever.
     pub calls_created: u64,
     /// Calls that a defect of ours ended.
@@ -37,14 +36,8 @@ pub struct WorkerCounters {
     pub call_seconds_squared: f64,
     /// Failures that were told, by kind.
     pub failures: HashMap<Failure, u64>,
-    /// From the first ICE check to the pair.
-    pub ice: Histogram,
-    /// From the start of the DTLS handshake to the keys.
-    pub dtls: Histogram,
-    /// From the answer to the first packet to an encrypted leg.
-    pub first_encrypted: Histogram,
-    /// From the answer to the first packet to a plain leg.
-    pub first_plain: Histogram,
+    /// What is counted by interface and direction.
+    pub trunks: Trunks,
     /// Audio that could not be sent yet and was not kept.
     pub clipped: Duration,
     /// Packets not forwarded, by [`DropReason`].
@@ -119,22 +112,7 @@ impl WorkerCounters {
                 }
             }
             CallEvent::Failure { kind, .. } => *self.failures.entry(*kind).or_insert(0) += 1,
-            CallEvent::PairSelected { after, .. } => self.ice.note(*after),
-            CallEvent::DtlsConnected { after, .. } => self.dtls.note(*after),
-            CallEvent::FirstPacketOut {
-                encrypted,
-                after_answer,
-                clipped,
-                ..
-            } => {
-                let histogram = if *encrypted {
-                    &mut self.first_encrypted
-                } else {
-                    &mut self.first_plain
-                };
-                histogram.note(*after_answer);
-                self.clipped += *clipped;
-            }
+            CallEvent::FirstPacketOut { clipped, .. } => self.clipped += *clipped,
             _ => {}
         }
     }
@@ -221,17 +199,13 @@ impl WorkerCounters {
     /// Adds another worker's counters, for the sum over all.
     pub fn add(&mut self, other: &Self) {
         self.calls += other.calls;
-        self.answered += other.answered;
         self.calls_created += other.calls_created;
         self.abandoned += other.abandoned;
         self.unheard += other.unheard;
         self.heard_one_way += other.heard_one_way;
         self.call_seconds += other.call_seconds;
         self.call_seconds_squared += other.call_seconds_squared;
-        self.ice.add(&other.ice);
-        self.dtls.add(&other.dtls);
-        self.first_encrypted.add(&other.first_encrypted);
-        self.first_plain.add(&other.first_plain);
+        self.trunks.add(&other.trunks);
         self.clipped += other.clipped;
         self.rounds.add(&other.rounds);
         self.busy += other.busy;

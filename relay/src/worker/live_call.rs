@@ -4,12 +4,14 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::time::{Duration, Instant};
 
-use relay_call::{Call, CallEvent, EndReason, Failure, Place, Tally, Transcoded};
+use relay_call::{Call, CallDirection, CallEvent, EndReason, Failure, Place, Tally, Transcoded};
 use relay_packet::DropReason;
 use tracing::{debug, info, warn};
 
 use super::counters::WorkerCounters;
 use super::handle::Happening;
+use super::meta_limits::Watch;
+use super::trunks::Trunks;
 use crate::control::directory::Ticket;
 use crate::logging;
 
@@ -24,10 +26,21 @@ pub(super) struct LiveCall {
     told_transcoded: Vec<Transcoded>,
     /// Legs that were heard.
     heard: Vec<String>,
+    /// As what it is counted, from the first offer on.
+    counted: Option<Counted>,
+    /// What leaves for WhatsApp.
+    watch: Watch,
     /// What happened, for the operator who asks about this call.
     story: VecDeque<Happening>,
     /// Everything about it is logged.
     debugged: Option<Debugged>,
+}
+
+/// As what a call is counted. It stays, whoever joins or leaves.
+struct Counted {
+    direction: CallDirection,
+    trunk: String,
+    answered: bool,
 }
 
 /// The log's note that everything about a call is wanted (`debug`); it goes with the call.
@@ -50,6 +63,8 @@ impl LiveCall {
             told: Vec::new(),
             told_transcoded: Vec::new(),
             heard: Vec::new(),
+            counted: None,
+            watch: Watch::default(),
             story: VecDeque::new(),
             debugged: None,
         }
@@ -90,6 +105,45 @@ impl LiveCall {
         }
     }
 
+    /// Counts the call among those that there are now. Gives whether it wants to be looked at again although nothing happens.
+    pub(super) fn count_present(&mut self, now: Instant, trunks: &mut Trunks) -> bool {
+        let Some(counted) = &self.counted else {
+            return false;
+        };
+        let trunk = trunks.of_mut(&counted.trunk);
+        let calls = &mut trunk.calls[counted.direction as usize];
+        if counted.answered {
+            calls.talking += 1;
+        } else {
+            calls.ringing += 1;
+        }
+        if let Some(limit) = self.watch.look(now, self.call.sent_to_whatsapp()) {
+            trunk.at_risk[limit as usize] += 1;
+            let call = self.call.id();
+            warn!(call = %call, "nothing leaves for WhatsApp: Meta will end the call ({} limit)", limit.label());
+        }
+        self.watch.is_waiting()
+    }
+
+    /// Counts an offer or an answer for its interface and direction, each once.
+    fn count_exchange(&mut self, answered: bool, trunks: &mut Trunks) {
+        let call = &self.call;
+        let counted = self.counted.get_or_insert_with(|| {
+            let (direction, trunk) = (call.direction(), call.trunk().to_owned());
+            trunks.of_mut(&trunk).calls[direction as usize].offered_ever += 1;
+            Counted {
+                direction,
+                trunk,
+                answered: false,
+            }
+        });
+        if answered && !counted.answered {
+            counted.answered = true;
+            let trunk = trunks.of_mut(&counted.trunk);
+            trunk.calls[counted.direction as usize].answered_ever += 1;
+        }
+    }
+
     /// What happened so far, the oldest first.
     pub(super) fn story(&self) -> Vec<Happening> {
         self.story.iter().cloned().collect()
@@ -111,8 +165,17 @@ impl LiveCall {
     /// Counts an event and writes its line.
     pub(super) fn tell(&mut self, event: CallEvent, now: Instant, counters: &mut WorkerCounters) {
         counters.note(&event, now, self.call.created());
-        if matches!(event, CallEvent::Ended(_)) {
-            self.look(counters);
+        counters.trunks.note(&self.call, &event);
+        match event {
+            CallEvent::Offered { .. } => self.count_exchange(false, &mut counters.trunks),
+            CallEvent::Answered { .. } => self.count_exchange(true, &mut counters.trunks),
+            CallEvent::Ended(_) => {
+                self.look(counters);
+                for (place, tally) in &self.told {
+                    counters.trunks.note_quality(&place.interface, tally);
+                }
+            }
+            _ => {}
         }
         let call = self.call.id();
         match &event {

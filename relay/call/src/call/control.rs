@@ -7,7 +7,7 @@ use ng_protocol::{Request, Response};
 
 use super::{Call, sockets};
 use crate::command::{connect, play_dtmf, publish, restrict, subscribe};
-use crate::dtmf::DtmfReport;
+use crate::dtmf::{DtmfReport, KeyWay};
 use crate::error::RequestError;
 use crate::event::{CallEvent, EndReason};
 use crate::leg::LegId;
@@ -55,6 +55,7 @@ impl Call {
                         event: key.event,
                         duration_ms,
                         volume: key.volume,
+                        way: KeyWay::Request,
                     };
                     self.tell_key(now, party, key);
                 }
@@ -190,6 +191,7 @@ impl Call {
             event: key.event,
             duration_ms: key.duration_ms,
             volume: key.volume,
+            way: key.way,
             destination: self.dtmf_log.or(self.config.dtmf_log),
         }));
         if let Some(order) = self.live.recorder.codes.press(now, party, key.event) {

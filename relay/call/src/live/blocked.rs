@@ -8,6 +8,7 @@ use relay_packet::{DropReason, Outbox};
 use relay_transport::rtp::RtpHeader;
 
 use super::{Live, Path, Pressed};
+use crate::dtmf::KeyWay;
 use crate::egress::{Form, Tone};
 use crate::leg::SectionId;
 use crate::path::Guise;
@@ -100,6 +101,7 @@ impl Live {
                         event,
                         duration_ms: u32::try_from(duration.as_millis()).unwrap_or(u32::MAX),
                         volume: USUAL_VOLUME,
+                        way: KeyWay::InBand,
                     };
                     // Several may listen, and each finds the same key.
                     let told = &mut self.sections[speaker].pressed;

@@ -3,6 +3,8 @@
 use relay_media::TelephoneEvent;
 use relay_transport::rtp::{RtpHeader, RtpTimestamp, Ssrc};
 
+use crate::dtmf::KeyWay;
+
 /// The events of the sixteen keys; larger numbers are other things.
 const LAST_KEY: u8 = 15;
 
@@ -15,6 +17,8 @@ pub(crate) struct Pressed {
     pub(crate) duration_ms: u32,
     /// Below 0 dBm0, in dB.
     pub(crate) volume: u8,
+    /// How it reached us.
+    pub(crate) way: KeyWay,
 }
 
 /// The event in progress at one party.
@@ -87,6 +91,7 @@ impl Current {
             event: self.event.event,
             duration_ms: u32::from(self.event.duration) * 1000 / self.clock_hz.max(1),
             volume: self.event.volume,
+            way: KeyWay::Event,
         });
     }
 }
@@ -126,6 +131,7 @@ mod tests {
             event,
             duration_ms,
             volume: 10,
+            way: KeyWay::Event,
         }
     }
 

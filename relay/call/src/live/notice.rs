@@ -8,7 +8,7 @@ use relay_transport::dtls::DtlsRole;
 use relay_transport::ice::CheckCounts;
 
 use super::{Live, LiveSection};
-use crate::event::{CallEvent, Failure};
+use crate::event::{CallEvent, Failure, Silence};
 use crate::leg::Legs;
 
 /// A party that has not sent anything so long after the answer is worth a line. Meta hangs up after 20 s.
@@ -76,10 +76,12 @@ impl Live {
             }
             live.told_silence = true;
             let leg = legs.get(live.id.leg).map_or_else(String::new, |l| l.name());
+            let (silence, text) = live.why_silent();
             events.extend([CallEvent::Failure {
                 leg,
                 kind: Failure::NoMedia,
-                text: live.why_silent(),
+                silence: Some(silence),
+                text,
             }]);
         }
     }
@@ -94,20 +96,31 @@ impl LiveSection {
         self.answered_at.map(|at| at + SILENT_FOR)
     }
 
-    fn why_silent(&self) -> String {
+    fn why_silent(&self) -> (Silence, String) {
         let status = self.rtp.status();
         let seconds = SILENT_FOR.as_secs();
         let sent = self.egress.stats().packets;
         if self.rtp.requires_keys() && status.inbound_profile.is_none() {
-            let stage = match &status.ice {
-                Some(ice) if ice.selected.is_none() => "ICE has no pair yet",
-                _ => {
-                    "the DTLS handshake is not done: no ClientHello came, or ours is not answered (setup and fingerprint of the \
-                     last description decide who begins)"
+            let (silence, stage) = match &status.ice {
+                Some(ice) if ice.selected.is_none() => {
+                    (Silence::IceUnanswered, "ICE has no pair yet")
                 }
+                _ => (
+                    Silence::DtlsUnfinished,
+                    "the DTLS handshake is not done: no ClientHello came, or ours is not answered (setup and fingerprint of the \
+                     last description decide who begins)",
+                ),
             };
-            return format!("no media {seconds} s after the answer: {stage}");
+            return (
+                silence,
+                format!("no media {seconds} s after the answer: {stage}"),
+            );
         }
+        let silence = match (&status.ice, self.secure) {
+            (Some(ice), _) if ice.selected.is_none() => Silence::IceUnanswered,
+            (_, true) => Silence::WhatsAppSilent,
+            (_, false) => Silence::PbxSilent,
+        };
         let drops: Vec<String> = status
             .drops
             .iter()
@@ -118,10 +131,11 @@ impl LiveSection {
         } else {
             format!("; dropped: {}", drops.join(", "))
         };
-        format!(
+        let text = format!(
             "no media {seconds} s after the answer, {sent} packets were sent: the peer does not send, or a firewall or NAT keeps \
              its packets from us (is the advertised address right?){dropped}"
-        )
+        );
+        (silence, text)
     }
 
     fn first_out(&mut self, name: impl Fn(&Self) -> String) -> Option<CallEvent> {
@@ -149,6 +163,7 @@ impl LiveSection {
         Some(CallEvent::Failure {
             leg: name(self),
             kind: Failure::Authentication,
+            silence: None,
             text: format!(
                 "{} SRTP packets could not be authenticated: the peer encrypts with another key than the one in its description \
                  (a re-sent or altered a=crypto line, or SDP of another call)",
@@ -163,6 +178,7 @@ fn told(event: TransportEvent, name: impl Fn() -> String) -> Option<CallEvent> {
         Some(CallEvent::Failure {
             leg: name(),
             kind,
+            silence: None,
             text,
         })
     };

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use relay_call::{CallEvent, KeyWay};
 use relay_media::{AudioFormat, EncoderSettings, KeyHeard, KeyTone, TelephoneEvent, ToneDetector};
 use relay_packet::PacketBuf;
 use relay_transport::rtp::{PayloadType, RtpHeader, RtpTimestamp, SequenceNumber, Ssrc};
@@ -170,7 +171,7 @@ fn keys_in_speech_become_events_for_one_who_has_them() {
     let told = pair.events.iter();
     let told: Vec<u8> = told
         .filter_map(|event| match event {
-            relay_call::CallEvent::Dtmf(report) => Some(report.event),
+            CallEvent::Dtmf(report) if report.way == KeyWay::InBand => Some(report.event),
             _ => None,
         })
         .collect();

@@ -35,6 +35,7 @@ mod recording;
 mod restrict;
 mod sdp_options;
 mod shortcomings;
+mod sides;
 mod subscribe;
 mod support;
 mod transcoded;

@@ -2,7 +2,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
-use relay_call::Chain;
+use relay_call::{CallDirection, Chain, KeyWay, Silence};
 use relay_media::{AudioFormat, Codec};
 
 use super::*;
@@ -10,7 +10,9 @@ use crate::config::{Config, Interface, MediaAddress};
 use crate::metrics::ControlCounters;
 use crate::recording::RecordingFigures;
 use crate::worker::counters::ChainCounters;
+use crate::worker::meta_limits::MetaLimit;
 use crate::worker::ports::PortFigures;
+use crate::worker::trunks::TrunkCalls;
 
 const PROXY: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
@@ -152,6 +154,11 @@ fn page_of(
         control,
         workers,
         interfaces,
+        limits: Limits {
+            sessions: Some(500),
+            ..Limits::default()
+        },
+        process: ProcessFigures::now(),
         recordings: RecordingFigures {
             running: 1,
             packets: 2,
@@ -171,8 +178,6 @@ fn busy() -> (ControlCounters, WorkerCounters) {
     control.note(PROXY, Command::Offer, Duration::from_millis(2), false);
     control.note(PROXY, Command::Offer, Duration::from_millis(3), true);
     let mut worker = WorkerCounters {
-        calls: 3,
-        answered: 2,
         calls_created: 9,
         ..WorkerCounters::default()
     };
@@ -202,7 +207,18 @@ fn busy() -> (ControlCounters, WorkerCounters) {
     worker.media.insert(place("default"), media);
     worker.net.received = 9;
     worker.drops[DropReason::GateClosed as usize] = 6;
-    worker.first_encrypted.note(Duration::from_millis(90));
+    let trunk = worker.trunks.of_mut("default");
+    trunk.first_encrypted.note(Duration::from_millis(90));
+    trunk.calls[CallDirection::UserInitiated as usize] = TrunkCalls {
+        ringing: 1,
+        talking: 2,
+        offered_ever: 9,
+        answered_ever: 8,
+    };
+    trunk.mos.note_value(4.2);
+    trunk.silent[Silence::DtlsUnfinished as usize] = 3;
+    trunk.at_risk[MetaLimit::FirstPacket as usize] = 4;
+    trunk.keys[KeyWay::InBand as usize] = 5;
     worker.busy = Duration::from_millis(1500);
     (control, worker)
 }
@@ -276,17 +292,86 @@ fn a_strict_reader_finds_what_was_counted() {
             &[("name", "default"), ("address", "127.0.0.1")],
             2000.0,
         ),
-        ("tandem_calls", &[("state", "offered")], 2.0),
-        ("tandem_calls", &[("state", "answered")], 4.0),
+        (
+            "tandem_calls",
+            &[
+                ("state", "offered"),
+                ("direction", "user_initiated"),
+                ("interface", "default"),
+            ],
+            2.0,
+        ),
+        (
+            "tandem_calls",
+            &[
+                ("state", "answered"),
+                ("direction", "user_initiated"),
+                ("interface", "default"),
+            ],
+            4.0,
+        ),
+        (
+            "tandem_calls_offered_total",
+            &[("direction", "user_initiated"), ("interface", "default")],
+            18.0,
+        ),
+        (
+            "tandem_calls_answered_total",
+            &[("direction", "user_initiated"), ("interface", "default")],
+            16.0,
+        ),
+        (
+            "tandem_calls_answered_total",
+            &[
+                ("direction", "business_initiated"),
+                ("interface", "default"),
+            ],
+            0.0,
+        ),
+        (
+            "tandem_call_mos_bucket",
+            &[("interface", "default"), ("le", "4.2")],
+            2.0,
+        ),
+        (
+            "tandem_call_mos_bucket",
+            &[("interface", "default"), ("le", "4.1")],
+            0.0,
+        ),
+        (
+            "tandem_no_media_total",
+            &[("cause", "dtls_not_completed"), ("interface", "default")],
+            6.0,
+        ),
+        (
+            "tandem_calls_at_risk_total",
+            &[("limit", "20s"), ("interface", "default")],
+            8.0,
+        ),
+        (
+            "tandem_dtmf_total",
+            &[("way", "in_band"), ("interface", "default")],
+            10.0,
+        ),
+        ("tandem_limit", &[("limit", "sessions")], 500.0),
+        ("tandem_limit", &[("limit", "cpu")], f64::INFINITY),
         ("tandem_drops_total", &[("reason", "gate_closed")], 12.0),
         (
             "tandem_first_packet_seconds_bucket",
-            &[("leg", "encrypted"), ("le", "0.1")],
+            &[
+                ("interface", "default"),
+                ("leg", "encrypted"),
+                ("le", "0.1"),
+            ],
             2.0,
         ),
         (
             "tandem_first_packet_seconds_bucket",
-            &[("leg", "encrypted"), ("le", "0.05")],
+            &[
+                ("interface", "default"),
+                ("leg", "encrypted"),
+                ("le", "0.05"),
+            ],
             0.0,
         ),
         (
