@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Writes the dashboards, one JSON file each, so that all of them look and select alike.
 
-In the queries below `{I` stands for the chosen instances, `{N` for these and the chosen interfaces, and `[R]` for the
-window that Grafana chooses by the scrape interval. Run it after a change; tests/grafana says when a file is not current.
+In the queries below `{I` stands for the chosen instances, `{N` and `{T` for these and the chosen interfaces in metrics of
+rtpengine and of our own, and `[R]` for the window that Grafana chooses by the scrape interval. Run it after a change; tests/grafana says when a file is not current.
 """
 
 import json
@@ -14,7 +14,8 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 SCHEMA_VERSION = 42
 STAT_HEIGHT, GRAPH_HEIGHT = 4, 8
 DATA_SOURCE = {"type": "prometheus", "uid": "${datasource}"}
-SHORTHAND = {"{I": '{instance=~"$instance"', "{N": '{instance=~"$instance", name=~"$interface"', "[R]": "[$__rate_interval]"}
+SHORTHAND = {"{I": '{instance=~"$instance"', "{N": '{instance=~"$instance", name=~"$interface"',
+             "{T": '{instance=~"$instance", interface=~"$interface"', "[R]": "[$__rate_interval]"}
 
 
 def graph(title, unit, description, *queries, stacked=False):
@@ -42,10 +43,20 @@ def figure(title, unit, description, query, warn=None, bad=None):
     }
 
 
-def quantiles(metric, labels=""):
+def quantiles(metric, labels="", chosen="{I"):
     """Half, nineteen of twenty and ninety-nine of a hundred of a histogram."""
-    return [(f"histogram_quantile({q}, sum by (le) (rate({metric}_bucket{{I{labels}}}[R])))", name)
+    return [(f"histogram_quantile({q}, sum by (le) (rate({metric}_bucket{chosen}{labels}}}[R])))", name)
             for q, name in ((0.5, "half of them"), (0.95, "95 of 100"), (0.99, "99 of 100"))]
+
+
+def each_trunk(metric, *parts):
+    """Parts of a histogram of single calls, by interface."""
+    return [(f"histogram_quantile({part}, sum by (interface, le) (rate({metric}_bucket{{T}}[R])))", f"{{{{interface}}}} {name}") for part, name in parts]
+
+
+def share_within(metric, bound):
+    """The share of single calls that are not above a bound, by interface."""
+    return f'sum by (interface) (rate({metric}_bucket{{T, le="{bound}"}}[R])) / sum by (interface) (rate({metric}_count{{T}}[R]))'
 
 
 def mean(figure_name):
@@ -83,7 +94,7 @@ OVERVIEW = ("tandem-overview", "Tandem: overview", "Are calls made, and are they
         graph("Failures inside calls, a minute", "none", "By kind; the log has a sentence for each, docs/runbooks.md a section.",
               ("60 * sum by (kind) (rate(tandem_call_failures_total{I}[R]))", "{{kind}}"), stacked=True),
         graph("First word to WhatsApp", "s", "From the answer to the first packet sent to the encrypted leg.",
-              *quantiles("tandem_first_packet_seconds", ', leg="encrypted"')),
+              *quantiles("tandem_first_packet_seconds", ', leg="encrypted"', "{T")),
         graph("Mean opinion score", "none", "1 is unbearable, 4.3 what G.711 and Opus usually reach; computed from reports of loss, jitter and delay.",
               (mean("mos"), "{{name}}")),
     ]),
@@ -97,23 +108,40 @@ OVERVIEW = ("tandem-overview", "Tandem: overview", "Are calls made, and are they
     ]),
 ])
 
-CALLS = ("tandem-whatsapp-calls", "Tandem: WhatsApp calls", "How fast calls begin to be heard, and how they sound.", "relay", [
+CALLS = ("tandem-whatsapp-calls", "Tandem: WhatsApp calls", "Who calls, how fast calls begin to be heard, and what goes wrong.", "relay", [
+    ("Who calls", [
+        graph("Calls by direction", "none", "Answered calls that the relays hold. user_initiated: a WhatsApp user called; other: neither side can be told for WhatsApp.",
+              ('sum by (direction) (tandem_calls{T, state="answered"})', "{{direction}}"), stacked=True),
+        graph("Offered a minute", "none", "By direction and by the interface towards WhatsApp.",
+              ("60 * sum by (direction, interface) (rate(tandem_calls_offered_total{T}[R])) > 0", "{{interface}} {{direction}}")),
+        graph("Answered share", "percentunit", "Of the calls that were offered meanwhile.",
+              ("sum by (direction) (rate(tandem_calls_answered_total{T}[R])) / sum by (direction) (rate(tandem_calls_offered_total{T}[R]))", "{{direction}}")),
+    ]),
     ("From the answer to the first word", [
         graph("First packet to WhatsApp", "s", "From the answer to the first packet sent to the encrypted (SRTP) leg.",
-              *quantiles("tandem_first_packet_seconds", ', leg="encrypted"')),
+              *quantiles("tandem_first_packet_seconds", ', leg="encrypted"', "{T")),
         graph("First packet to the PBX", "s", "From the answer to the first packet sent to the plain leg.",
-              *quantiles("tandem_first_packet_seconds", ', leg="plain"')),
+              *quantiles("tandem_first_packet_seconds", ', leg="plain"', "{T")),
         graph("Audio cut off, per call", "s", "Audio that came before it could be sent and was too old when it could.",
               ('sum by (instance) (rate(tandem_clipped_audio_seconds_total{I}[R]))'
                ' / sum by (instance) (rate(tandem_first_packet_seconds_count{I, leg="encrypted"}[R]))', "{{instance}}")),
     ]),
     ("What takes the time", [
-        graph("ICE", "s", "From the first check to the nominated pair.", *quantiles("tandem_ice_pair_seconds")),
+        graph("ICE", "s", "From the first check to the nominated pair.", *quantiles("tandem_ice_pair_seconds", chosen="{T")),
         graph("DTLS", "s", "From the start of the handshake to the keys. Calls with SDES have none.",
-              *quantiles("tandem_dtls_handshake_seconds")),
+              *quantiles("tandem_dtls_handshake_seconds", chosen="{T")),
         graph("Calls with a first word within 250 ms", "percentunit", "Of those that came to a first packet to WhatsApp.",
               ('sum by (instance) (rate(tandem_first_packet_seconds_bucket{I, leg="encrypted", le="0.25"}[R]))'
                ' / sum by (instance) (rate(tandem_first_packet_seconds_count{I, leg="encrypted"}[R]))', "{{instance}}")),
+    ]),
+    ("Who is not heard", [
+        graph("Parties not heard, a minute", "none", "By cause: nothing had come from them 5 s after the answer.",
+              ("60 * sum by (cause) (rate(tandem_no_media_total{T}[R]))", "{{cause}}"), stacked=True),
+        graph("Calls that Meta was about to end, a minute", "none",
+              "Nothing left for WhatsApp: half of the 20 s after the answer, or of the 30 s later on, were over.",
+              ("60 * sum by (limit) (rate(tandem_calls_at_risk_total{T}[R]))", "{{limit}}"), stacked=True),
+        graph("Keys pressed, a minute", "none", "By the way they came: as events (RFC 4733), as sounds in speech, by requests of the proxy.",
+              ("60 * sum by (way) (rate(tandem_dtmf_total{T}[R]))", "{{way}}"), stacked=True),
     ]),
     ("Calls that were not good", [
         graph("Failures per call", "percentunit", "Failures by kind, as a share of the calls that began meanwhile.",
@@ -125,6 +153,23 @@ CALLS = ("tandem-whatsapp-calls", "Tandem: WhatsApp calls", "How fast calls begi
         graph("Length of calls", "s", "The mean of those that ended.",
               ("sum by (instance) (rate(rtpengine_call_duration_total{I}[R])) / sum by (instance) (rate(rtpengine_sessions_total{I}[R]))",
                "{{instance}}")),
+    ]),
+])
+
+QUALITY = ("tandem-call-quality", "Tandem: call quality", "How single calls sounded, and how they sound now, by interface.", "relay", [
+    ("Calls that ended, each as one", [
+        graph("Mean opinion score", "none", "Of half of the calls, and of the worst in twenty. 1 is unbearable, 4.3 what G.711 and Opus usually reach.",
+              *each_trunk("tandem_call_mos", (0.5, "half of them"), (0.05, "worst of 20"))),
+        graph("Loss", "percentunit", "Of half of the calls, and of the worst in twenty.",
+              *each_trunk("tandem_call_loss_ratio", (0.5, "half of them"), (0.95, "worst of 20"))),
+        graph("Jitter", "s", "Of half of the calls, and of the worst in twenty.",
+              *each_trunk("tandem_call_jitter_seconds", (0.5, "half of them"), (0.95, "worst of 20"))),
+    ]),
+    ("How many were bad", [
+        graph("Calls that sounded bad", "percentunit", "With a mean opinion score of 3.5 or less.", (share_within("tandem_call_mos", "3.5"), "{{interface}}")),
+        graph("Calls with more than 3 % lost", "percentunit", "Concealment hides less.", ("1 - " + share_within("tandem_call_loss_ratio", "0.03"), "{{interface}}")),
+        graph("Calls of which more than 100 ms were cut off", "percentunit", "Audio for WhatsApp that came before it could be sent.",
+              ("1 - " + share_within("tandem_call_clipped_seconds", "0.1"), "{{interface}}")),
     ]),
     ("How they sound, by interface", [
         graph("Mean opinion score", "none", "1 is unbearable, 4.3 what G.711 and Opus usually reach.", (mean("mos"), "{{name}}")),
@@ -139,6 +184,12 @@ CALLS = ("tandem-whatsapp-calls", "Tandem: WhatsApp calls", "How fast calls begi
         graph("Round trip", "µs", "Of each leg between relay and party, and of both together.",
               (mean("rtt_dsct"), "{{name}} leg"), (mean("rtt_e2e"), "{{name}} end to end")),
     ]),
+    ("Transcoding", [
+        graph("Streams that are transcoded", "none", "By codecs; a call has two.", ("sum by (chain) (rtpengine_transcoders{I})", "{{chain}}"), stacked=True),
+        graph("Calls that began to be transcoded, a minute", "none", "By codecs; a call counts for each way.",
+              ("60 * sum by (chain) (rate(tandem_transcoded_calls_total{I}[R]))", "{{chain}}")),
+        graph("Packets that are transcoded", "pps", "By codecs.", ("sum by (chain) (rate(rtpengine_transcode_packets_total{I}[R]))", "{{chain}}")),
+    ]),
 ])
 
 INTERNALS = ("tandem-relay-internals", "Tandem: relay internals", "Requests, workers, packets, recordings.", "relay", [
@@ -146,7 +197,7 @@ INTERNALS = ("tandem-relay-internals", "Tandem: relay internals", "Requests, wor
         graph("Requests", "reqps", "By command.", ("sum by (request) (rate(tandem_request_duration_seconds_count{I}[R]))", "{{request}}")),
         graph("Time to the reply", "s", "Of offers and answers together.",
               *quantiles("tandem_request_duration_seconds", ', request=~"offer|answer"')),
-        graph("Refused, a minute", "none", "Requests that ended with an error, by command; empty until there was one.",
+        graph("Refused, a minute", "none", "Requests that ended with an error, by command.",
               ('60 * sum by (request) (rate(tandem_request_duration_seconds_count{I, result="error"}[R]))', "{{request}}")),
         graph("Not served, a minute", "none", "undelivered and late: workers were too busy. The others: a client is broken, or no proxy.",
               ("60 * sum by (problem) (rate(tandem_control_problems_total{I}[R]))", "{{problem}}")),
@@ -177,13 +228,20 @@ INTERNALS = ("tandem-relay-internals", "Tandem: relay internals", "Requests, wor
         graph("Ports used", "none", "Media ports by interface.", ("rtpengine_ports_used{N}", "{{instance}} {{name}} {{address}}")),
         graph("Ports free", "none", "Media ports by interface.", ("rtpengine_ports_free{N}", "{{instance}} {{name}} {{address}}")),
     ]),
-    ("Recordings and process", [
+    ("Process", [
+        graph("Processor time", "percentunit", "Of one processor; four busy workers are 400 %.", ("rate(process_cpu_seconds_total{I}[R])", "{{instance}}")),
+        graph("Memory", "bytes", "In RAM.", ("process_resident_memory_bytes{I}", "{{instance}}")),
+        graph("Open descriptors", "percentunit", "Of those that the process may have; a media port is one.", ("process_open_fds{I} / process_max_fds{I}", "{{instance}}")),
+        graph("Calls", "percentunit", "Of max-sessions, where there is one.",
+              ('rtpengine_sessions{I, type="own"} / on (instance) (tandem_limit{I, limit="sessions"} > 0)', "{{instance}}")),
+    ]),
+    ("Recordings and restarts", [
         graph("Calls being recorded", "none", "Now.", ("sum by (instance) (tandem_recordings{I})", "{{instance}}")),
         graph("Packets recorded", "pps", "Written to recordings.", ("sum by (instance) (rate(tandem_recorded_packets_total{I}[R]))", "{{instance}}")),
         graph("Missing in recordings, a minute", "none", "file: one that could not be made, written or moved; lost: what the disk was too slow for.",
               ("60 * sum by (instance, problem) (rate(tandem_recording_problems_total{I}[R]))", "{{instance}} {{problem}}")),
         graph("Time since the start", "s", "By version; back to zero is a restart, which costs the calls of that moment their media.",
-              ("rtpengine_uptime_seconds{I} * on (instance) group_left (version) tandem_build_info{I}", "{{instance}} {{version}}")),
+              ("rtpengine_uptime_seconds{I} * on (instance) group_left (version, commit) tandem_build_info{I}", "{{instance}} {{version}} {{commit}}")),
     ]),
 ])
 
@@ -221,7 +279,7 @@ PROXIES = ("tandem-proxies", "Tandem: proxies", "What the SIP scripts count; Kam
     ]),
 ])
 
-DASHBOARDS = [OVERVIEW, CALLS, INTERNALS, PROXIES]
+DASHBOARDS = [OVERVIEW, CALLS, QUALITY, INTERNALS, PROXIES]
 # Which metric knows the instances of a kind.
 KNOWS_INSTANCES = {"relay": "tandem_build_info", "proxy": "tandem_calls_user_initiated"}
 
