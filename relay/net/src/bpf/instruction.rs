@@ -180,7 +180,7 @@ mod tests {
         program.set(Register::R0, 1);
         program.exit();
         let program: Vec<[u8; 8]> = program.finish().into_iter().map(bytes).collect();
-        // As `llvm-objdump -d` of LLVM 14 shows them.
+        // As LLVM 14 assembles them, but for the store of a value, which its assembler does not know.
         assert_eq!(
             program,
             [

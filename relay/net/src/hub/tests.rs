@@ -339,6 +339,79 @@ fn pieces_of_a_datagram_are_put_together_before_they_are_steered() {
 }
 
 #[test]
+fn options_of_the_ip_header_do_not_mislead() {
+    let Some((mut hub, mut out)) = hub() else {
+        return;
+    };
+    let (id, bound, peer) = steered(&mut hub, &mut out, "127.0.0.1");
+    // Three octets of no operation, and the end of the list (RFC 791 section 3.1).
+    let options = i32::from_ne_bytes([1, 1, 1, 0]);
+    arrivals::set_option(&peer, libc::IPPROTO_IP, libc::IP_OPTIONS, options).unwrap();
+    peer.send_to(b"with options", bound).unwrap();
+    let batch = take(&mut hub, &mut out);
+    assert_eq!(
+        (batch[0].socket, &*batch[0].packet),
+        (id, &b"with options"[..])
+    );
+}
+
+#[test]
+fn a_port_for_which_the_map_has_no_room_keeps_its_socket() {
+    if !own_network() {
+        return;
+    }
+    let steering = Arc::new(Steering::attach(Hub::MOST_HUBS, 1).unwrap());
+    let options = SocketOptions::default();
+    let mut hub = Hub::new(steering, options, Duration::ZERO).unwrap();
+    let mut out = Outbox::new(64);
+    let (first, _, _) = steered(&mut hub, &mut out, "127.0.0.1");
+    let (second, bound) = hub.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let peer = peer("127.0.0.1");
+    for _ in 0..5 {
+        peer.send_to(b"no room", bound).unwrap();
+        assert_eq!(take(&mut hub, &mut out)[0].socket, second);
+    }
+    assert!(!is_steered(&hub, second));
+    // Once there is room, the next port has it.
+    hub.close(first);
+    steered(&mut hub, &mut out, "127.0.0.1");
+}
+
+#[test]
+fn many_streams_at_a_hub_make_it_nap() {
+    if !own_network() {
+        return;
+    }
+    let steering = Arc::new(Steering::attach(Hub::MOST_HUBS, 100).unwrap());
+    let options = SocketOptions::default();
+    let mut hub = Hub::new(steering, options, Duration::from_millis(1)).unwrap();
+    let mut out = Outbox::new(64);
+    let peer = peer("127.0.0.1");
+    let ports: Vec<SocketAddr> = (0..60)
+        .map(|_| hub.bind("127.0.0.1:0".parse().unwrap()).unwrap().1)
+        .collect();
+    let start = Instant::now();
+    // Windows of the coalescer: the first datagrams come beside the hub, those of the later windows through it.
+    for window in 0..4 {
+        for _ in 0..3 {
+            // Only what the last round does counts: it naps by what the window before it has seen.
+            hub.ports.counters_mut().naps = 0;
+            ports.iter().for_each(|port| {
+                peer.send_to(b"a word", port).unwrap();
+            });
+            let mut batch = Vec::new();
+            while batch.len() < ports.len() {
+                hub.wait(PATIENCE).unwrap();
+                let now = start + Duration::from_millis(300) * window;
+                hub.receive(now, 256, &mut out, &mut batch);
+            }
+        }
+    }
+    assert_eq!(hub.by_destination.len(), ports.len());
+    assert!(hub.counters().naps > 0);
+}
+
+#[test]
 fn an_interface_that_goes_down_comes_back_with_its_media() {
     let Some((mut hub, mut out)) = hub() else {
         return;
