@@ -52,12 +52,14 @@ def main():
              ".SH NAME", r"tandem \- media relay between WhatsApp calls and SIP",
              ".SH SYNOPSIS", ".B tandem", r"\fB\-\-interface=\fIADDRESS\fR \fB\-\-listen\-ng=\fR[\fIADDRESS\fB:\fR]\fIPORT\fR", r"[\fIOPTIONS\fR]", ".br",
              ".B tandem ctl", r"[\fB\-ip\fR \fIADDRESS\fR[\fB:\fIPORT\fR]] \fICOMMAND\fR...",
+             ".br", ".B tandem doctor", r"[\fB\-\-sip\-host=\fINAME\fR] [\fIOPTIONS\fR]",
              ".SH DESCRIPTION", DESCRIPTION.rstrip(),
              ".SH OPTIONS", *text("On the command line with two dashes, in the file without. An option that is a switch takes `true` "
                                   "or `false` there, and may stand alone on the command line.")]
     for names, meaning in tables["What works"]:
         lines += [".TP", ", ".join(as_written(name) for name in names), *text(meaning)]
     lines += [".SH COMMANDS", ".nf", *(roff(line) for line in commands(program)), ".fi"]
+    lines += [".SH DOCTOR", ".nf", *(roff(line) for line in output(program, "doctor", "help").strip().splitlines()), ".fi"]
     lines += [".SH SIGNALS", *(line for name, meaning in SIGNALS for line in (".TP", rf"\fB{roff(name)}\fR", *text(meaning)))]
     lines += [".SH FILES", *(line for name, meaning in FILES for line in (".TP", rf"\fI{roff(name)}\fR", *text(meaning)))]
     lines += [".SH EXIT STATUS", *text("0 when it was told to end, or a command was carried out; 1 when it could not start, and the "

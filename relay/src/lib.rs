@@ -15,6 +15,7 @@ pub mod cli;
 pub mod config;
 pub mod control;
 pub mod ctl;
+pub mod doctor;
 mod homer;
 pub mod live_config;
 pub mod logging;

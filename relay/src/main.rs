@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use relay::config::{self, Config, Wish};
-use relay::{Relay, ctl, logging, service_manager, signals};
+use relay::{Relay, ctl, doctor, logging, service_manager, signals};
 use relay_net::background::{Detached, detach};
 use relay_net::code;
 use tracing::{debug, error, info, warn};
@@ -23,6 +23,11 @@ fn main() -> ExitCode {
         && word == "ctl"
     {
         return ctl::run(command);
+    }
+    if let [word, rest @ ..] = &arguments[..]
+        && word == "doctor"
+    {
+        return doctor::run(rest);
     }
     let (config, remarks) = match config::read(arguments) {
         Ok(Wish::Run(config, remarks)) => (config, remarks),

@@ -8,12 +8,13 @@
 //!   all ports of a worker to one socket, so that a system call moves many packets. [`DataPath`] chooses.
 //! - [`ControlSocket`] answers from the address that was asked.
 //! - [`tcp`] listens for the transports that are no datagrams.
-//! - [`Wake`], [`affinity`], [`interfaces`], [`open_files`], [`code`] and [`background`] are what a worker thread and a daemon need besides.
+//! - [`Wake`], [`affinity`], [`interfaces`], [`open_files`], [`code`], [`clock`] and [`background`] are what a worker thread and a daemon need besides.
 
 pub mod affinity;
 mod backend;
 pub mod background;
 mod bpf;
+pub mod clock;
 mod coalesce;
 pub mod code;
 mod control_socket;
