@@ -212,6 +212,14 @@ INTERNALS = ("tandem-relay-internals", "Tandem: relay internals", "Requests, wor
         graph("Naps", "cps", "Naps that let datagrams gather; there are none while there is little to do.",
               ("sum by (instance, worker) (rate(tandem_worker_naps_total{I}[R]))", "{{instance}} {{worker}}")),
     ]),
+    ("Data path", [
+        graph("Way in use", "none", "How packets are moved: by a hub for each worker, or by a socket for each port. Relays by way.",
+              ("sum by (tier) (tandem_data_path{I})", "{{tier}}"), stacked=True),
+        graph("Time of a round", "s", "From taking a batch of datagrams to having sent what came of it: so late may be what arrived meanwhile.",
+              *quantiles("tandem_worker_round_seconds")),
+        graph("Detours", "pps", "What the hub left to slower ways: there should be none.",
+              ("sum by (detour) (rate(tandem_data_path_detours_total{I}[R]))", "{{detour}}")),
+    ]),
     ("Packets", [
         graph("Datagrams", "pps", "Of all kinds: RTP, RTCP, ICE, DTLS.", ("sum by (instance, direction) (rate(tandem_datagrams_total{I}[R]))", "{{instance}} {{direction}}")),
         graph("Traffic", "bps", "What these datagrams carry.",
