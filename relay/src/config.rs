@@ -376,6 +376,8 @@ fn data_path(settings: &Settings) -> Result<Option<Tier>, ConfigError> {
 pub enum Wish {
     /// Run with this configuration, and say these sentences about it.
     Run(Box<Config>, Vec<String>),
+    /// Say what is wrong with this configuration, after these sentences about it.
+    Check(Box<Config>, Vec<String>),
     /// Print this text and exit.
     Print(String),
 }
@@ -395,13 +397,10 @@ pub fn read(arguments: impl IntoIterator<Item = String>) -> Result<Wish, ConfigE
     remarks.extend(templates::remarks(&config.templates, &settings));
     remarks.extend(recording::remarks(&settings));
     remarks.extend(quality::remarks(&settings));
-    if check {
-        let mut text = remarks.join("\n");
-        if !text.is_empty() {
-            text.push('\n');
-        }
-        text.push_str("the configuration is in order\n");
-        return Ok(Wish::Print(text));
-    }
-    Ok(Wish::Run(Box::new(config), remarks))
+    let config = Box::new(config);
+    Ok(if check {
+        Wish::Check(config, remarks)
+    } else {
+        Wish::Run(config, remarks)
+    })
 }

@@ -14,7 +14,7 @@ pub mod load;
 mod patience;
 pub mod retransmission;
 mod tcp;
-mod tls;
+pub(crate) mod tls;
 pub mod udp;
 mod websocket;
 

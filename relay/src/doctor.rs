@@ -96,14 +96,14 @@ pub fn run(arguments: &[String]) -> ExitCode {
 /// The relay's configuration, if there is one that can be read.
 fn configuration<W: Write>(options: &Options, report: &mut Report<W>) -> Option<Config> {
     match config::read(options.relay.clone()) {
-        Ok(Wish::Run(config, remarks)) => {
+        Ok(Wish::Run(config, remarks) | Wish::Check(config, remarks)) => {
             report.add(Verdict::Good, "configuration", "can be read", None);
             for remark in remarks {
                 report.add(Verdict::Note, "configuration", &remark, None);
             }
             Some(*config)
         }
-        // `--check`, `--version` and the like have their own commands.
+        // `--version` and the like have their own commands.
         Ok(Wish::Print(text)) => {
             report.add(Verdict::Note, "configuration", text.trim(), None);
             None

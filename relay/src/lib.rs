@@ -11,6 +11,7 @@
 //! ```
 
 mod call_config;
+mod check;
 pub mod cli;
 pub mod config;
 pub mod control;
@@ -38,6 +39,7 @@ use thiserror::Error;
 use tokio::sync::mpsc;
 use tracing::{info, warn};
 
+pub use check::check;
 use cli::Console;
 pub use config::Config;
 use control::TlsError;

@@ -110,7 +110,7 @@ impl LiveConfig {
                 }
                 new
             }
-            Ok(Wish::Print(_)) => return Vec::new(),
+            Ok(Wish::Check(..) | Wish::Print(_)) => return Vec::new(),
             Err(error) => {
                 let sentence = format!("nothing is changed: {error}");
                 warn!("{sentence}");

@@ -31,11 +31,8 @@ fn main() -> ExitCode {
     }
     let (config, remarks) = match config::read(arguments) {
         Ok(Wish::Run(config, remarks)) => (config, remarks),
-        Ok(Wish::Print(text)) => {
-            // Nobody listens when the pipe is closed.
-            let _ = std::io::stdout().write_all(text.as_bytes());
-            return ExitCode::SUCCESS;
-        }
+        Ok(Wish::Check(config, remarks)) => return check(&config, remarks),
+        Ok(Wish::Print(text)) => return print(&text),
         Err(error) => {
             eprintln!("tandem: {error}");
             return ExitCode::FAILURE;
@@ -82,6 +79,26 @@ fn main() -> ExitCode {
             if let Some(word) = last_word {
                 word.failed(&problem);
             }
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn print(text: &str) -> ExitCode {
+    // Nobody listens when the pipe is closed.
+    let _ = std::io::stdout().write_all(text.as_bytes());
+    ExitCode::SUCCESS
+}
+
+fn check(config: &Config, mut remarks: Vec<String>) -> ExitCode {
+    match relay::check(config) {
+        Ok(more) => {
+            remarks.extend(more);
+            remarks.push("the configuration is in order\n".to_owned());
+            print(&remarks.join("\n"))
+        }
+        Err(problem) => {
+            eprintln!("tandem: {problem}");
             ExitCode::FAILURE
         }
     }

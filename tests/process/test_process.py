@@ -180,6 +180,30 @@ class Start(Folder):
         self.assertEqual(result.returncode, 1)
         self.assertIn("bad.conf, line 4: option port-max: `70000`", result.stderr)
 
+    def test_check_tries_what_a_start_would_stop_at(self):
+        for arguments, sentence in (
+            (["--interface=elsewhere/192.0.2.77"], "interface elsewhere: 192.0.2.77 cannot be bound"),
+            ([f"--interface=twice/{ADDRESS}", f"--interface=twice/{ADDRESS}"], f"twice has {ADDRESS} already"),
+            (["--listen-cli=192.0.2.77:9900"], "cannot listen on 192.0.2.77:9900 (option listen-cli)"),
+            ([f"--listen-https={ADDRESS}:2226"], "option listen-https needs a certificate"),
+            ([f"--listen-https={ADDRESS}:2226", "--https-cert=/nonexistent.pem"], "options https-cert, https-key: /nonexistent.pem"),
+            (["--recording-dir=/nonexistent/folder"], "option recording-dir: /nonexistent/folder"),
+        ):
+            result = run(*BASE, "--check", *arguments)
+            self.assertEqual(result.returncode, 1, arguments)
+            self.assertIn(sentence, result.stderr)
+        folder = self.path("recordings")
+        result = run(*BASE, "--check", f"--recording-dir={folder}", "--media-dir=/nonexistent")
+        self.assertEqual(result.returncode, 0, result.stderr)
+        self.assertIn("option media-dir: /nonexistent is no folder", result.stdout)
+        self.assertFalse(os.path.exists(folder), "a check makes nothing")
+
+    def test_check_says_that_a_port_is_in_use_and_is_content(self):
+        self.start("-f", "-E")
+        result = run(*BASE, "--check")
+        self.assertEqual(result.returncode, 0, result.stderr)
+        self.assertIn(f"option listen-ng: {ADDRESS}:{NG} is in use, by the relay itself if it is running", result.stdout)
+
     def test_systemd_hears_that_it_is_ready_and_stays_alive(self):
         systemd = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self.addCleanup(systemd.close)

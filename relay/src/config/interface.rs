@@ -96,7 +96,14 @@ pub fn parse(entries: &[String], names: &dyn Names) -> Result<Vec<Interface>, (S
         };
         let addresses = media_addresses(address, advertised, names).map_err(wrong)?;
         match interfaces.iter_mut().find(|i| i.name == name) {
-            Some(known) => known.addresses.extend(addresses),
+            Some(known) => {
+                let bound = |of: &[MediaAddress]| of.iter().map(|a| a.bound).collect::<Vec<_>>();
+                let (there, new) = (bound(&known.addresses), bound(&addresses));
+                if let Some(twice) = new.iter().find(|address| there.contains(address)) {
+                    return Err(wrong(format!("{name} has {twice} already")));
+                }
+                known.addresses.extend(addresses);
+            }
             None => interfaces.push(Interface {
                 name: name.to_owned(),
                 aliases: Vec::new(),

@@ -245,6 +245,7 @@ mod tests {
             let least = least.split(' ').map(str::to_owned);
             match read(least.chain(options)) {
                 Ok(Wish::Print(text)) => Ok(text),
+                Ok(Wish::Check(_, remarks)) => Ok(remarks.join("\n")),
                 Ok(Wish::Run(..)) => panic!("it would run"),
                 Err(error) => Err(error.to_string()),
             }

@@ -188,7 +188,8 @@ fn bind<T>(
     Ok(bound)
 }
 
-fn is_missing_ipv6(address: SocketAddr, error: &io::Error) -> bool {
+/// Whether the machine has no IPv6 to listen on.
+pub(crate) fn is_missing_ipv6(address: SocketAddr, error: &io::Error) -> bool {
     address.is_ipv6()
         // `localhost` has both families in most tables of hosts, whatever the kernel has.
         && (address.ip().is_unspecified() || address.ip().is_loopback())

@@ -30,6 +30,20 @@ impl Folders {
         Ok(folders)
     }
 
+    /// Whether they could be made, without making them: whoever checks may be somebody else than the relay.
+    pub fn check(settings: &RecordingSettings) -> Result<(), FolderProblem> {
+        let directory = Path::new(&settings.directory);
+        let checked = match fs::metadata(directory) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                let above = directory.parent().unwrap_or(directory);
+                fs::metadata(above).map(drop)
+            }
+            Ok(found) if !found.is_dir() => Err(io::ErrorKind::NotADirectory.into()),
+            found => found.and_then(|_| try_out(directory)),
+        };
+        checked.map_err(|error| (directory.to_owned(), error))
+    }
+
     /// Makes the folder that a request has chosen for a file; those that are always there are not made again, because when they are
     /// gone somebody has taken the disk away.
     pub fn prepare(&self, file: &Path) -> io::Result<()> {
