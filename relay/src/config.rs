@@ -40,6 +40,7 @@ use recording::recording;
 use settings::bad;
 pub use settings::{Origin, Setting, Settings, Unknown};
 
+use crate::live_page;
 use crate::recording::RecordingSettings;
 
 /// Milliseconds between reports of our own: more of them are a burden, and fewer keep no call alive.
@@ -80,6 +81,8 @@ pub struct Config {
     pub https_cert: Option<PathBuf>,
     /// Its private key, PEM; absent means that it stands in the same file.
     pub https_key: Option<PathBuf>,
+    /// Who may see the page about calls, and what it remembers.
+    pub live_page: live_page::Settings,
     /// Type-of-service byte of media.
     pub tos: Option<u8>,
     /// Type-of-service byte of control replies.
@@ -183,6 +186,7 @@ impl Config {
             listen_https: Vec::new(),
             https_cert: None,
             https_key: None,
+            live_page: live_page::Settings::default(),
             tos: None,
             control_tos: None,
             endpoint_learning: EndpointLearning::Heuristic,
@@ -291,6 +295,7 @@ impl Config {
             listen_https,
             https_cert: settings.last("https-cert").map(PathBuf::from),
             https_key: settings.last("https-key").map(PathBuf::from),
+            live_page: live_page(settings)?,
             tos: settings.type_of_service("tos")?,
             control_tos: settings.type_of_service("control-tos")?,
             endpoint_learning: endpoint_learning(settings)?,
@@ -325,6 +330,22 @@ impl Config {
             arguments: Vec::new(),
         })
     }
+}
+
+fn live_page(settings: &Settings) -> Result<live_page::Settings, ConfigError> {
+    let usual = live_page::Settings::default();
+    let access = match settings.last("live-page") {
+        None => usual.access,
+        Some(text) => live_page::Access::parse(text).map_err(|why| {
+            // What stands there may be a secret.
+            let shown = text.split_once(':').map_or(text, |(kind, _)| kind);
+            bad("live-page", shown, why)
+        })?,
+    };
+    Ok(live_page::Settings {
+        access,
+        calls: settings.number("live-page-calls", 0..=10_000, usual.calls)?,
+    })
 }
 
 fn limits(settings: &Settings) -> Result<Limits, ConfigError> {

@@ -8,7 +8,7 @@ mod connections;
 pub mod directory;
 pub mod dispatch;
 pub mod exchange;
-mod http;
+pub(crate) mod http;
 pub mod listeners;
 pub mod load;
 mod patience;

@@ -19,6 +19,7 @@ pub mod ctl;
 pub mod doctor;
 mod homer;
 pub mod live_config;
+pub mod live_page;
 pub mod logging;
 pub mod metrics;
 pub mod notify;
@@ -46,6 +47,7 @@ use control::TlsError;
 use control::dispatch::Dispatch;
 use control::listeners::{Addresses, Listeners, Threads};
 use live_config::{ControlSettings, LiveConfig};
+use live_page::LivePage;
 use prompts::Prompts;
 use recording::{RecordingCounters, RecordingFigures, RecordingThread};
 use worker::WorkerSettings;
@@ -141,6 +143,7 @@ impl Relay {
         };
         let data_path = data_path(&config)?;
         let prompts = Prompts::start(config.media_dir.clone())?;
+        let live_page = LivePage::new(&config.live_page);
         let mut workers = Vec::new();
         for number in 0..config.workers.max(1) {
             let settings = WorkerSettings {
@@ -165,6 +168,7 @@ impl Relay {
                 tells_connections: config.dtmf_log_connections,
                 recordings: recording.as_ref().map(RecordingThread::outlet),
                 prompts: prompts.clone(),
+                history: live_page.history(),
             };
             workers.push(worker::start(settings, gone_sender.clone())?);
         }
@@ -172,6 +176,7 @@ impl Relay {
             workers,
             ControlSettings::of(&config),
             recorded,
+            live_page,
         ));
         let live = LiveConfig::new(config, (*calls).clone(), certificate, Arc::clone(&dispatch));
         let live = Arc::new(live);

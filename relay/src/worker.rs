@@ -34,6 +34,7 @@ use tokio::sync::mpsc;
 use tracing::{error, warn};
 
 use crate::control::udp::{self, Listener, Reply};
+use crate::live_page::History;
 use crate::notify::{News, Notification};
 use crate::prompts::Prompts;
 use crate::recording::Outlet;
@@ -118,6 +119,8 @@ struct Worker {
     recordings: Option<Outlet>,
     /// Who opens recordings, and how it finds back here.
     prompts: Prompts,
+    /// Takes calls that are over, for the page.
+    history: Option<Arc<History>>,
     own: (SyncSender<WorkerCommand>, Waker),
     /// Farewells that the control side had no room for yet.
     gone_later: VecDeque<CallGone>,
@@ -197,6 +200,7 @@ impl Worker {
             recordings: settings.recordings,
             tells_connections: settings.tells_connections,
             prompts: settings.prompts,
+            history: settings.history,
             own,
             gone_later: VecDeque::new(),
             calls: Vec::new(),
@@ -461,7 +465,7 @@ impl Worker {
         self.counters.trunks.forget_present();
         let mut watching = false;
         for live in self.calls.iter_mut().flatten() {
-            live.look(&mut self.counters);
+            live.look(now, &mut self.counters);
             watching |= live.count_present(now, &mut self.counters.trunks);
             self.counters.heard_sections += live.call.heard_sections() as u64;
             for chain in live.call.transcoding() {

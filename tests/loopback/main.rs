@@ -7,6 +7,7 @@ mod hold_music;
 mod http;
 mod hygiene;
 mod limits;
+mod live_page;
 mod media;
 mod outside;
 mod recording;

@@ -105,6 +105,13 @@ pub enum CallEvent {
         /// The file.
         path: String,
     },
+    /// A party holds the other from now on, or no longer.
+    Hold {
+        /// Who holds.
+        leg: String,
+        /// Which of the two.
+        on: bool,
+    },
     /// A party hears a recording.
     PlaybackBegan {
         /// Whose side.
@@ -350,6 +357,8 @@ impl fmt::Display for CallEvent {
             },
             Self::Recording { on: true, path } => write!(f, "recording to {path}"),
             Self::Recording { on: false, path } => write!(f, "no longer recording to {path}"),
+            Self::Hold { leg, on: true } => write!(f, "{leg}: holds the other party"),
+            Self::Hold { leg, on: false } => write!(f, "{leg}: hears the other party again"),
             Self::PlaybackBegan { leg, duration } => match duration {
                 Some(duration) => write!(f, "{leg}: hears a recording of {} ms", ms(duration)),
                 None => write!(f, "{leg}: hears a recording"),

@@ -67,6 +67,8 @@ pub struct Leg {
     pub transport: Option<Arc<TransportConfig>>,
     /// It gets reports of ours instead of its partner's (`generate-RTCP`).
     pub generates_rtcp: bool,
+    /// It holds its partner, as of the last answer.
+    pub holds: bool,
     /// What its partner hears while it holds it (`moh`).
     pub hold_music: Option<HoldMusic>,
     /// Its partner is to hear that now.
@@ -121,6 +123,7 @@ impl Leg {
             has_spoken: false,
             transport: None,
             generates_rtcp: false,
+            holds: false,
             hold_music: None,
             plays_hold_music: false,
             echo: None,

@@ -204,6 +204,7 @@ mod tests {
             }
             "dtmf-log-dest" | "homer" | "graphite" => "127.0.0.1:9060",
             "homer-protocol" => "tcp",
+            "live-page" => "off",
             "redis" | "redis-write" => "secret@127.0.0.1:6379/1",
             "b2b-url" => "http://127.0.0.1:8090/RPC2",
             "port-min" => "20000",

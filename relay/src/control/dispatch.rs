@@ -16,6 +16,7 @@ use super::directory::{Directory, Ticket};
 use super::load::{self, Usage};
 use super::udp::Listener;
 use crate::live_config::ControlSettings;
+use crate::live_page::{CallView, LivePage};
 use crate::metrics::{ControlCounters, ProcessFigures, Snapshot, prometheus_text};
 use crate::recording::{RecordingCounters, RecordingFigures};
 use crate::worker::counters::WorkerCounters;
@@ -35,6 +36,7 @@ pub struct Dispatch {
     workers: Vec<WorkerHandle>,
     settings: RwLock<Arc<ControlSettings>>,
     recordings: Arc<RecordingCounters>,
+    live_page: LivePage,
     started: Instant,
     state: Mutex<State>,
 }
@@ -89,11 +91,13 @@ impl Dispatch {
         workers: Vec<WorkerHandle>,
         settings: ControlSettings,
         recordings: Arc<RecordingCounters>,
+        live_page: LivePage,
     ) -> Self {
         let directory = Directory::new(workers.len());
         Self {
             workers,
             recordings,
+            live_page,
             settings: RwLock::new(Arc::new(settings)),
             started: Instant::now(),
             state: Mutex::new(State {
@@ -322,6 +326,26 @@ impl Dispatch {
     pub async fn story(&self, call_id: &CallId) -> Option<Vec<Happening>> {
         let worker = self.state().directory.worker(call_id)?;
         self.workers[worker].story(call_id.clone()).await
+    }
+
+    /// The page about calls.
+    pub(crate) fn live_page(&self) -> &LivePage {
+        &self.live_page
+    }
+
+    /// Calls as the page lists them: the newest that a search finds.
+    pub async fn call_views(&self, search: &str) -> Vec<CallView> {
+        let mut views = Vec::new();
+        for worker in &self.workers {
+            views.extend(worker.views(search.to_owned()).await);
+        }
+        views
+    }
+
+    /// A call as the page shows it.
+    pub async fn call_view(&self, call_id: &CallId) -> Option<CallView> {
+        let worker = self.state().directory.worker(call_id)?;
+        self.workers[worker].view(call_id.clone()).await
     }
 
     /// Whether there is such a call.

@@ -1,4 +1,5 @@
-//! HTTP beside NG: the same requests as `POST`, operators' commands, the page for Prometheus, and the door to the WebSocket.
+//! HTTP beside NG: the same requests as `POST`, operators' commands, the pages for Prometheus and for people, and the door to the
+//! WebSocket.
 //!
 //! Paths, types and texts are rtpengine's.
 //! A browser may ask from any page, as there (`Access-Control-Allow-Origin: *`), so the port belongs where only friends can reach it.
@@ -65,6 +66,11 @@ async fn answer(
     let answer = if websocket::is_asked_for(request.headers()) {
         websocket::open(request, peer, control, place)
     } else {
+        let dispatch = control.dispatch();
+        // Other sites may not read it, so it goes out without their permission.
+        if let Some(answer) = dispatch.live_page().answer(&request, dispatch).await {
+            return answer;
+        }
         match route(request, peer, &control).await {
             Ok(answer) => answer,
             Err(refusal) => {
@@ -228,7 +234,7 @@ fn expect_type(headers: &HeaderMap, types: &[&str]) -> Result<(), Refusal> {
 }
 
 /// The words of a path: `+` is a space, `%` is followed by two hexadecimal digits.
-fn unescape(path: &str) -> String {
+pub(crate) fn unescape(path: &str) -> String {
     let mut bytes = Vec::with_capacity(path.len());
     let mut rest = path.as_bytes();
     while let [first, tail @ ..] = rest {

@@ -1,5 +1,6 @@
 //! What the control side and other workers ask of a worker, through its queue.
 
+use std::cmp::Reverse;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -9,6 +10,7 @@ use relay_call::{CallConfig, EndReason};
 use super::handle::{Session, WorkerCommand};
 use super::live_call::LiveCall;
 use super::{Next, Worker};
+use crate::live_page::{CallView, LONGEST_LIST};
 
 /// Commands taken in one round.
 const COMMANDS: usize = 32;
@@ -65,6 +67,15 @@ impl Worker {
                 Ok(WorkerCommand::ComeRound(reply)) => {
                     let _ = reply.send(());
                 }
+                Ok(WorkerCommand::Views { search, reply }) => {
+                    let _ = reply.send(self.views(now, &search));
+                }
+                Ok(WorkerCommand::View { call_id, reply }) => {
+                    let number = self.by_id.get(&call_id);
+                    let live = number.and_then(|number| self.calls.get(*number as usize));
+                    let live = live.and_then(Option::as_deref);
+                    let _ = reply.send(live.map(|live| live.whole_view(now)));
+                }
                 Ok(WorkerCommand::Configure(config)) => self.configure(now, config),
                 Ok(WorkerCommand::Stop) => return Next::Stop,
                 // Empty, for the worker keeps a sender itself.
@@ -83,6 +94,21 @@ impl Worker {
                 deleted: live.call.is_deleted(),
             })
             .collect()
+    }
+
+    /// The newest calls that a search finds. Views are made only of those: the media of all others waits meanwhile.
+    fn views(&self, now: Instant, search: &str) -> Vec<CallView> {
+        let calls = self.calls.iter().flatten();
+        let mut found: Vec<&LiveCall> = calls
+            .map(|live| &**live)
+            .filter(|live| live.is_found_by(search))
+            .collect();
+        if found.len() > LONGEST_LIST {
+            let newest = |live: &&LiveCall| Reverse(live.call.created());
+            found.select_nth_unstable_by_key(LONGEST_LIST, newest);
+            found.truncate(LONGEST_LIST);
+        }
+        found.into_iter().map(|live| live.view(now)).collect()
     }
 
     /// New calls are made with `config`; its timeouts hold for all.

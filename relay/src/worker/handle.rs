@@ -17,6 +17,7 @@ use super::counters::WorkerCounters;
 use super::ports::InterfacePorts;
 use crate::control::directory::Ticket;
 use crate::control::udp::{Listener, Reply, UdpExchange};
+use crate::live_page::{CallView, History};
 use crate::notify::Notification;
 use crate::prompts::Prompts;
 use crate::recording::Outlet;
@@ -50,6 +51,8 @@ pub struct WorkerSettings {
     pub recordings: Option<Outlet>,
     /// Who opens recordings.
     pub prompts: Prompts,
+    /// Where calls that are over are left for the page, if there is one.
+    pub history: Option<Arc<History>>,
     /// Where randomness comes from; the system's when `None`.
     pub seed: Option<u64>,
 }
@@ -106,6 +109,20 @@ pub enum WorkerCommand {
     },
     /// Say that the thread still comes round.
     ComeRound(oneshot::Sender<()>),
+    /// Show the newest calls that a search finds, without their stories.
+    Views {
+        /// In lower case; empty finds all.
+        search: String,
+        /// Hears of them.
+        reply: oneshot::Sender<Vec<CallView>>,
+    },
+    /// Show a call with its story.
+    View {
+        /// Which.
+        call_id: CallId,
+        /// Hears of it; `None` if there is no such call.
+        reply: oneshot::Sender<Option<CallView>>,
+    },
     /// Make calls with this from now on; the timeouts hold for all calls.
     Configure(Arc<CallConfig>),
     /// End all calls and the thread.
@@ -284,6 +301,22 @@ impl WorkerHandle {
             Ok(()) => came.await.is_ok(),
             Err(_) => false,
         }
+    }
+
+    /// The newest calls that a search finds, as the page lists them.
+    pub async fn views(&self, search: String) -> Vec<CallView> {
+        let (reply, views) = oneshot::channel();
+        match self.send(WorkerCommand::Views { search, reply }) {
+            Ok(()) => views.await.unwrap_or_default(),
+            Err(_) => Vec::new(),
+        }
+    }
+
+    /// A call as the page shows it.
+    pub async fn view(&self, call_id: CallId) -> Option<CallView> {
+        let (reply, view) = oneshot::channel();
+        self.send(WorkerCommand::View { call_id, reply }).ok()?;
+        view.await.ok()?
     }
 
     /// The counters as last published.

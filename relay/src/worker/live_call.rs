@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::fmt;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use relay_call::{Call, CallDirection, CallEvent, EndReason, Failure, Place, Tally, Transcoded};
@@ -13,6 +14,7 @@ use super::handle::Happening;
 use super::meta_limits::Watch;
 use super::trunks::Trunks;
 use crate::control::directory::Ticket;
+use crate::live_page::{CallView, History, Sparklines, State, finds, milliseconds};
 use crate::logging;
 
 /// One call.
@@ -32,8 +34,17 @@ pub(super) struct LiveCall {
     watch: Watch,
     /// What happened, for the operator who asks about this call.
     story: VecDeque<Happening>,
+    /// What the page shows of it.
+    memory: Option<Memory>,
     /// Everything about it is logged.
     debugged: Option<Debugged>,
+}
+
+/// What is kept for the page, if there is one.
+struct Memory {
+    history: Arc<History>,
+    names: Vec<String>,
+    quality: Sparklines,
 }
 
 /// As what a call is counted. It stays, whoever joins or leaves.
@@ -56,7 +67,8 @@ impl Drop for Debugged {
 const LONGEST_STORY: usize = 40;
 
 impl LiveCall {
-    pub(super) fn new(call: Call, ticket: Ticket) -> Self {
+    /// A call that goes to the history when it is over.
+    pub(super) fn new(call: Call, ticket: Ticket, history: Option<Arc<History>>) -> Self {
         Self {
             call,
             ticket,
@@ -66,6 +78,11 @@ impl LiveCall {
             counted: None,
             watch: Watch::default(),
             story: VecDeque::new(),
+            memory: history.map(|history| Memory {
+                history,
+                names: Vec::new(),
+                quality: Sparklines::default(),
+            }),
             debugged: None,
         }
     }
@@ -81,7 +98,8 @@ impl LiveCall {
     }
 
     /// Adds what the call has counted since the last look to the worker's counters.
-    pub(super) fn look(&mut self, counters: &mut WorkerCounters) {
+    pub(super) fn look(&mut self, now: Instant, counters: &mut WorkerCounters) {
+        let after = now.saturating_duration_since(self.call.created());
         for (place, tally) in self.call.tallies() {
             let known = self.told.iter().position(|(known, _)| *known == place);
             let position = known.unwrap_or_else(|| {
@@ -93,6 +111,9 @@ impl LiveCall {
             let news = tally.news(&mut self.told[position].1);
             for (sum, count) in counters.drops.iter_mut().zip(news.drops) {
                 *sum += count;
+            }
+            if let Some(memory) = &mut self.memory {
+                memory.quality.note(&place.interface, after, &news);
             }
             counters.media.entry(place).or_default().add(&news);
         }
@@ -170,7 +191,7 @@ impl LiveCall {
             CallEvent::Offered { .. } => self.count_exchange(false, &mut counters.trunks),
             CallEvent::Answered { .. } => self.count_exchange(true, &mut counters.trunks),
             CallEvent::Ended(_) => {
-                self.look(counters);
+                self.look(now, counters);
                 for (place, tally) in &self.told {
                     counters.trunks.note_quality(&place.interface, tally);
                 }
@@ -217,7 +238,76 @@ impl LiveCall {
             }
             _ => info!(call = %call, "{event}"),
         }
+        let exchanged = matches!(
+            event,
+            CallEvent::Offered { .. } | CallEvent::Answered { .. }
+        );
+        let ended = matches!(event, CallEvent::Ended(reason) if reason != EndReason::Refused);
         self.remember(event, now);
+        if let Some(memory) = &mut self.memory
+            && exchanged
+        {
+            memory.names = self.call.names();
+        }
+        if let Some(memory) = &self.memory
+            && ended
+        {
+            let view = self.whole_view(now);
+            memory.history.push(CallView {
+                state: State::Over,
+                ..view
+            });
+        }
+    }
+
+    /// Whether a search, which is in lower case, finds it.
+    pub(super) fn is_found_by(&self, search: &str) -> bool {
+        let Some(memory) = &self.memory else {
+            return false;
+        };
+        finds(search, &self.call.id().to_string(), &memory.names)
+    }
+
+    /// The call as the page lists it: of its story, what went wrong last.
+    pub(super) fn view(&self, now: Instant) -> CallView {
+        let is_failure =
+            |happening: &&Happening| matches!(happening.event, CallEvent::Failure { .. });
+        let last = self.story.iter().rev().find(is_failure).cloned();
+        self.bare_view(now).told(last.into_iter())
+    }
+
+    /// The call as the page shows it.
+    pub(super) fn whole_view(&self, now: Instant) -> CallView {
+        self.bare_view(now).told(self.story.iter().cloned())
+    }
+
+    fn bare_view(&self, now: Instant) -> CallView {
+        let created = self.call.created();
+        let counted = self.counted.as_ref();
+        let memory = self.memory.as_ref();
+        let answered = counted.is_some_and(|counted| counted.answered);
+        let view = CallView {
+            id: self.call.id().to_string(),
+            started_ms: milliseconds(self.call.config().clock.unix_at(created)),
+            lasted_ms: milliseconds(now.saturating_duration_since(created)),
+            state: if answered {
+                State::Talking
+            } else {
+                State::Ringing
+            },
+            direction: counted
+                .map_or(CallDirection::Other, |c| c.direction)
+                .label(),
+            interface: counted.map_or_else(String::new, |c| c.trunk.clone()),
+            about: memory
+                .map(|memory| memory.names.clone())
+                .unwrap_or_default(),
+            quality: memory
+                .map(|memory| memory.quality.clone())
+                .unwrap_or_default(),
+            ..CallView::default()
+        };
+        view.shortened()
     }
 }
 

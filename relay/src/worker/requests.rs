@@ -170,7 +170,10 @@ impl Worker {
             None if makes_a_call(request.command) => {
                 let seed = self.seeds.draw();
                 let call = Call::new(call_id.clone(), Arc::clone(&self.config), now, seed);
-                self.insert(call_id.clone(), LiveCall::new(call, ticket))
+                self.insert(
+                    call_id.clone(),
+                    LiveCall::new(call, ticket, self.history.clone()),
+                )
             }
             None => {
                 return Handled {

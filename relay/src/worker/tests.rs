@@ -47,6 +47,7 @@ fn worker() -> Worker {
         tells_connections: false,
         recordings: None,
         prompts: Prompts::start(None).unwrap(),
+        history: None,
         seed: Some(1),
     };
     let backend = settings

@@ -1,4 +1,4 @@
-//! Music on hold: it begins when a party holds the other, and ends when it does so no more (`moh`).
+//! Hold, which is told, and music on hold: it begins when a party holds the other, and ends when it does so no more (`moh`).
 
 use std::time::{Duration, Instant};
 
@@ -16,7 +16,12 @@ impl Call {
             let Some(leg) = self.legs.get_mut(holder) else {
                 continue;
             };
-            let music = leg.hold_music.as_ref().filter(|_| leg.is_holding());
+            let holds = leg.is_holding();
+            if std::mem::replace(&mut leg.holds, holds) != holds {
+                let leg = leg.name();
+                self.events.push_back(CallEvent::Hold { leg, on: holds });
+            }
+            let music = leg.hold_music.as_ref().filter(|_| holds);
             let plays = music.is_some();
             let mut playback = music
                 .map(|music| music.playback.clone())

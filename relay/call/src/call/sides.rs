@@ -77,6 +77,17 @@ impl Call {
             .reduce(|sum, packets| sum + packets)
     }
 
+    /// What its parties are called, by SIP and by the operator: tags, labels, metadata.
+    pub fn names(&self) -> Vec<String> {
+        let named = self.legs.iter().flat_map(|leg| {
+            let tag = leg.tag.as_ref().map(ToString::to_string);
+            [tag, leg.label.clone(), leg.metadata.clone()]
+        });
+        let mut names: Vec<String> = named.flatten().collect();
+        names.dedup();
+        names
+    }
+
     /// The first party, and whom it talks to.
     fn sides(&self) -> (Option<&Leg>, Option<&Leg>) {
         let caller = self.legs.get(LegId::CALLER);

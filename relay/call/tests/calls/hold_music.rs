@@ -218,3 +218,22 @@ fn the_user_of_whatsapp_hears_it_as_opus_of_20_ms_without_a_gap() {
     }
     assert!(said[0] < 3 && said[1] > 45, "{said:?}");
 }
+
+#[test]
+fn hold_is_told_once_when_it_begins_and_once_when_it_ends() {
+    let mut pair = talking("");
+    for (lines, answer) in [
+        ("a=sendonly\n", "recvonly"),
+        ("a=sendonly\n", "recvonly"),
+        ("", "sendrecv"),
+        ("", "sendrecv"),
+    ] {
+        reoffer(&mut pair, &format!("{G711}{lines}"), answer);
+    }
+    pair.run(Duration::ZERO);
+    let holds = pair.events.iter().filter_map(|event| match event {
+        CallEvent::Hold { leg, on } => Some((leg.as_str(), *on)),
+        _ => None,
+    });
+    assert_eq!(holds.collect::<Vec<_>>(), [("b", true), ("b", false)]);
+}

@@ -21,7 +21,7 @@ pub(super) const CONTROL: &[Opt] = &[
         "listen-http",
         ' ',
         Many("[ADDR:]PORT"),
-        "Address for HTTP and WebSocket: control, commands, /ping and /metrics; several may be given",
+        "Address for HTTP and WebSocket: control, commands, /ping, /metrics and the page about calls; several may be given",
     ),
     works(
         "listen-https",
@@ -40,6 +40,19 @@ pub(super) const CONTROL: &[Opt] = &[
         ' ',
         One("FILE"),
         "Its private key, PEM [default: it stands in the certificate's file]",
+    ),
+    works(
+        "live-page",
+        ' ',
+        One("off|on|token:TEXT|token-file:FILE"),
+        "Who may see the page about calls at `/` of listen-http: nobody, whoever reaches it, or whoever knows the token, which has \
+         eight characters or more [default: on]",
+    ),
+    works(
+        "live-page-calls",
+        ' ',
+        One("NUMBER"),
+        "How many calls that are over it remembers, 0 to 10000 [default: 200]",
     ),
     works(
         "listen-cli",

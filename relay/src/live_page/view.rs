@@ -1,0 +1,313 @@
+//! A call as the page shows it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper::body::Bytes;
+use relay_call::{CallEvent, EndReason};
+use serde::Serialize;
+
+use super::Sparklines;
+use crate::worker::Happening;
+
+/// What of a name, a sentence or a Call-ID is shown.
+const LONGEST_TEXT: usize = 400;
+
+/// What a call is at.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum State {
+    /// Offered.
+    #[default]
+    Ringing,
+    /// Answered.
+    Talking,
+    /// Ended.
+    Over,
+}
+
+/// A call as the page shows it.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct CallView {
+    /// Its name: the SIP Call-ID, which on WhatsApp's side is the wacid.
+    pub id: String,
+    /// When it began, since 1970.
+    pub started_ms: u64,
+    /// How long it has lasted.
+    pub lasted_ms: u64,
+    /// What it is at.
+    pub state: State,
+    /// Who called.
+    pub direction: &'static str,
+    /// The interface towards WhatsApp.
+    pub interface: String,
+    /// Why it ended, in words.
+    pub end: Option<&'static str>,
+    /// What went wrong last, in words.
+    pub failure: Option<String>,
+    /// Tags, labels and metadata of its parties.
+    pub about: Vec<String>,
+    /// How it sounded.
+    pub quality: Sparklines,
+    /// What happened.
+    pub timeline: Vec<Moment>,
+}
+
+/// Something that happened in a call.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Moment {
+    /// Since the call began.
+    pub after_ms: u64,
+    /// What kind of thing.
+    pub kind: &'static str,
+    /// In words.
+    pub text: String,
+}
+
+/// A line of the list.
+#[derive(Serialize)]
+struct Line<'a> {
+    id: &'a str,
+    started_ms: u64,
+    lasted_ms: u64,
+    state: State,
+    direction: &'static str,
+    interface: &'a str,
+    end: Option<&'static str>,
+    failure: Option<&'a str>,
+    about: &'a [String],
+    score: Option<u32>,
+}
+
+#[derive(Serialize)]
+struct List<'a> {
+    /// All that there are, also those that the list leaves out.
+    sessions: usize,
+    now: Vec<Line<'a>>,
+    over: Vec<Line<'a>>,
+}
+
+impl CallView {
+    /// The same without what is too long.
+    #[must_use]
+    pub fn shortened(mut self) -> Self {
+        shorten(&mut self.id);
+        self.about.iter_mut().for_each(shorten);
+        self.about.truncate(16);
+        self
+    }
+
+    /// Whether a search, which is in lower case, finds it.
+    pub fn is_found_by(&self, search: &str) -> bool {
+        finds(search, &self.id, &self.about)
+    }
+
+    /// What happened, and with it what went wrong and how the call ended.
+    #[must_use]
+    pub fn told(mut self, story: impl Iterator<Item = Happening>) -> Self {
+        for happening in story {
+            match &happening.event {
+                CallEvent::Ended(reason) => self.end = Some(words(*reason)),
+                failure @ CallEvent::Failure { .. } => {
+                    let mut text = failure.to_string();
+                    shorten(&mut text);
+                    self.failure = Some(text);
+                }
+                _ => {}
+            }
+            self.timeline.push(Moment::of(&happening));
+        }
+        self
+    }
+
+    /// As JSON.
+    pub(super) fn whole(&self) -> Bytes {
+        to_json(self)
+    }
+
+    fn line(&self) -> Line<'_> {
+        Line {
+            id: &self.id,
+            started_ms: self.started_ms,
+            lasted_ms: self.lasted_ms,
+            state: self.state,
+            direction: self.direction,
+            interface: &self.interface,
+            end: self.end,
+            failure: self.failure.as_deref(),
+            about: &self.about,
+            score: self.quality.worst(),
+        }
+    }
+}
+
+/// Whether a search, which is in lower case, finds a call of this name.
+pub(crate) fn finds(search: &str, id: &str, about: &[String]) -> bool {
+    let has = |text: &str| text.to_lowercase().contains(search);
+    search.is_empty() || has(id) || about.iter().any(|text| has(text))
+}
+
+/// The list as JSON.
+pub(super) fn list(sessions: usize, now: &[CallView], over: &[Arc<CallView>]) -> Bytes {
+    to_json(&List {
+        sessions,
+        now: now.iter().map(CallView::line).collect(),
+        over: over.iter().map(|view| view.line()).collect(),
+    })
+}
+
+fn to_json(value: &impl Serialize) -> Bytes {
+    // Nothing in here has keys that are no strings, which is the only thing that JSON cannot say.
+    serde_json::to_vec(value).unwrap_or_default().into()
+}
+
+fn shorten(text: &mut String) {
+    if text.len() > LONGEST_TEXT {
+        text.truncate(text.floor_char_boundary(LONGEST_TEXT));
+        text.push('\u{2026}');
+    }
+}
+
+impl Moment {
+    fn of(happening: &Happening) -> Self {
+        let event = &happening.event;
+        let kind = match event {
+            CallEvent::Offered { .. } => "offer",
+            CallEvent::Answered { .. } => "answer",
+            CallEvent::Subscribed { .. } => "listener",
+            CallEvent::PairSelected { .. } => "ice",
+            CallEvent::DtlsConnected { .. } => "dtls",
+            CallEvent::FirstPacketIn { .. } => "first in",
+            CallEvent::FirstPacketOut { .. } => "first out",
+            CallEvent::Hold { .. } => "hold",
+            CallEvent::Dtmf(_) => "dtmf",
+            CallEvent::Recording { .. } => "recording",
+            CallEvent::PlaybackBegan { .. } | CallEvent::PlaybackEnded { .. } => "playback",
+            CallEvent::Failure { .. } => "failure",
+            CallEvent::Warning(_) => "warning",
+            CallEvent::Ended(_) => "end",
+            _ => "other",
+        };
+        let mut text = match event {
+            // Somebody may have typed a card number.
+            CallEvent::Dtmf(report) => format!(
+                "{}: a key, {} ms ({})",
+                report.source_name(),
+                report.duration_ms,
+                report.way.label()
+            ),
+            CallEvent::Ended(reason) => words(*reason).to_owned(),
+            event => event.to_string(),
+        };
+        shorten(&mut text);
+        Self {
+            after_ms: milliseconds(happening.after),
+            kind,
+            text,
+        }
+    }
+}
+
+/// Whole milliseconds.
+pub(crate) fn milliseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// Why a call ended, for somebody who does not know our labels.
+fn words(reason: EndReason) -> &'static str {
+    match reason {
+        EndReason::Terminated => "the proxy ended it",
+        EndReason::ForceTerminated => "an operator ended it, or the relay was stopped",
+        EndReason::Timeout => "no media came from anybody for too long (timeout)",
+        EndReason::SilentTimeout => "it was on hold for too long (silent-timeout)",
+        EndReason::OfferTimeout => {
+            "nobody answered, and nobody said that it was over (offer-timeout)"
+        }
+        EndReason::FinalTimeout => "it lasted longer than any call may (final-timeout)",
+        EndReason::Refused => "its first offer was refused",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use relay_call::dtmf::DtmfReport;
+    use relay_call::{Failure, KeyWay};
+
+    use super::*;
+
+    fn at(after_ms: u64, event: CallEvent) -> Happening {
+        Happening {
+            after: Duration::from_millis(after_ms),
+            event,
+        }
+    }
+
+    fn key(event: u8) -> CallEvent {
+        CallEvent::Dtmf(DtmfReport {
+            source_tag: Some("meta".into()),
+            source_label: None,
+            source_ip: None,
+            tags: Vec::new(),
+            at: Duration::ZERO,
+            event,
+            duration_ms: 120,
+            volume: 10,
+            way: KeyWay::Event,
+            destination: None,
+        })
+    }
+
+    #[test]
+    fn a_story_becomes_a_timeline_with_the_reason_in_words() {
+        let failure = CallEvent::Failure {
+            leg: "meta".into(),
+            kind: Failure::IceStalled,
+            silence: None,
+            text: "no check was answered".into(),
+        };
+        let ended = CallEvent::Ended(EndReason::Timeout);
+        let view = CallView::default().told([at(5_000, failure), at(60_000, ended)].into_iter());
+        let failure = "meta: no check was answered";
+        assert_eq!(view.failure.as_deref(), Some(failure));
+        let end = "no media came from anybody for too long (timeout)";
+        assert_eq!(view.end, Some(end));
+        let told: Vec<_> = view
+            .timeline
+            .iter()
+            .map(|m| (m.after_ms, m.kind, m.text.as_str()))
+            .collect();
+        assert_eq!(told, [(5_000, "failure", failure), (60_000, "end", end)]);
+    }
+
+    #[test]
+    fn which_keys_were_pressed_is_not_shown() {
+        let one = CallView::default().told([at(1, key(1))].into_iter());
+        let other = CallView::default().told([at(1, key(9))].into_iter());
+        assert_eq!(one.timeline, other.timeline);
+        assert_eq!(one.timeline[0].text, "meta: a key, 120 ms (rfc4733)");
+    }
+
+    #[test]
+    fn what_is_too_long_is_cut() {
+        let view = CallView {
+            id: "\u{e4}".repeat(60_000),
+            about: vec!["x".repeat(60_000); 100],
+            ..CallView::default()
+        };
+        let view = view.shortened();
+        assert!(view.id.len() <= LONGEST_TEXT + 4);
+        assert!(view.whole().len() < 16 * 450 + 2_000);
+    }
+
+    #[test]
+    fn a_search_looks_at_names_of_the_call_and_its_parties() {
+        let view = CallView {
+            id: "wacid.HBgN".into(),
+            about: vec!["+49 30 123".into()],
+            ..CallView::default()
+        };
+        for (search, found) in [("", true), ("hbgn", true), ("30 123", true), ("pbx", false)] {
+            assert_eq!(view.is_found_by(search), found, "{search}");
+        }
+    }
+}
