@@ -3,7 +3,8 @@
 #   make demo                  six WhatsApp-style calls through Kamailio and tandem, measured
 #   make demo RELAY=rtpengine  the same with Debian's rtpengine in place of tandem
 #   make demo DEMO=playback    a WhatsApp user hears a prompt, presses keys, and is recorded: sound, packets, vCon
-#   make demo PROXY=opensips   either of them through OpenSIPS, where it is (OPENSIPS= names it)
+#   make demo DEMO=watch       calls that do not end, to look at: live page, Prometheus with our alerts; until Ctrl-C
+#   make demo PROXY=opensips   the first two through OpenSIPS, where it is (OPENSIPS= names it)
 #   make test                  everything that can be tested, the demo's calls included
 #   make test-interop          calls with a browser, aiortc and libopus; also with SUBJECT=rtpengine;
 #                              and every request of the tables to rtpengine and to tandem, compared
@@ -28,11 +29,15 @@ PACKAGES := $(if $(filter tandem,$(RELAY)),-p relay) -p simulator
 help:
 	@sed -n 's/^#   //p' Makefile
 
+demo_calls = demo.py --relay $(RELAY) --proxy $(PROXY)
+demo_playback = playback.py --proxy $(PROXY)
+demo_watch = watch.py
+
 demo:
-	@tests/demo/install.sh demo
+	@tests/demo/install.sh $(if $(filter watch,$(DEMO)),watch,demo)
 	@echo "building (the first time takes some minutes) ..."
 	@cargo build $(PACKAGES)
-	@python3 tests/demo/$(if $(filter playback,$(DEMO)),playback.py,demo.py --relay $(RELAY)) --proxy $(PROXY) --binaries $(TARGET)/debug
+	@python3 tests/demo/$(or $(demo_$(DEMO)),$(error there is no DEMO=$(DEMO))) --binaries $(TARGET)/debug
 
 test:
 	@.ci/test

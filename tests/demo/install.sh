@@ -1,6 +1,6 @@
 #!/bin/bash
 # Installs the Debian packages that are missing, and nothing else.
-# usage: install.sh demo|test
+# usage: install.sh demo|watch|test
 #
 # No daemon starts by itself: while packages are unpacked a policy-rc.d forbids it, and it goes
 # away afterwards. Everything the demo runs it starts on its own, on loopback.
@@ -10,8 +10,9 @@ build="build-essential cmake pkg-config libssl-dev"
 demo="python3 openssl kamailio kamailio-tls-modules rtpengine-daemon baresip-core"
 case "${1:-demo}" in
     demo) wanted="$build $demo" ;;
+    watch) wanted="$build $demo prometheus" ;;
     test) wanted="$build $demo rtpengine-utils sip-tester chromium python3-venv ffmpeg opus-tools prometheus debhelper lintian mandoc debootstrap systemd-container iproute2 buildah" ;;
-    *) echo "usage: $0 demo|test" >&2; exit 2 ;;
+    *) echo "usage: $0 demo|watch|test" >&2; exit 2 ;;
 esac
 
 missing=""

@@ -2,7 +2,6 @@
 
 import os
 import re
-import shutil
 import subprocess
 from types import SimpleNamespace
 
@@ -13,12 +12,12 @@ SCRIPTS = os.path.join(os.path.dirname(__file__), "..", "..", "kamailio-scripts"
 
 
 class Kamailio:
-    def __init__(self, run, ports, numbers, certificates, settings=None, shared_megabytes=64):
+    def __init__(self, run, ports, numbers, certificates, settings=None, shared_megabytes=64, edit=lambda script: script):
         """`numbers` maps a business number to (password, DTLS or SDES) and pairs of further settings; `settings` are values for
-        other lines of settings.cfg."""
+        other lines of settings.cfg; `edit` is what somebody has done to kamailio.cfg."""
         folder = os.path.join(run, "kamailio")
         os.makedirs(folder, exist_ok=True)
-        shutil.copy(os.path.join(SCRIPTS, "kamailio.cfg"), folder)
+        write(folder, "kamailio.cfg", edit(read("kamailio.cfg")))
         write(folder, "settings.cfg", fill_settings(read("settings.cfg"), ports, numbers, settings or {}))
         write(folder, "tls.cfg", fill_tls(read("tls.cfg"), certificates))
         self.part = Part(

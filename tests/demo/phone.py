@@ -23,7 +23,7 @@ rtp_ports               {rtp_first}-{rtp_last}
 rtp_stats               yes
 statmode_default        off
 call_max_calls          4
-audio_source            aufile,{tone}
+audio_source            {source}
 audio_player            aufile,{player}
 audio_alert             aufile,{player}
 ausrc_srate             48000
@@ -39,7 +39,7 @@ module_path             /usr/lib/baresip/modules
 module                  opus.so
 module                  g711.so
 module                  aufile.so
-module                  sndfile.so
+{recorder}
 module_tmp              account.so
 module_app              menu.so
 module_app              ctrl_tcp.so
@@ -48,8 +48,9 @@ ctrl_tcp_listen         127.0.0.1:{control}
 
 
 class Phone:
-    def __init__(self, run, ports, numbers, codecs=None):
-        """`codecs` maps a number to the only codec that its account knows, where that is not Opus."""
+    def __init__(self, run, ports, numbers, codecs=None, records=True, speaks=True):
+        """`codecs` maps a number to the only codec that its account knows, where that is not Opus. One that does not speak takes
+        calls all the same, and sends nothing."""
         self.run = run
         self.ports = ports
         self.events = []
@@ -65,7 +66,8 @@ class Phone:
             file.write(CONFIGURATION.format(
                 sip=ports.phone_sip, control=ports.phone_control,
                 rtp_first=ports.phone_media, rtp_last=ports.phone_media + 98,
-                tone=tone_file, player=os.path.join(folder, "player.wav"), recordings=self.recordings))
+                source=f"aufile,{tone_file}" if speaks else "none", recorder="module sndfile.so" if records else "",
+                player=os.path.join(folder, "player.wav"), recordings=self.recordings))
         with open(os.path.join(folder, "accounts"), "w") as file:
             for number in numbers:
                 file.write(f"<{self.account(number)};transport=udp>;regint=0;answermode=auto;"

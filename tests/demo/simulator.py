@@ -46,13 +46,24 @@ class Simulator:
         call.part.wait_until(lambda: "waiting on" in call.part.last_lines())
         return call
 
+    def serve(self, number, every_seconds, talk_seconds, more=()):
+        """Meta for as long as it takes: users call again and again, and are called."""
+        part, _ = self.run_it("serve", number, talk_seconds, True, [
+            "--ring", "--place", "1000000", "--every", str(every_seconds), *more])
+        part.wait_until(lambda: "listening on" in part.last_lines(1000))
+        return part
+
     def start(self, direction, number, talk_seconds, meta_hangs_up, more):
+        return SimulatedCall(*self.run_it(direction, number, talk_seconds, meta_hangs_up, more))
+
+    def run_it(self, command, number, talk_seconds, meta_hangs_up, more):
+        """(the process, where it writes its report)."""
         password, keys, *_ = self.numbers[number]
         self.calls += 1
-        name = f"simulator-{self.calls}-{direction}-{keys.lower()}"
+        name = f"simulator-{self.calls}-{command}-{keys.lower()}"
         report = os.path.join(self.run, name + ".json")
         part = Part(name, [
-            self.binary, direction, "--verbose",
+            self.binary, command, "--verbose",
             "--sbc", f"127.0.0.1:{self.ports.kamailio_tls}", "--host", SIP_HOST,
             "--business", f"+{number}", "--password", password,
             "--listen", f"127.0.0.1:{self.ports.meta_tls}",
@@ -62,7 +73,7 @@ class Simulator:
             "--talk", str(talk_seconds), "--hangup", "meta" if meta_hangs_up else "business",
             "--json", report, *more,
         ], self.run)
-        return SimulatedCall(part, report)
+        return part, report
 
 
 class SimulatedCall:

@@ -13,14 +13,10 @@ import json
 import math
 import os
 import re
-import shutil
 import subprocess
 import sys
 import time
 import unittest
-import urllib.error
-import urllib.parse
-import urllib.request
 from types import SimpleNamespace
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -33,7 +29,8 @@ import demo  # noqa: E402
 import environment  # noqa: E402
 from kamailio import Kamailio  # noqa: E402
 from phone import Phone  # noqa: E402
-from processes import Part, free_base_port, stop_all, stop_all_at_exit  # noqa: E402
+from processes import free_base_port, stop_all, stop_all_at_exit  # noqa: E402
+from prometheus import Prometheus  # noqa: E402
 from relay import Relay  # noqa: E402
 from simulator import Simulator  # noqa: E402
 
@@ -172,17 +169,7 @@ class Live(unittest.TestCase):
         Kamailio(run, ports, NUMBERS, certificates)
         cls.phone = Phone(run, ports, NUMBERS, CODECS)
         cls.began = time.time()
-        cls.prometheus = Part("prometheus", [
-            "prometheus", f"--config.file={write_configuration(run, ports)}", f"--storage.tsdb.path={run}/prometheus",
-            f"--web.listen-address=127.0.0.1:{ports.prometheus}", "--log.level=warn"], run)
-        cls.prometheus.wait_until(cls.everything_is_scraped, 30)
-
-    @classmethod
-    def everything_is_scraped(cls):
-        try:
-            return cls.values("sum(up)") == [2.0]
-        except (OSError, AssertionError):  # it says that it is not ready
-            return False
+        cls.prometheus = Prometheus(run, ports)
 
     @classmethod
     def make_calls(cls):
@@ -197,25 +184,12 @@ class Live(unittest.TestCase):
         time.sleep(3)
         return results
 
-    @classmethod
-    def ask(cls, path, **parameters):
-        url = f"http://127.0.0.1:{cls.ports.prometheus}/api/v1/{path}?{urllib.parse.urlencode(parameters, doseq=True)}"
-        try:
-            with urllib.request.urlopen(url, timeout=10) as reply:
-                return json.load(reply)["data"]
-        except urllib.error.HTTPError as problem:
-            raise AssertionError(f"{parameters}: {problem.read().decode()}") from None
-
-    @classmethod
-    def values(cls, expression):
-        return [float(series["value"][1]) for series in cls.ask("query", query=expression)["result"]]
-
     def shown(self, expression):
         """Every value that a panel would show of the time since the start."""
         for variable, value in (("$__rate_interval", WINDOW), ("$instance", ".*"), ("$interface", ".*")):
             expression = expression.replace(variable, value)
         self.assertNotIn("$", expression)
-        series = self.ask("query_range", query=expression, start=self.began, end=time.time(), step=1)["result"]
+        series = self.prometheus.ask("query_range", query=expression, start=self.began, end=time.time(), step=1)["result"]
         numbers = [float(value) for line in series for _, value in line["values"]]
         return [number for number in numbers if math.isfinite(number)]
 
@@ -250,7 +224,7 @@ class Live(unittest.TestCase):
         self.assertGreater(max(self.panel("relay-internals.json: Refused, a minute")), 0)
         self.assertGreater(max(self.panel("whatsapp-calls.json: DTLS (half of them)")), 0)
         for direction in ("user_initiated", "business_initiated"):
-            [there] = self.values(f'tandem_calls_answered_total{{direction="{direction}", interface="pub"}}')
+            [there] = self.prometheus.values(f'tandem_calls_answered_total{{direction="{direction}", interface="pub"}}')
             self.assertEqual(there, 1, direction)
         self.assertAlmostEqual(max(self.panel("whatsapp-calls.json: Answered share")), 1, 1)
         self.assertTrue(4 < max(self.panel("call-quality.json: Mean opinion score ({{interface}} half of them)")) <= 4.5)
@@ -264,7 +238,7 @@ class Live(unittest.TestCase):
                     continue
                 with self.subTest(name, variable=variable["name"]):
                     selector, label = re.fullmatch(r"label_values\((.+), (\w+)\)", variable["query"]["query"]).groups()
-                    values = self.ask(f"label/{label}/values", **{"match[]": selector.replace("$instance", ".*")})
+                    values = self.prometheus.ask(f"label/{label}/values", **{"match[]": selector.replace("$instance", ".*")})
                     port = self.ports.proxy_metrics if "proxies" in name else self.ports.relay_http
                     self.assertEqual(values, [f"127.0.0.1:{port}"] if variable["name"] == "instance" else ["priv", "pub"])
 
@@ -277,16 +251,16 @@ class Live(unittest.TestCase):
         self.assertEqual(len(rules), len(re.findall(r"- alert:", read("grafana", "alerts.yml"))))
 
     def test_every_alert_asks_for_what_is_there(self):
-        there = set(self.ask("label/__name__/values")) | {"ALERTS"}
+        there = set(self.prometheus.ask("label/__name__/values")) | {"ALERTS"}
         for rule in self.rules():
             with self.subTest(rule["name"]):
                 self.assertTrue(metric_names(rule["query"]))
                 self.assertLessEqual(metric_names(rule["query"]), there)
                 for name, values in re.findall(r'(\w+)(?:=~?|!=|!~)"([\w|-]+)"', rule["query"]):
-                    self.assertLessEqual(set(values.split("|")), set(self.ask(f"label/{name}/values")), name)
+                    self.assertLessEqual(set(values.split("|")), set(self.prometheus.ask(f"label/{name}/values")), name)
 
     def test_every_alert_says_what_it_is_and_what_to_do(self):
-        labels = {name for series in self.ask("series", **{"match[]": '{__name__=~"tandem_.+|rtpengine_.+|up"}'}) for name in series}
+        labels = {name for series in self.prometheus.ask("series", **{"match[]": '{__name__=~"tandem_.+|rtpengine_.+|up"}'}) for name in series}
         for rule in self.rules():
             with self.subTest(rule["name"]):
                 self.assertIn(rule["labels"]["severity"], ("critical", "warning"))
@@ -305,7 +279,7 @@ class Live(unittest.TestCase):
                 self.assertGreater(len(section[1].split()), 15, "the section says nothing")
 
     def rules(self):
-        return [rule for group in self.ask("rules")["groups"] for rule in group["rules"]]
+        return [rule for group in self.prometheus.ask("rules")["groups"] for rule in group["rules"]]
 
 
 def objections(document):
@@ -329,20 +303,6 @@ def objections(document):
             # Queries have no type in @grafana/schema; these are the keys of Grafana's Prometheus data source.
             found += [f"unknown key {key} of a query" for key in set(target) - {"refId", "expr", "legendFormat", "range"}]
     return found
-
-
-def write_configuration(run, ports):
-    """prometheus.yml as shipped, with these targets, and quicker."""
-    shutil.copy(os.path.join(GRAFANA, "alerts.yml"), run)
-    text = read("grafana", "prometheus.yml")
-    for shipped, here in (("scrape_interval: 15s", "scrape_interval: 1s"), ("evaluation_interval: 30s", "evaluation_interval: 1s"),
-                          ("10.0.0.8:2225", f"127.0.0.1:{ports.relay_http}"), ("10.0.0.7:9092", f"127.0.0.1:{ports.proxy_metrics}")):
-        assert text.count(shipped) == 1, f"prometheus.yml does not have {shipped}"
-        text = text.replace(shipped, here)
-    path = os.path.join(run, "prometheus.yml")
-    with open(path, "w", encoding="utf-8") as file:
-        file.write(text)
-    return path
 
 
 def main():
