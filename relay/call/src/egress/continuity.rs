@@ -149,6 +149,10 @@ impl Continuity {
         if advances {
             source.highest = header.sequence;
             source.seen_at = arrived;
+            // It follows at a distance: half a wrap behind, everything that comes would count as older.
+            if header.sequence.distance_from(source.first) > MAX_SEQUENCE_JUMP {
+                source.first = header.sequence.offset_by(-i32::from(MAX_SEQUENCE_JUMP));
+            }
             if frame.codec != Codec::TelephoneEvent {
                 source.timestamp = header.timestamp;
             }
@@ -372,6 +376,17 @@ mod tests {
         let numbers = continuity.map(at, header, &FRAME).unwrap();
         continuity.sent(at, &numbers);
         numbers
+    }
+
+    /// The numbers of a source wrap after 22 minutes of speech; half of them are behind its first one after eleven.
+    #[test]
+    fn a_source_may_speak_for_an_hour() {
+        let (mut continuity, start) = (ours(), epoch());
+        for number in 0..180_000_u32 {
+            let at = start + Duration::from_millis(20) * number;
+            let numbers = pass(&mut continuity, at, &header(7, number as u16, number * 960));
+            assert_eq!(numbers.sequence.0, (number as u16).wrapping_add(100));
+        }
     }
 
     #[test]
