@@ -93,7 +93,7 @@ pub enum SipMessageType {
 }
 
 /// What `play media` plays.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Playback {
     /// A path that the daemon can read.
     pub file: Option<String>,
@@ -118,7 +118,7 @@ impl Playback {
 }
 
 /// Music on hold (`moh`).
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct HoldMusic {
     /// What is played.
     pub playback: Playback,
@@ -127,7 +127,7 @@ pub struct HoldMusic {
 }
 
 /// The direction that a party on hold is told, whatever its holder wrote.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub enum HoldMode {
     /// It hears something and need not send.
     #[default]

@@ -7,6 +7,7 @@
 
 mod alaw;
 mod pbx;
+mod restored_call;
 mod transcoding;
 mod whatsapp_call;
 mod world;

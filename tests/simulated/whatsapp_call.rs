@@ -12,18 +12,18 @@ use simulator::media::{CallDirection, MediaConfig};
 
 use crate::world::{World, media_address};
 
-const MS: Duration = Duration::from_millis(1);
-const SECOND: Duration = Duration::from_secs(1);
+pub(crate) const MS: Duration = Duration::from_millis(1);
+pub(crate) const SECOND: Duration = Duration::from_secs(1);
 
 /// The four ways in which a WhatsApp call can begin.
-const KINDS: [(CallDirection, KeyExchange); 4] = [
+pub(crate) const KINDS: [(CallDirection, KeyExchange); 4] = [
     (CallDirection::UserInitiated, KeyExchange::Dtls),
     (CallDirection::BusinessInitiated, KeyExchange::Dtls),
     (CallDirection::UserInitiated, KeyExchange::Sdes),
     (CallDirection::BusinessInitiated, KeyExchange::Sdes),
 ];
 
-fn meta(direction: CallDirection, keys: KeyExchange, deafness: Duration) -> MediaConfig {
+pub(crate) fn meta(direction: CallDirection, keys: KeyExchange, deafness: Duration) -> MediaConfig {
     MediaConfig {
         direction,
         keys,
@@ -43,7 +43,7 @@ fn meta(direction: CallDirection, keys: KeyExchange, deafness: Duration) -> Medi
 }
 
 /// The flags towards WhatsApp and towards the PBX, as stock scripts write them.
-fn flags_to_meta(keys: KeyExchange, is_offer: bool) -> Value {
+pub(crate) fn flags_to_meta(keys: KeyExchange, is_offer: bool) -> Value {
     match (keys, is_offer) {
         (KeyExchange::Dtls, true) => json!({
             "transport-protocol": "UDP/TLS/RTP/SAVPF", "ICE": "force", "SDES": ["off"],
@@ -58,7 +58,7 @@ fn flags_to_meta(keys: KeyExchange, is_offer: bool) -> Value {
     }
 }
 
-fn flags_to_pbx(is_offer: bool) -> Value {
+pub(crate) fn flags_to_pbx(is_offer: bool) -> Value {
     let mut flags =
         json!({ "transport-protocol": "RTP/AVP", "ICE": "remove", "rtcp-mux": ["demux"] });
     if is_offer {
@@ -77,7 +77,7 @@ fn wishes_for_meta(world: &World, keys: KeyExchange, is_offer: bool) -> Value {
 }
 
 /// Sets a call up; the PBX speaks from the moment of `answer`.
-fn connect(world: &mut World, direction: CallDirection, keys: KeyExchange) {
+pub(crate) fn connect(world: &mut World, direction: CallDirection, keys: KeyExchange) {
     let relay_for_pbx = match direction {
         CallDirection::UserInitiated => {
             let offer = world.meta.local_sdp_offer();
@@ -109,7 +109,7 @@ fn connect(world: &mut World, direction: CallDirection, keys: KeyExchange) {
     world.pbx.speak_from(world.now);
 }
 
-fn hang_up(world: &mut World) {
+pub(crate) fn hang_up(world: &mut World) {
     let reply =
         world.request(&json!({ "command": "delete", "call-id": "simulated", "delete-delay": 0 }));
     assert_eq!(reply["result"], "ok");

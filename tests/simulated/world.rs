@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 use ng_protocol::{CallId, Request};
 use relay_call::config::{DtlsIdentity, TransportConfig};
 use relay_call::{
-    Call, CallConfig, EndpointLearning, Interface, InterfaceAddress, LeaseError, LeasedPort,
-    PortCount, PortLeaser, QualityReports, Timeouts, WallClock,
+    Call, CallConfig, CallSnapshot, EndpointLearning, Interface, InterfaceAddress, LeaseError,
+    LeasedPort, PortCount, PortLeaser, QualityReports, RestoreError, Timeouts, WallClock,
 };
 use relay_packet::{Outbox, PacketBuf, Received, SocketId};
 use serde_json::{Value, json};
@@ -36,6 +36,8 @@ pub(crate) struct World {
     pub(crate) log: Vec<String>,
     /// The library that the proxy names for WhatsApp.
     pub(crate) dtls_engine: Option<&'static str>,
+    /// SSRC and sequence number of every RTP packet that left for Meta.
+    pub(crate) numbers_to_meta: Vec<(u32, u16)>,
     out: Outbox,
     to_meta: Link<Datagram>,
     from_meta: Link<Datagram>,
@@ -72,6 +74,21 @@ impl PortLeaser for CountingPorts {
         Ok(ports)
     }
 
+    fn lease_again(
+        &mut self,
+        _interface: &str,
+        address: SocketAddr,
+    ) -> Result<LeasedPort, LeaseError> {
+        if self.socket_at(address).is_some() {
+            return Err(LeaseError::Taken { address });
+        }
+        // Another process: sockets have other names.
+        let socket = SocketId(100_000 + self.leased);
+        self.leased += 1;
+        self.open.insert(socket, address);
+        Ok(LeasedPort { socket, address })
+    }
+
     fn release(&mut self, socket: SocketId) {
         assert!(
             self.open.remove(&socket).is_some(),
@@ -81,6 +98,11 @@ impl PortLeaser for CountingPorts {
 }
 
 impl CountingPorts {
+    /// Somebody else has this port.
+    pub(crate) fn occupy(&mut self, address: SocketAddr) {
+        self.open.insert(SocketId(u32::MAX), address);
+    }
+
     pub(crate) fn open(&self) -> usize {
         self.open.len()
     }
@@ -150,6 +172,7 @@ impl World {
             pbx: Pbx::new(SocketAddr::from(([10, 0, 0, 55], 40_000))),
             log: Vec::new(),
             dtls_engine: None,
+            numbers_to_meta: Vec::new(),
             out: Outbox::new(64),
             to_meta: Link::new(road.clone(), seed),
             from_meta: Link::new(road, seed ^ 0xa5a5),
@@ -269,6 +292,14 @@ impl World {
             let Some(from) = from else { continue };
             if transmit.destination == self.meta_address {
                 let bytes = transmit.packet.to_vec();
+                if let [0x80..=0xbf, second, number @ ..] = &bytes[..]
+                    && !(192..=223).contains(second)
+                    && let [s0, s1, _, _, _, _, a, b, c, d, ..] = number
+                {
+                    let ssrc = u32::from_be_bytes([*a, *b, *c, *d]);
+                    let numbers = (ssrc, u16::from_be_bytes([*s0, *s1]));
+                    self.numbers_to_meta.push(numbers);
+                }
                 self.to_meta.push(
                     self.now,
                     &transmit.packet,
@@ -279,6 +310,30 @@ impl World {
             }
         }
         self.out.sent();
+    }
+
+    /// The relay's process is killed: its sockets are closed, and whatever is sent to them for so long comes to nothing.
+    pub(crate) fn kill(&mut self, downtime: Duration) {
+        let config = Arc::new(self.call.config().clone());
+        self.call = Call::new(CallId::from("nobody"), config, self.now, 0);
+        self.ports.open.clear();
+        self.out.sent();
+        self.run(downtime);
+    }
+
+    /// Another process goes on with what was written down. It has made a certificate of its own at its start, and its clock is
+    /// another one.
+    pub(crate) fn revive(&mut self, written: &[u8]) -> Result<(), RestoreError> {
+        let snapshot = CallSnapshot::decode(written).unwrap();
+        let mut config = self.call.config().clone();
+        let unix = config.clock.unix_at(self.now);
+        let at = self.now;
+        config.clock = WallClock { at, unix };
+        let time = std::time::SystemTime::UNIX_EPOCH + unix;
+        config.identity = Arc::new(DtlsIdentity::generate(time).unwrap());
+        self.call = Call::restore(&snapshot, &Arc::new(config), self.now, &mut self.ports)?;
+        self.settle();
+        Ok(())
     }
 
     pub(crate) fn report(&self) -> MediaReport {

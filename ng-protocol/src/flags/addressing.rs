@@ -32,7 +32,7 @@ pub struct Addressing {
 }
 
 /// The values of `address-family`, in SDP's words (RFC 8866 section 5.7).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 pub enum AddressFamily {
     /// `IP4`
     Ip4,

@@ -49,7 +49,7 @@ pub struct CodecFlags {
 /// A codec as options name it: `name/clock/channels/bitrate/ptime/fmtp/options`, all but the name optional.
 ///
 /// `all` and `full` are names with a meaning of their own in some lists.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct CodecSpec {
     /// The encoding name of `a=rtpmap`, as written; compare without regard to case.
     pub name: String,

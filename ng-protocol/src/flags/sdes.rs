@@ -3,7 +3,7 @@
 use crate::spelling::{Report, Spelled, canonical};
 
 /// The elements of the `SDES` list. Suites are kept in upper case, as RFC 4568 names them.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Sdes {
     /// Do not offer SDES.
     pub off: bool,

@@ -36,6 +36,7 @@ mod hold_music;
 mod playback;
 mod recording;
 mod sides;
+mod snapshot;
 
 pub use sides::CallDirection;
 

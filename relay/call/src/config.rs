@@ -152,6 +152,14 @@ impl WallClock {
             None => self.unix.saturating_sub(self.at.duration_since(instant)),
         }
     }
+
+    /// The moment of that time since 1970, if the machine can name it.
+    pub(crate) fn instant_at(&self, unix: Duration) -> Option<Instant> {
+        match unix.checked_sub(self.unix) {
+            Some(after) => self.at.checked_add(after),
+            None => self.at.checked_sub(self.unix - unix),
+        }
+    }
 }
 
 /// How the quality of a call is scored and told.

@@ -16,7 +16,7 @@ pub(crate) struct Deadlines {
     pub(crate) created: Instant,
     pub(crate) last_signal: Instant,
     /// The last answer, or the last packet or ICE check since.
-    last_life: Instant,
+    pub(crate) last_life: Instant,
 }
 
 impl Deadlines {

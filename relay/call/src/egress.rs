@@ -24,11 +24,13 @@ use crate::path::{Format, Frame};
 
 mod continuity;
 mod hold;
+mod snapshot;
 mod tone;
 
 pub use continuity::Translation;
 use continuity::{Continuity, Numbers};
 use hold::{Held, Hold};
+pub use snapshot::EgressProgress;
 pub use tone::{Form, Tone};
 use tone::{Piece, STEP, Tones};
 

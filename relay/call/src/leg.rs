@@ -15,7 +15,9 @@ use crate::section::MediaSection;
 use crate::subscription::Subscriptions;
 
 /// Names a leg inside its call, for the life of the call.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize,
+)]
 pub struct LegId(pub u32);
 
 impl LegId {
@@ -24,7 +26,9 @@ impl LegId {
 }
 
 /// Names a media section inside its call.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize,
+)]
 pub struct SectionId {
     /// Whose.
     pub leg: LegId,
@@ -82,7 +86,7 @@ pub struct Leg {
 }
 
 /// What becomes of a party's media in an echo test, in place of a partner.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub enum Echo {
     /// It comes back.
     Back,
@@ -91,7 +95,7 @@ pub enum Echo {
 }
 
 /// What a party has been sent, for the options that keep parts of it constant.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, serde::Serialize, serde::Deserialize)]
 pub struct Printed {
     /// `o=` of the first description.
     pub first_origin: Option<Origin>,
@@ -168,6 +172,26 @@ pub struct Legs {
 }
 
 impl Legs {
+    /// Parties as they were before, the next to come getting this number.
+    pub(crate) fn resumed(
+        legs: Vec<Leg>,
+        next: u32,
+        subscriptions: Subscriptions,
+        restrictions: Restrictions,
+    ) -> Self {
+        Self {
+            legs,
+            next,
+            subscriptions,
+            restrictions,
+        }
+    }
+
+    /// How many parties there ever were.
+    pub(crate) fn count_ever(&self) -> u32 {
+        self.next
+    }
+
     /// Every party, in the order of appearance.
     pub fn iter(&self) -> impl Iterator<Item = &Leg> {
         self.legs.iter()

@@ -44,6 +44,7 @@ mod pierce;
 mod playing;
 mod quality;
 mod reports;
+mod snapshot;
 mod tape;
 
 use blocked::Delayed;
@@ -55,6 +56,7 @@ use mixing::Mixing;
 use paths::{Path, coding_of, format_of};
 use playing::Playing;
 use quality::LegQuality;
+pub(crate) use snapshot::{SectionProgress, SectionSnapshot};
 
 /// Everything that moves packets in a call.
 #[derive(Debug, Default)]

@@ -36,6 +36,12 @@ pub enum LeaseError {
     /// Every number of the range is taken or refused by the kernel.
     #[error("Ran out of ports")]
     Exhausted,
+    /// This one cannot be opened again.
+    #[error("port {address} cannot be opened again")]
+    Taken {
+        /// Which.
+        address: SocketAddr,
+    },
     /// The interface has no such address.
     #[error("interface {interface} has no address {ip}")]
     NoSuchAddress {
@@ -56,6 +62,15 @@ pub trait PortLeaser {
         ip: IpAddr,
         count: PortCount,
     ) -> Result<Vec<LeasedPort>, LeaseError>;
+
+    /// Opens exactly this port again, for a call that goes on after its process has ended. Most leasers open none of their choice.
+    fn lease_again(
+        &mut self,
+        _interface: &str,
+        address: SocketAddr,
+    ) -> Result<LeasedPort, LeaseError> {
+        Err(LeaseError::Taken { address })
+    }
 
     /// Closes a port.
     fn release(&mut self, socket: SocketId);
@@ -89,6 +104,17 @@ impl<'a> PortLease<'a> {
     ) -> Result<Vec<LeasedPort>, LeaseError> {
         let opened = self.ports.lease(interface, ip, count)?;
         self.opened.extend_from_slice(&opened);
+        Ok(opened)
+    }
+
+    /// Opens this very port and remembers it.
+    pub fn reopen(
+        &mut self,
+        interface: &str,
+        address: SocketAddr,
+    ) -> Result<LeasedPort, LeaseError> {
+        let opened = self.ports.lease_again(interface, address)?;
+        self.opened.push(opened);
         Ok(opened)
     }
 
@@ -178,6 +204,17 @@ impl PortPool {
             numbers.set(port, false);
             numbers.rest(port);
         }
+    }
+
+    /// Takes this very number; `false` if it is taken already, or none of the pool.
+    pub fn take_exactly(&mut self, ip: IpAddr, port: u16) -> bool {
+        let is_ours = (self.min..=self.max).contains(&port);
+        let numbers = self.numbers(ip);
+        let free = is_ours && !numbers.is_taken(port);
+        if free {
+            numbers.set(port, true);
+        }
+        free
     }
 
     /// How many numbers of this address are in use.

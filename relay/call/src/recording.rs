@@ -20,6 +20,7 @@ use relay_media::AudioFormat;
 
 use crate::config::{RecordedStreams, WallClock};
 use crate::leg::{LegId, Legs};
+use crate::snapshot::RecordingSnapshot;
 use parties::Parties;
 pub use parties::Party;
 pub use place::name;
@@ -187,6 +188,23 @@ impl Recorder {
     /// How many recordings there were.
     pub(crate) fn begun(&self) -> u64 {
         self.begun
+    }
+
+    /// What somebody who goes on with the call needs to know.
+    pub(crate) fn snapshot(&self) -> RecordingSnapshot {
+        RecordingSnapshot {
+            runs: self.is_running(),
+            begun: self.begun,
+            metadata: self.metadata.clone(),
+            excluded: self.excluded.clone(),
+        }
+    }
+
+    /// Goes on with that; whether there is to be a recording is decided elsewhere.
+    pub(crate) fn resume(&mut self, snapshot: &RecordingSnapshot) {
+        self.begun = snapshot.begun;
+        self.metadata.clone_from(&snapshot.metadata);
+        self.excluded.clone_from(&snapshot.excluded);
     }
 
     /// Begins a recording.

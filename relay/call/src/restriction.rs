@@ -7,10 +7,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::leg::LegId;
-use crate::trigger::{Switch, Trigger};
+use crate::trigger::{Switch, SwitchSnapshot, Trigger};
 
 /// What is done to a flow.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Restriction {
     /// Nothing passes but telephone-events.
     pub blocked: bool,
@@ -23,7 +23,9 @@ pub struct Restriction {
 }
 
 /// What becomes of telephone-events (RFC 4733).
-#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(
+    Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize,
+)]
 pub enum Events {
     /// They pass.
     #[default]
@@ -35,6 +37,7 @@ pub enum Events {
     /// One of these tones is heard in their place.
     Tone {
         /// In Hz; at least one.
+        #[serde(with = "crate::snapshot::shared")]
         frequencies: Arc<[u16]>,
         /// Below 0 dBm0, in dB.
         volume: u8,
@@ -58,7 +61,7 @@ impl Restriction {
 }
 
 /// What a restriction is put on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub enum Scope {
     /// Everything.
     Call,
@@ -100,6 +103,13 @@ pub struct Restrictions {
     entries: Vec<(Scope, Restriction)>,
     /// Blocks of events that begin and end by keys; one a scope.
     switches: Vec<Switch>,
+}
+
+/// Restrictions as they are written down.
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub(crate) struct RestrictionsSnapshot {
+    entries: Vec<(Scope, Restriction)>,
+    switches: Vec<SwitchSnapshot>,
 }
 
 impl Restrictions {
@@ -196,6 +206,23 @@ impl Restrictions {
             };
             concerned && restriction.events != Events::Pass
         })
+    }
+
+    /// The restrictions as plain data.
+    pub(crate) fn snapshot(&self) -> RestrictionsSnapshot {
+        RestrictionsSnapshot {
+            entries: self.entries.clone(),
+            switches: self.switches.iter().map(Switch::snapshot).collect(),
+        }
+    }
+
+    /// What was written down holds again. A trigger that lasts a while does so from `now` on.
+    pub(crate) fn resume(now: Instant, snapshot: RestrictionsSnapshot) -> Self {
+        let switches = snapshot.switches.into_iter();
+        Self {
+            entries: snapshot.entries,
+            switches: switches.map(|switch| Switch::resume(now, switch)).collect(),
+        }
     }
 
     /// Forgets a party.

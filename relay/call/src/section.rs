@@ -17,7 +17,7 @@ use crate::sdp::protocol::RtpProfile;
 use crate::sdp::{PayloadFormat, Protocol, RemoteMedia};
 
 /// A media section of one leg.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
 pub struct MediaSection {
     /// `audio`, `video`, ...
     pub kind: String,
@@ -28,6 +28,7 @@ pub struct MediaSection {
     /// The RTP profile that was in use before the section turned to something else (T.38), to return to.
     pub profile: Option<RtpProfile>,
     /// What the party last said about it.
+    #[serde(with = "crate::snapshot::shared::optional")]
     pub remote: Option<Arc<RemoteMedia>>,
     /// Where its RTP goes, after `received-from` and holds were considered.
     pub rtp_endpoint: Option<SocketAddr>,
@@ -79,7 +80,7 @@ pub struct MediaSection {
 }
 
 /// What a party's network is like, in the operator's words. Each stays once it was said.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Way {
     /// The party sends from another address than it receives on (`asymmetric`).
     pub asymmetric: bool,
@@ -102,7 +103,7 @@ impl Way {
 }
 
 /// What becomes of a section.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub enum SectionState {
     /// Relayed.
     #[default]
@@ -114,7 +115,7 @@ pub enum SectionState {
 }
 
 /// Our ports of a section, one per local address, the primary address first.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct SectionPorts {
     /// For RTP, and RTCP when it is multiplexed.
     pub rtp: Vec<LocalSocket>,
@@ -135,7 +136,7 @@ impl SectionPorts {
 }
 
 /// rtcp-mux towards one party (RFC 5761).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct MuxState {
     /// The party offered it to us.
     pub peer_offered: bool,
@@ -148,7 +149,7 @@ pub struct MuxState {
 }
 
 /// How a party's offer of rtcp-mux is to be answered.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub enum MuxAnswer {
     /// As the other party decides.
     #[default]
@@ -160,7 +161,7 @@ pub enum MuxAnswer {
 }
 
 /// ICE towards one party.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, serde::Serialize, serde::Deserialize)]
 pub struct IceState {
     /// Our credentials, from the moment ICE was first offered or answered.
     pub local: Option<IceCredentials>,
@@ -181,7 +182,7 @@ pub struct IceState {
 }
 
 /// Opportunistic SRTP with one party (RFC 8643): keys beside `RTP/AVP`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub enum Opportunistic {
     /// Nobody has offered keys beside a plain profile.
     #[default]
@@ -195,7 +196,7 @@ pub enum Opportunistic {
 }
 
 /// Who the far end of a DTLS association is.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct PeerIdentity {
     /// `a=fingerprint`, the one that is checked.
     pub fingerprint: Fingerprint,
@@ -204,7 +205,7 @@ pub struct PeerIdentity {
 }
 
 /// DTLS towards one party.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, serde::Serialize, serde::Deserialize)]
 pub struct DtlsState {
     /// As of the last settled exchange.
     pub peer: Option<PeerIdentity>,
@@ -232,7 +233,7 @@ impl DtlsState {
 }
 
 /// SDES towards one party.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, serde::Serialize, serde::Deserialize)]
 pub struct SdesState {
     /// The lines we gave the party, with our keys.
     pub local: Vec<CryptoAttribute>,

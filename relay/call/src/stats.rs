@@ -15,7 +15,7 @@ pub use tally::{Figure, Place, Samples, Tally};
 pub use transcoded::{Chain, Transcoded};
 
 /// Packets, bytes, errors: the counter of every NG statistic.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Counter {
     /// Packets.
     pub packets: u64,

@@ -7,7 +7,7 @@
 use crate::leg::{LegId, SectionId};
 
 /// The pairs of a call.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Subscriptions {
     pairs: Vec<Pair>,
     /// Who listens without being one of a pair.
@@ -17,7 +17,7 @@ pub struct Subscriptions {
 }
 
 /// A section of a subscriber, and the one it hears.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 struct Tap {
     speaker: SectionId,
     listener: SectionId,
@@ -25,7 +25,7 @@ struct Tap {
 }
 
 /// What goes back from a subscriber to the party that it hears.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Back {
     /// The party is told what the subscriber reports (RFC 3550 §6.4).
     pub reports: bool,
@@ -34,7 +34,7 @@ pub struct Back {
 }
 
 /// Two parties that offer and answer brought together.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 struct Pair {
     one: LegId,
     other: LegId,

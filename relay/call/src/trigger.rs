@@ -11,7 +11,7 @@ use crate::leg::LegId;
 use crate::restriction::{Events, Scope};
 
 /// What keys begin and end.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Trigger {
     /// The keys that begin it, as events of RFC 4733 §3.2; at least one.
     pub keys: Vec<u8>,
@@ -51,12 +51,63 @@ enum Phase {
     Over,
 }
 
+/// A trigger as it is written down.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub(crate) struct SwitchSnapshot {
+    scope: Scope,
+    trigger: Trigger,
+    parties: Vec<(LegId, PhaseSnapshot, VecDeque<u8>)>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+enum PhaseSnapshot {
+    Waiting,
+    Begun(u32),
+    Over,
+}
+
 impl Switch {
     pub(crate) fn new(scope: Scope, trigger: Arc<Trigger>) -> Self {
         Self {
             scope,
             trigger,
             parties: Vec::new(),
+        }
+    }
+
+    /// The trigger as plain data, with how far everybody is.
+    pub(crate) fn snapshot(&self) -> SwitchSnapshot {
+        let parties = self.parties.iter().map(|progress| {
+            let phase = match progress.phase {
+                Phase::Waiting => PhaseSnapshot::Waiting,
+                Phase::Begun(_, count) => PhaseSnapshot::Begun(count),
+                Phase::Over => PhaseSnapshot::Over,
+            };
+            (progress.party, phase, progress.pressed.clone())
+        });
+        SwitchSnapshot {
+            scope: self.scope,
+            trigger: (*self.trigger).clone(),
+            parties: parties.collect(),
+        }
+    }
+
+    /// Goes on with what was written down. When it had begun is not in it, so that it rather lasts too long than too short.
+    pub(crate) fn resume(now: Instant, snapshot: SwitchSnapshot) -> Self {
+        let parties = snapshot.parties.into_iter();
+        let parties = parties.map(|(party, phase, pressed)| Progress {
+            party,
+            phase: match phase {
+                PhaseSnapshot::Waiting => Phase::Waiting,
+                PhaseSnapshot::Begun(count) => Phase::Begun(now, count),
+                PhaseSnapshot::Over => Phase::Over,
+            },
+            pressed,
+        });
+        Self {
+            scope: snapshot.scope,
+            trigger: Arc::new(snapshot.trigger),
+            parties: parties.collect(),
         }
     }
 

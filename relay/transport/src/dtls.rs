@@ -52,7 +52,7 @@ mod settings;
 )]
 mod testing;
 
-pub use certificate::{CertificateKey, CertificateSettings, DtlsIdentity};
+pub use certificate::{CertificateKey, CertificateSettings, DtlsIdentity, IdentitySnapshot};
 pub use choice::new_engine;
 pub use engine::{DtlsEngine, DtlsEvent, DtlsRole};
 pub use fingerprint::{Fingerprint, FingerprintError, FingerprintHash};

@@ -30,6 +30,7 @@ mod lite;
 mod role;
 mod schedule;
 mod selection;
+mod snapshot;
 mod status;
 mod transaction;
 
@@ -41,4 +42,5 @@ pub use candidate::{Candidate, CandidateError, CandidateKind, Component, MAX_REM
 pub use credentials::{CredentialsError, IceCredentials};
 pub use role::IceRole;
 pub use schedule::CheckPace;
+pub use snapshot::IceSnapshot;
 pub use status::{CheckCounts, IceEvent, IceStatus, SelectedPair};

@@ -41,5 +41,5 @@ pub(crate) mod testing;
 pub use local_socket::LocalSocket;
 pub use media_transport::{
     DropCounts, DtlsStatus, Incoming, Learning, LearningMode, MediaTransport, Sent,
-    TransportConfig, TransportEvent, TransportStatus,
+    TransportConfig, TransportEvent, TransportProgress, TransportSnapshot, TransportStatus,
 };

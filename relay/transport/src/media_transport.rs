@@ -13,6 +13,7 @@ mod event;
 mod learning;
 mod opaque;
 mod signalling;
+mod snapshot;
 mod tap;
 #[cfg(test)]
 mod tests;
@@ -35,6 +36,7 @@ use crate::srtp::{SrtpContext, SrtpKey};
 
 pub use event::{DropCounts, DtlsStatus, TransportEvent, TransportStatus};
 pub use learning::{Learning, LearningMode};
+pub use snapshot::{TransportProgress, TransportSnapshot};
 pub use tap::Sent;
 
 /// Events that nobody has collected; far more than one mutation can cause.

@@ -17,7 +17,9 @@ pub use sequence::{ExtendedSequence, RtpTimestamp, SequenceNumber};
 use std::fmt;
 
 /// Names one stream of packets within a session (RFC 3550 section 3, "synchronization source").
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize,
+)]
 pub struct Ssrc(pub u32);
 
 impl fmt::Display for Ssrc {

@@ -9,12 +9,13 @@ mod key_derivation;
 mod profile;
 mod replay;
 pub mod sdes;
+mod snapshot;
 mod state;
 
 pub use context::SrtpContext;
 pub use profile::{Mki, SrtpKey, SrtpKeyError, SrtpProfile};
 pub use replay::ReplayWindow;
-pub use state::{MAX_SSRCS, SrtpState, StreamState};
+pub use state::{MAX_SSRCS, Skipped, SrtpState, StreamState};
 
 /// The bytes of a test vector, spaces ignored.
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use ng_protocol::request::{HoldMusic, Playback};
 use relay_media::Recording;
 
 use super::Call;
@@ -23,21 +24,26 @@ impl Call {
             }
             let music = leg.hold_music.as_ref().filter(|_| holds);
             let plays = music.is_some();
-            let mut playback = music
-                .map(|music| music.playback.clone())
-                .unwrap_or_default();
+            let playback = music.map(lasting).unwrap_or_default();
             if std::mem::replace(&mut leg.plays_hold_music, plays) == plays {
                 continue;
             }
             if plays {
-                // It lasts as long as the hold, unless somebody says otherwise.
-                if playback.repeat_duration_ms.is_none() {
-                    playback.repeat_times = playback.repeat_times.or(Some(i64::MAX));
-                }
                 self.events
                     .push_back(CallEvent::HoldMusic { holder, playback });
             } else {
                 self.live.stop(now, held);
+            }
+        }
+    }
+
+    /// Music that was heard when the call was written down begins again.
+    pub(crate) fn resume_hold_music(&mut self) {
+        for leg in self.legs.iter().filter(|leg| leg.plays_hold_music) {
+            if let Some(music) = &leg.hold_music {
+                let (holder, playback) = (leg.id, lasting(music));
+                let event = CallEvent::HoldMusic { holder, playback };
+                self.events.push_back(event);
             }
         }
     }
@@ -82,4 +88,13 @@ impl Call {
         }
         self.wake_at = Some(now);
     }
+}
+
+/// What is played lasts as long as the hold, unless somebody says otherwise.
+fn lasting(music: &HoldMusic) -> Playback {
+    let mut playback = music.playback.clone();
+    if playback.repeat_duration_ms.is_none() {
+        playback.repeat_times = playback.repeat_times.or(Some(i64::MAX));
+    }
+    playback
 }

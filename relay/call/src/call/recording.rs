@@ -155,6 +155,15 @@ impl Call {
         }
     }
 
+    /// The call was recorded by a process that has ended: another recording begins, in files of the usual names, for those of
+    /// the one before are as they were left.
+    pub(crate) fn record_again(&mut self, now: Instant) {
+        if let Err(error) = self.start_recording(now, &RecordingOutput::default()) {
+            let text = format!("the recording cannot go on: {error}");
+            self.events.push_back(CallEvent::Warning(text));
+        }
+    }
+
     fn start_recording(
         &mut self,
         now: Instant,

@@ -12,6 +12,10 @@ use relay_transport::rtp::{RtpHeader, RtpTimestamp, SequenceNumber, Ssrc};
 
 use crate::path::Frame;
 
+mod snapshot;
+
+pub(crate) use snapshot::ContinuityProgress;
+
 /// A jump in sequence numbers beyond this is a restart of the source, not loss (20 s of voice).
 const MAX_SEQUENCE_JUMP: i16 = 1_000;
 /// A timestamp further than this from where the clock says it should be is a restart, not jitter or a pause.

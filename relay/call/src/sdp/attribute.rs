@@ -4,7 +4,7 @@ use std::fmt;
 use std::net::IpAddr;
 
 /// Who sends, from the point of view of the party that wrote it (RFC 8866 §6.7, RFC 3264 §5.1).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub enum Direction {
     /// Both.
     #[default]
@@ -119,7 +119,7 @@ pub fn family_word(address: IpAddr) -> &'static str {
 }
 
 /// An `o=` line (RFC 8866 §5.2). The address is no address of anything: Meta writes 127.0.0.1.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Origin {
     /// User name, `-` when there is none.
     pub username: String,
@@ -163,7 +163,7 @@ impl fmt::Display for Origin {
 }
 
 /// Who opens the DTLS association (RFC 4145 §4, RFC 5763 §5).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub enum Setup {
     /// Either; the answerer chooses.
     ActPass,
@@ -200,7 +200,7 @@ impl Setup {
 }
 
 /// An `a=rtcp` attribute (RFC 3605 §2.1).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct RtcpAttribute {
     /// The port for RTCP.
     pub port: u16,

@@ -7,17 +7,19 @@ use relay_media::{AudioFormat, Codec};
 use super::description::MediaDescription;
 
 /// A payload type number and what it stands for.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct PayloadFormat {
     /// The number in the RTP header.
     pub payload_type: u8,
     /// The encoding name, as it was written; empty when a dynamic number came without `a=rtpmap`.
+    #[serde(with = "crate::snapshot::shared")]
     pub name: Arc<str>,
     /// The RTP clock rate in Hz; 0 when unknown.
     pub clock_rate: u32,
     /// Channels, 1 unless written.
     pub channels: u8,
     /// The value of `a=fmtp` behind the number.
+    #[serde(with = "crate::snapshot::shared::optional")]
     pub fmtp: Option<Arc<str>>,
     /// The values of `a=rtcp-fb` behind the number (RFC 4585 §4.2).
     pub feedback: Vec<String>,

@@ -3,7 +3,7 @@
 use std::fmt;
 
 /// The `proto` field.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub enum Protocol {
     /// One of the RTP profiles.
     Rtp(RtpProfile),
@@ -12,7 +12,7 @@ pub enum Protocol {
 }
 
 /// The RTP profiles. The secure ones differ only in how the keys are agreed on, the feedback ones (RFC 4585) only in RTCP.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct RtpProfile {
     /// SRTP (RFC 3711).
     pub secure: bool,

@@ -3,9 +3,11 @@
 //!
 //! Keys, candidates and fingerprints stay text here; `negotiate` reads them with the types of the transport.
 
-use ng_protocol::request::HoldMode;
+use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+
+use ng_protocol::request::HoldMode;
 
 use super::attribute::{Direction, RtcpAttribute, Setup};
 use super::bundle::share_transport;
@@ -14,7 +16,7 @@ use super::description::{Line, SessionDescription};
 use super::protocol::Protocol;
 
 /// One media stream as its owner describes it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct RemoteMedia {
     /// `audio`, `video`, ...
     pub kind: String,
@@ -77,7 +79,7 @@ pub struct RemoteMedia {
 }
 
 /// What extended reports a party asks for (RFC 3611 §5.1), of those that are made here.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct ExtendedReports {
     /// `rcvr-rtt`: the means to measure the round trip although one side sends nothing.
     pub round_trip: bool,
@@ -105,7 +107,7 @@ impl ExtendedReports {
 }
 
 /// The ICE part of a media section (RFC 8839 §4, §5).
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct RemoteIceDescription {
     /// `a=ice-ufrag`.
     pub ufrag: String,
@@ -117,6 +119,18 @@ pub struct RemoteIceDescription {
     pub lite: bool,
     /// `a=ice-options`.
     pub options: Vec<String>,
+}
+
+impl fmt::Debug for RemoteIceDescription {
+    /// Never shows the password.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RemoteIceDescription")
+            .field("ufrag", &self.ufrag)
+            .field("candidates", &self.candidates)
+            .field("lite", &self.lite)
+            .field("options", &self.options)
+            .finish_non_exhaustive()
+    }
 }
 
 /// Attributes that are read here and written anew, never copied.

@@ -32,6 +32,7 @@ mod quality;
 mod recorded;
 mod recorded_egress;
 mod recording;
+mod restored;
 mod restrict;
 mod sdp_options;
 mod shortcomings;

@@ -7,8 +7,8 @@ use std::time::{Duration, Instant, SystemTime};
 
 use ng_protocol::{Request, Response};
 use relay_call::{
-    Call, CallConfig, EndpointLearning, Interface, InterfaceAddress, LeaseError, LeasedPort,
-    PortCount, PortLeaser, QualityReports, Timeouts, WallClock,
+    Call, CallConfig, CallSnapshot, EndpointLearning, Interface, InterfaceAddress, LeaseError,
+    LeasedPort, PortCount, PortLeaser, QualityReports, Timeouts, WallClock,
 };
 use relay_packet::SocketId;
 use relay_transport::TransportConfig;
@@ -107,6 +107,20 @@ impl PortLeaser for Ports {
         Ok(opened.collect())
     }
 
+    fn lease_again(
+        &mut self,
+        _interface: &str,
+        address: SocketAddr,
+    ) -> Result<LeasedPort, LeaseError> {
+        if self.open.values().any(|open| *open == address) {
+            return Err(LeaseError::Taken { address });
+        }
+        self.next_socket += 1;
+        let socket = SocketId(self.next_socket);
+        self.open.insert(socket, address);
+        Ok(LeasedPort { socket, address })
+    }
+
     fn set_tos(&mut self, socket: SocketId, tos: Option<u8>) {
         self.tos.insert(socket, tos);
     }
@@ -155,6 +169,17 @@ impl Desk {
             interface("priv", &["192.0.2.1"]),
             interface("pub", &["203.0.113.1", "2001:db8::1"]),
         ])
+    }
+
+    /// The process ends, and another one goes on with what was written down just before.
+    pub(crate) fn restart(&mut self, downtime: Duration) {
+        let bytes = self.call.snapshot(self.now).encode().unwrap();
+        let config = Arc::new(self.call.config().clone());
+        self.ports.open.clear();
+        self.ports.tos.clear();
+        self.now += downtime;
+        let snapshot = CallSnapshot::decode(&bytes).unwrap();
+        self.call = Call::restore(&snapshot, &config, self.now, &mut self.ports).unwrap();
     }
 
     pub(crate) fn ask(&mut self, request: &Request) -> Response {

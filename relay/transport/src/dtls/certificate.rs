@@ -6,6 +6,8 @@
 use std::fmt;
 use std::time::{Duration, SystemTime};
 
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
 use rcgen::{
     CertificateParams, DistinguishedName, DnType, IsCa, KeyPair, PKCS_ECDSA_P256_SHA256,
     date_time_ymd,
@@ -70,6 +72,26 @@ pub struct DtlsIdentity {
     pub(super) openssl: super::openssl_engine::ContextCache,
 }
 
+/// An identity as it is written down; the bytes are DER in Base64.
+#[derive(Clone, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+pub struct IdentitySnapshot {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    rsa_bits: Option<u32>,
+    certificate: String,
+    private_key: String,
+    /// In seconds since 1970.
+    replace_at: u64,
+}
+
+impl fmt::Debug for IdentitySnapshot {
+    /// Never shows the private key.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("IdentitySnapshot")
+            .field("certificate", &self.certificate)
+            .finish_non_exhaustive()
+    }
+}
+
 impl DtlsIdentity {
     /// A peer whose clock is a little behind still finds the certificate valid.
     const VALID_BEFORE: Duration = Duration::from_secs(24 * 3600);
@@ -130,6 +152,41 @@ impl DtlsIdentity {
     /// The certificate as DER.
     pub fn certificate_der(&self) -> &[u8] {
         &self.certificate_der
+    }
+
+    /// Certificate and key, for a process that goes on with calls whose peers know the fingerprint.
+    pub fn snapshot(&self) -> IdentitySnapshot {
+        let since_epoch = self.replace_at.duration_since(SystemTime::UNIX_EPOCH);
+        IdentitySnapshot {
+            rsa_bits: match self.key {
+                CertificateKey::P256 => None,
+                CertificateKey::Rsa { bits } => Some(bits),
+            },
+            certificate: BASE64_STANDARD.encode(&self.certificate_der),
+            private_key: BASE64_STANDARD.encode(&self.private_key_der),
+            replace_at: since_epoch.unwrap_or_default().as_secs(),
+        }
+    }
+
+    /// The identity that was written down.
+    pub fn resume(snapshot: &IdentitySnapshot) -> Result<Self, DtlsError> {
+        let bytes = |text: &str| {
+            let decoded = BASE64_STANDARD.decode(text);
+            decoded.map_err(|_| DtlsError::Certificate("what was kept of it is damaged".into()))
+        };
+        let since_epoch = Duration::from_secs(snapshot.replace_at);
+        let replace_at = SystemTime::UNIX_EPOCH.checked_add(since_epoch);
+        Ok(Self {
+            key: match snapshot.rsa_bits {
+                None => CertificateKey::P256,
+                Some(bits) => CertificateKey::Rsa { bits },
+            },
+            certificate_der: bytes(&snapshot.certificate)?,
+            private_key_der: bytes(&snapshot.private_key)?,
+            replace_at: replace_at.unwrap_or(SystemTime::UNIX_EPOCH),
+            #[cfg(feature = "openssl")]
+            openssl: super::openssl_engine::ContextCache::default(),
+        })
     }
 
     pub(super) fn private_key_der(&self) -> &[u8] {

@@ -8,7 +8,7 @@ use relay_packet::PacketBuf;
 use crate::srtp::{SrtpKey, SrtpProfile};
 
 /// Which end of the handshake we are (RFC 5763 section 5: `a=setup:active` is the client).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub enum DtlsRole {
     Client,
     Server,

@@ -9,7 +9,7 @@ use aws_lc_rs::digest::{self, Algorithm};
 const MAX_LEN: usize = 64;
 
 /// A hash function of RFC 8122 section 5.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 pub enum FingerprintHash {
     Sha1,
     Sha224,
@@ -79,7 +79,8 @@ pub enum FingerprintError {
 }
 
 /// The hash of a certificate.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(into = "String", try_from = "String")]
 pub struct Fingerprint {
     hash: FingerprintHash,
     /// Zero behind the hash's own length.
@@ -107,6 +108,20 @@ impl Fingerprint {
 
     fn bytes(&self) -> &[u8] {
         &self.value[..self.hash.algorithm().output_len()]
+    }
+}
+
+impl From<Fingerprint> for String {
+    fn from(fingerprint: Fingerprint) -> Self {
+        fingerprint.to_string()
+    }
+}
+
+impl TryFrom<String> for Fingerprint {
+    type Error = FingerprintError;
+
+    fn try_from(text: String) -> Result<Self, FingerprintError> {
+        text.parse()
     }
 }
 

@@ -52,7 +52,7 @@ impl Default for IceConfig {
 }
 
 /// What the peer's SDP says about ICE.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct RemoteIce {
     pub credentials: IceCredentials,
     /// Those of our component are used; the others, and those of a family without a socket, are counted and left alone.

@@ -29,7 +29,7 @@ impl Component {
 }
 
 /// How a candidate was found.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 pub enum CandidateKind {
     /// An address of the agent itself.
     Host,
@@ -54,7 +54,7 @@ impl CandidateKind {
 }
 
 /// One candidate of ours or of the peer.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Candidate {
     /// Equal for candidates of the same kind and base address.
     pub foundation: String,

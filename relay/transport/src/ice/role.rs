@@ -3,7 +3,7 @@
 use crate::stun::RoleAttribute;
 
 /// The controlling agent chooses the pair.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub enum IceRole {
     /// We nominate.
     Controlling,

@@ -20,7 +20,7 @@ use super::event::DtlsStatus;
 use crate::dtls::{
     DtlsConfig, DtlsEngine, DtlsEvent, DtlsIdentity, DtlsRole, Fingerprint, new_engine,
 };
-use crate::srtp::SrtpKey;
+use crate::srtp::{SrtpKey, SrtpProfile};
 
 /// A handshake that takes longer has a reason that an operator should look for.
 const STALLED_AFTER: Duration = Duration::from_secs(5);
@@ -90,6 +90,47 @@ pub(super) struct Association {
     /// Since when the roles and an address of the peer have been known.
     possible_since: Option<Instant>,
     told_stalled: bool,
+}
+
+/// An association as it is written down.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub(super) struct AssociationSnapshot {
+    remote: Option<(DtlsRole, Fingerprint)>,
+    connected: Option<ConnectedSnapshot>,
+}
+
+/// What a handshake came to, as it is written down.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+struct ConnectedSnapshot {
+    engine: String,
+    role: DtlsRole,
+    version: String,
+    cipher: String,
+    profile: SrtpProfile,
+}
+
+impl ConnectedSnapshot {
+    fn of(status: &DtlsStatus) -> Self {
+        Self {
+            engine: status.engine.to_owned(),
+            role: status.role,
+            version: status.version.clone(),
+            cipher: status.cipher.clone(),
+            profile: status.profile,
+        }
+    }
+
+    fn status(&self) -> DtlsStatus {
+        let engines = ["dimpl", "openssl"];
+        let engine = engines.into_iter().find(|name| *name == self.engine);
+        DtlsStatus {
+            engine: engine.unwrap_or("another"),
+            role: self.role,
+            version: self.version.clone(),
+            cipher: self.cipher.clone(),
+            profile: self.profile,
+        }
+    }
 }
 
 impl Association {
@@ -276,6 +317,25 @@ impl Association {
             .as_ref()
             .is_some_and(|running| running.role == DtlsRole::Client);
         is_client || self.is_peer_authenticated
+    }
+
+    /// What somebody else needs to go on with this: our role, whom the peer's certificate must belong to, and what the handshake
+    /// came to, if it is done. An unfinished handshake is not carried on but begun again.
+    pub(super) fn snapshot(&self) -> AssociationSnapshot {
+        AssociationSnapshot {
+            remote: self.remote,
+            connected: self.connected.as_ref().map(ConnectedSnapshot::of),
+        }
+    }
+
+    /// Goes on with what was written down. An association that was connected counts as heard of by the peer: there is no engine
+    /// any more that could repeat the last flight.
+    pub(super) fn resume(&mut self, now: Instant, snapshot: &AssociationSnapshot) {
+        if let Some((role, fingerprint)) = snapshot.remote {
+            self.set_remote(now, role, fingerprint);
+        }
+        self.connected = snapshot.connected.as_ref().map(ConnectedSnapshot::status);
+        self.is_peer_authenticated = self.connected.is_some();
     }
 
     #[cfg(test)]

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use relay_packet::SocketId;
 
 /// When a packet may move the address (rtpengine's `endpoint-learning`).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub enum LearningMode {
     /// During the window the most plausible source wins: exactly the signalled one, then one with the same IP address, then
     /// one with the same port, then any.
@@ -25,7 +25,7 @@ pub enum LearningMode {
 }
 
 /// How sources are treated.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Learning {
     pub mode: LearningMode,
     /// Once the source is fixed, packets from elsewhere are dropped.
@@ -77,6 +77,16 @@ pub(super) struct SourceLearner {
     is_fixed: bool,
     /// When the learned source was last heard.
     heard_at: Option<Instant>,
+}
+
+/// What is written down of it.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub(super) struct Learned {
+    settings: Learning,
+    signalled: Option<SocketAddr>,
+    /// Our address and the far end's.
+    source: Option<(SocketAddr, SocketAddr)>,
+    is_fixed: bool,
 }
 
 impl SourceLearner {
@@ -242,6 +252,39 @@ impl SourceLearner {
             .heard_at
             .is_some_and(|at| now.saturating_duration_since(at) < ALIVE);
         alive && known.is_some_and(|known| known != source.ip())
+    }
+
+    /// What was learned so far, with the address of the socket in place of its name.
+    pub(super) fn snapshot(&self, address_of: impl Fn(SocketId) -> Option<SocketAddr>) -> Learned {
+        let learned = self.learned;
+        Learned {
+            settings: self.settings,
+            signalled: self.signalled,
+            source: learned.and_then(|(socket, source)| Some((address_of(socket)?, source))),
+            is_fixed: self.is_fixed,
+        }
+    }
+
+    /// Goes on with it. What was not fixed may be corrected for a while, as after signalling; what was stays, so that nobody can
+    /// use a restart to pull a call away.
+    pub(super) fn resume(
+        &mut self,
+        now: Instant,
+        learned: &Learned,
+        socket_at: impl Fn(SocketAddr) -> Option<SocketId>,
+    ) {
+        self.settings = learned.settings;
+        self.signalled = learned.signalled;
+        self.open_window(now);
+        let source = learned.source;
+        self.learned = source.and_then(|(local, source)| Some((socket_at(local)?, source)));
+        self.is_fixed = learned.is_fixed && self.learned.is_some();
+        if self.is_fixed {
+            self.heard_at = Some(now);
+            let known = self.signalled.zip(self.learned);
+            self.plausibility =
+                known.map(|(signalled, (_, source))| plausibility(source, signalled));
+        }
     }
 
     fn learn(&mut self, now: Instant, socket: SocketId, source: SocketAddr) -> Observation {

@@ -3,7 +3,7 @@
 use std::fmt;
 
 /// The 16-bit sequence number of a packet.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 pub struct SequenceNumber(pub u16);
 
 impl SequenceNumber {
@@ -37,7 +37,7 @@ impl fmt::Display for SequenceNumber {
 }
 
 /// The 32-bit media timestamp of a packet, in units of the payload's clock.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 pub struct RtpTimestamp(pub u32);
 
 impl RtpTimestamp {
@@ -60,7 +60,9 @@ impl fmt::Display for RtpTimestamp {
 }
 
 /// A sequence number with the count of its wraps above it: the "extended highest sequence number" of RFC 3550 section 6.4.1.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize,
+)]
 pub struct ExtendedSequence(pub u64);
 
 impl ExtendedSequence {

@@ -21,8 +21,8 @@ const RTCP_ENCRYPTED: u32 = 1 << 31;
 
 /// One master key and what has been sent or received under it. A leg has one per direction.
 pub struct SrtpContext {
-    profile: SrtpProfile,
-    mki: Option<Mki>,
+    /// Kept for whoever takes the call over.
+    key: SrtpKey,
     transform: Transform,
     state: SrtpState,
 }
@@ -59,8 +59,7 @@ impl SrtpContext {
     /// A context that goes on where `state` was taken. For a sender, see [`SrtpState::skip_ahead`].
     pub fn restore(key: &SrtpKey, state: SrtpState) -> Self {
         Self {
-            profile: key.profile(),
-            mki: key.mki(),
+            key: *key,
             transform: Transform::new(key.profile(), SessionKeys::derive(key)),
             state,
         }
@@ -79,16 +78,21 @@ impl SrtpContext {
         self.state.clone()
     }
 
+    /// The master key.
+    pub fn key(&self) -> &SrtpKey {
+        &self.key
+    }
+
     /// The profile of the key.
     pub fn profile(&self) -> SrtpProfile {
-        self.profile
+        self.key.profile()
     }
 
     /// Encrypts an RTP packet and appends its tag.
     pub fn protect_rtp(&mut self, packet: &mut PacketBuf) -> Result<(), DropReason> {
         let header = RtpHeader::parse(packet).ok_or(DropReason::Malformed)?;
-        let mki_len = self.mki.map_or(0, Mki::wire_len);
-        if packet.tailroom() < self.profile.rtp_tag_len() + mki_len {
+        let mki_len = self.key.mki().map_or(0, Mki::wire_len);
+        if packet.tailroom() < self.key.profile().rtp_tag_len() + mki_len {
             return Err(DropReason::Malformed);
         }
         let stream = self
@@ -106,15 +110,15 @@ impl SrtpContext {
                 let start = rtp.start(header.ssrc, index);
                 rtp.cipher.apply(&start, &mut packet[header.header_len()..]);
                 let tag = rtp.mac.tag(packet, &rollover_counter(index));
-                append_mki(packet, self.mki)
-                    && packet.extend_from_slice(&tag[..self.profile.rtp_tag_len()])
+                append_mki(packet, self.key.mki())
+                    && packet.extend_from_slice(&tag[..self.key.profile().rtp_tag_len()])
             }
             Transform::Gcm { rtp, .. } => {
                 let nonce = rtp.rtp_nonce(header.ssrc, index);
                 let (clear, payload) = packet.split_at_mut(header.header_len());
                 let tag = rtp.cipher.seal(nonce, clear, payload);
                 let tag = tag.ok_or(DropReason::Malformed)?;
-                packet.extend_from_slice(&tag) && append_mki(packet, self.mki)
+                packet.extend_from_slice(&tag) && append_mki(packet, self.key.mki())
             }
         };
         if appended {
@@ -160,7 +164,7 @@ impl SrtpContext {
         let clear_len = header.header_len();
         match &self.transform {
             Transform::CounterMode { rtp, .. } => {
-                let tag_len = self.profile.rtp_tag_len();
+                let tag_len = self.key.profile().rtp_tag_len();
                 let tag_at = packet
                     .len()
                     .checked_sub(tag_len)
@@ -207,8 +211,8 @@ impl SrtpContext {
     /// Encrypts a compound RTCP packet and appends index and tag.
     pub fn protect_rtcp(&mut self, packet: &mut PacketBuf) -> Result<(), DropReason> {
         let ssrc = rtcp_sender(packet).ok_or(DropReason::Malformed)?;
-        let mki_len = self.mki.map_or(0, Mki::wire_len);
-        if packet.tailroom() < RTCP_WORD_LEN + self.profile.rtcp_tag_len() + mki_len {
+        let mki_len = self.key.mki().map_or(0, Mki::wire_len);
+        if packet.tailroom() < RTCP_WORD_LEN + self.key.profile().rtcp_tag_len() + mki_len {
             return Err(DropReason::Malformed);
         }
         let stream = self
@@ -223,8 +227,8 @@ impl SrtpContext {
                 rtcp.cipher.apply(&start, &mut packet[RTCP_CLEAR_LEN..]);
                 let tag = rtcp.mac.tag(packet, &word);
                 packet.extend_from_slice(&word)
-                    && append_mki(packet, self.mki)
-                    && packet.extend_from_slice(&tag[..self.profile.rtcp_tag_len()])
+                    && append_mki(packet, self.key.mki())
+                    && packet.extend_from_slice(&tag[..self.key.profile().rtcp_tag_len()])
             }
             Transform::Gcm { rtcp, .. } => {
                 let (clear, body) = packet.split_at_mut(RTCP_CLEAR_LEN);
@@ -233,7 +237,7 @@ impl SrtpContext {
                 let tag = tag.ok_or(DropReason::Malformed)?;
                 packet.extend_from_slice(&tag)
                     && packet.extend_from_slice(&word)
-                    && append_mki(packet, self.mki)
+                    && append_mki(packet, self.key.mki())
             }
         };
         if appended {
@@ -248,7 +252,7 @@ impl SrtpContext {
         let ssrc = rtcp_sender(packet).ok_or(DropReason::Malformed)?;
         let (end, index) = match &self.transform {
             Transform::CounterMode { rtcp, .. } => {
-                let tag_len = self.profile.rtcp_tag_len();
+                let tag_len = self.key.profile().rtcp_tag_len();
                 let tag_at = packet
                     .len()
                     .checked_sub(tag_len)
@@ -302,7 +306,7 @@ impl SrtpContext {
 
     /// Length of our identifier in front of `end`; zero when it is not there, for peers that leave it out.
     fn mki_len_before(&self, packet: &[u8], end: usize, clear_len: usize) -> usize {
-        let Some(mki) = self.mki else { return 0 };
+        let Some(mki) = self.key.mki() else { return 0 };
         let len = mki.wire_len();
         let present = end >= clear_len + len && packet[end - len..end] == mki.to_bytes()[..len];
         if present { len } else { 0 }
@@ -313,8 +317,8 @@ impl fmt::Debug for SrtpContext {
     /// Never shows a key.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SrtpContext")
-            .field("profile", &self.profile)
-            .field("mki", &self.mki)
+            .field("profile", &self.key.profile())
+            .field("mki", &self.key.mki())
             .field("streams", &self.state.streams())
             .finish_non_exhaustive()
     }

@@ -8,7 +8,7 @@ pub(super) const MAX_KEY_LEN: usize = 32;
 pub(super) const MAX_SALT_LEN: usize = 14;
 
 /// Cipher, authentication and tag length, under the names of RFC 4568, RFC 6188 and RFC 7714.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 pub enum SrtpProfile {
     /// AES-128 in counter mode, HMAC-SHA1 with 80 bits (RFC 3711).
     Aes128CmSha1_80,

@@ -29,7 +29,7 @@ const BASE64_PADDED: GeneralPurpose = GeneralPurpose::new(
 const MAX_TAG: u32 = 999_999_999;
 
 /// For how many packets a key is good (RFC 4568 section 6.1). It is kept for printing; we never come near.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub enum Lifetime {
     /// Written as a number of packets.
     Packets(u64),
@@ -38,7 +38,7 @@ pub enum Lifetime {
 }
 
 /// One `a=crypto` line, without the name of the attribute.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct CryptoAttribute {
     /// Ties the answer to one of the offered lines.
     pub tag: u32,

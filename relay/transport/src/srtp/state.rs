@@ -125,6 +125,15 @@ fn estimate(highest: u64, sequence: SequenceNumber) -> u64 {
     (counter << 16 | u64::from(sequence.0)) & MAX_INDEX
 }
 
+/// How many packets of each stream may have been sent since its state was saved.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Skipped {
+    /// Less than half of the sequence numbers, so that the receiver counts on (RFC 3711 section 3.3.1). Nought for a stream whose
+    /// numbers are somebody else's, who goes on counting by himself.
+    pub rtp: u32,
+    pub rtcp: u32,
+}
+
 /// Everything a context remembers apart from its keys.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SrtpState {
@@ -208,14 +217,14 @@ impl SrtpState {
         self
     }
 
-    /// The state of a sender that has gone on for at most `packets` packets per stream since this was saved. Whoever restores an
+    /// The state of a sender that has gone on for at most so many packets per stream since this was saved. Whoever restores an
     /// old state must skip what may have been used: a counter-mode index used twice gives the plaintext away.
     #[must_use]
-    pub fn skip_ahead(mut self, packets: u32) -> Self {
+    pub fn skip_ahead(mut self, skipped: Skipped) -> Self {
         for stream in &mut self.streams {
-            stream.next_rtcp_index = stream.next_rtcp_index.saturating_add(packets);
+            stream.next_rtcp_index = stream.next_rtcp_index.saturating_add(skipped.rtcp);
             if let Some(highest) = stream.rtp.highest() {
-                stream.rtp = ReplayWindow::used_up_to(highest + u64::from(packets));
+                stream.rtp = ReplayWindow::used_up_to(highest + u64::from(skipped.rtp));
             }
         }
         self
@@ -349,10 +358,13 @@ mod tests {
         let stream = state.find_or_insert(Ssrc(1)).unwrap();
         stream.rtp.note(65530);
         stream.take_rtcp_index();
-        let mut state = state.skip_ahead(1000);
+        let mut state = state.skip_ahead(Skipped {
+            rtp: 1000,
+            rtcp: 500,
+        });
         let stream = state.find_mut(Ssrc(1)).unwrap();
         assert!(!stream.rtp.accepts(66530));
         assert!(stream.rtp.accepts(66531));
-        assert_eq!(stream.take_rtcp_index(), Some(1001));
+        assert_eq!(stream.take_rtcp_index(), Some(501));
     }
 }

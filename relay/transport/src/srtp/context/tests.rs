@@ -88,8 +88,8 @@ mod vectors {
             rtcp: keys,
         };
         SrtpContext {
-            profile,
-            mki: None,
+            // Of no effect: session keys are not derived from it.
+            key: SrtpKey::generate(profile),
             transform: Transform::new(profile, session),
             state: SrtpState::default(),
         }
