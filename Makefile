@@ -4,6 +4,7 @@
 #   make demo RELAY=rtpengine  the same with Debian's rtpengine in place of tandem
 #   make demo DEMO=playback    a WhatsApp user hears a prompt, presses keys, and is recorded: sound, packets, vCon
 #   make demo DEMO=watch       calls that do not end, to look at: live page, Prometheus with our alerts; until Ctrl-C
+#   make demo DEMO=watch FAULT=udp-blocked   the same with something wrong; docs/troubleshooting.md has the others
 #   make demo PROXY=opensips   the first two through OpenSIPS, where it is (OPENSIPS= names it)
 #   make test                  everything that can be tested, the demo's calls included
 #   make test-interop          calls with a browser, aiortc and libopus; also with SUBJECT=rtpengine;
@@ -31,7 +32,7 @@ help:
 
 demo_calls = demo.py --relay $(RELAY) --proxy $(PROXY)
 demo_playback = playback.py --proxy $(PROXY)
-demo_watch = watch.py
+demo_watch = watch.py $(if $(FAULT),--fault $(FAULT))
 
 demo:
 	@tests/demo/install.sh $(if $(filter watch,$(DEMO)),watch,demo)

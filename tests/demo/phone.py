@@ -10,6 +10,7 @@ import os
 import re
 import signal
 import socket
+import sys
 import time
 
 import tone
@@ -23,7 +24,7 @@ rtp_ports               {rtp_first}-{rtp_last}
 rtp_stats               yes
 statmode_default        off
 call_max_calls          4
-audio_source            {source}
+audio_source            aufile,{tone}
 audio_player            aufile,{player}
 audio_alert             aufile,{player}
 ausrc_srate             48000
@@ -48,9 +49,8 @@ ctrl_tcp_listen         127.0.0.1:{control}
 
 
 class Phone:
-    def __init__(self, run, ports, numbers, codecs=None, records=True, speaks=True):
-        """`codecs` maps a number to the only codec that its account knows, where that is not Opus. One that does not speak takes
-        calls all the same, and sends nothing."""
+    def __init__(self, run, ports, numbers, codecs=None, records=True):
+        """`codecs` maps a number to the only codec that its account knows, where that is not Opus."""
         self.run = run
         self.ports = ports
         self.events = []
@@ -66,7 +66,7 @@ class Phone:
             file.write(CONFIGURATION.format(
                 sip=ports.phone_sip, control=ports.phone_control,
                 rtp_first=ports.phone_media, rtp_last=ports.phone_media + 98,
-                source=f"aufile,{tone_file}" if speaks else "none", recorder="module sndfile.so" if records else "",
+                tone=tone_file, recorder="module sndfile.so" if records else "",
                 player=os.path.join(folder, "player.wav"), recordings=self.recordings))
         with open(os.path.join(folder, "accounts"), "w") as file:
             for number in numbers:
@@ -157,3 +157,18 @@ class Phone:
             return None
         lost = re.search(r"lost:\s+-?\d+\s+(-?\d+)", tables[-1])
         return int(packets[1]), int(lost[1]) if lost else 0
+
+
+class SilentPhone:
+    """It takes calls and sends nothing. It calls nobody."""
+
+    def __init__(self, run, ports):
+        program = os.path.join(os.path.dirname(os.path.abspath(__file__)), "silent_phone.py")
+        self.part = Part("silent-phone", [sys.executable, program, "127.0.0.1", str(ports.phone_sip), str(ports.phone_media)], run)
+        self.part.wait_until(lambda: "ready" in self.part.last_lines(1000))
+
+    def dial(self, from_number, to_number):
+        pass
+
+    def forget_events(self):
+        pass

@@ -20,7 +20,7 @@ KNOWN_OF_RTPENGINE = {
 
 
 class Relay:
-    def __init__(self, run, kind, binary, ports, options=()):
+    def __init__(self, run, kind, binary, ports, options=(), interfaces=("pub/127.0.0.1", "priv/127.0.0.1")):
         self.kind = kind
         self.known = KNOWN_OF_RTPENGINE if kind == "rtpengine" else {}
         self.ng = ("127.0.0.1", ports.relay_ng)
@@ -29,7 +29,7 @@ class Relay:
             kind,
             [binary, "--config-file=none", "--table=-1", "--foreground", "--log-stderr", "--log-level=6",
              "--delete-delay=0",
-             "--interface=pub/127.0.0.1", "--interface=priv/127.0.0.1",
+             *(f"--interface={interface}" for interface in interfaces),
              f"--listen-ng=127.0.0.1:{ports.relay_ng}",
              f"--port-min={first}", f"--port-max={first + PORTS_PER_RELAY - 1}", *options],
             run,

@@ -119,6 +119,24 @@ fn the_last_calls_are_remembered_and_no_more() {
 }
 
 #[test]
+fn an_offer_that_was_refused_says_why() {
+    let relay = relay("127.15.1.9", Access::Open, 3);
+    let mut client = relay.client();
+    client.ask(&offer("nonsense", "anna", "no description"));
+    let list = json(&relay, "/calls.json");
+    assert_eq!(ids(&list["over"]), ["nonsense"]);
+    let why = list["over"][0]["failure"].as_str().expect("a reason");
+    assert!(why.starts_with("the first offer was refused: "), "{why}");
+    assert_eq!(list["over"][0]["end"], "its first offer was refused");
+    // The same name again, and now it is a call.
+    call(&mut client, "nonsense");
+    assert_eq!(
+        ids(&json(&relay, "/calls.json?search=nonsense")["now"]),
+        ["nonsense"]
+    );
+}
+
+#[test]
 fn a_token_guards_what_is_told_and_not_the_page_that_asks_for_it() {
     let relay = relay("127.15.1.3", Access::Token("correct-horse".into()), 3);
     for (path, header, status) in [

@@ -1,4 +1,6 @@
 //! The last calls, in bounded memory. Workers leave a call here when it is over: a lock a call, never one a packet.
+//!
+//! Offers that were refused have room of their own, so that somebody who sends many of them cannot push out the calls.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -9,7 +11,14 @@ use super::CallView;
 #[derive(Debug)]
 pub struct History {
     most: usize,
-    calls: Mutex<VecDeque<Arc<CallView>>>,
+    kept: Mutex<Kept>,
+}
+
+/// In the order in which they ended.
+#[derive(Debug, Default)]
+struct Kept {
+    calls: VecDeque<Arc<CallView>>,
+    refused: VecDeque<Arc<CallView>>,
 }
 
 impl History {
@@ -17,38 +26,58 @@ impl History {
     pub fn new(most: usize) -> Self {
         Self {
             most,
-            calls: Mutex::default(),
+            kept: Mutex::default(),
         }
     }
 
     /// A call is over; the oldest makes room.
     pub fn push(&self, view: CallView) {
-        let mut calls = self.calls();
-        calls.push_back(Arc::new(view));
-        while calls.len() > self.most {
-            calls.pop_front();
-        }
+        keep(&mut self.kept().calls, view, self.most);
+    }
+
+    /// A first offer was refused; there is room for a quarter as many of them.
+    pub fn push_refused(&self, view: CallView) {
+        keep(&mut self.kept().refused, view, self.most.div_ceil(4));
     }
 
     /// Those that a search finds, the newest first.
     pub fn find(&self, search: &str, most: usize) -> Vec<Arc<CallView>> {
-        let calls = self.calls();
-        let found = calls.iter().rev().filter(|view| view.is_found_by(search));
-        found.take(most).cloned().collect()
+        let kept = self.kept();
+        let of = |views: &VecDeque<Arc<CallView>>| -> Vec<Arc<CallView>> {
+            let found = views.iter().rev().filter(|view| view.is_found_by(search));
+            found.take(most).cloned().collect()
+        };
+        let mut found = of(&kept.calls);
+        let refused = of(&kept.refused);
+        drop(kept);
+        if !refused.is_empty() {
+            found.extend(refused);
+            found.sort_by_key(|view| std::cmp::Reverse(view.started_ms + view.lasted_ms));
+            found.truncate(most);
+        }
+        found
     }
 
     /// The last call of this name, or the one that began then.
     pub fn call(&self, id: &str, started_ms: Option<u64>) -> Option<Arc<CallView>> {
-        let calls = self.calls();
+        let kept = self.kept();
         let is_meant = |view: &&Arc<CallView>| {
             view.id == id && started_ms.is_none_or(|started| view.started_ms == started)
         };
-        calls.iter().rev().find(is_meant).cloned()
+        let mut all = kept.calls.iter().rev().chain(kept.refused.iter().rev());
+        all.find(is_meant).cloned()
     }
 
-    fn calls(&self) -> MutexGuard<'_, VecDeque<Arc<CallView>>> {
+    fn kept(&self) -> MutexGuard<'_, Kept> {
         // A list is whole after every step.
-        self.calls.lock().unwrap_or_else(PoisonError::into_inner)
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn keep(views: &mut VecDeque<Arc<CallView>>, view: CallView, most: usize) {
+    views.push_back(Arc::new(view));
+    while views.len() > most {
+        views.pop_front();
     }
 }
 
@@ -80,6 +109,21 @@ mod tests {
         let none = History::new(0);
         none.push(view("call", 1));
         assert!(none.find("", 100).is_empty());
+    }
+
+    #[test]
+    fn many_refused_offers_push_out_no_call() {
+        let history = History::new(4);
+        history.push(view("call-1", 1));
+        for number in 2..50 {
+            history.push_refused(view(&format!("refused-{number}"), number));
+        }
+        history.push(view("call-50", 50));
+        let found = history.find("", 100);
+        let ids: Vec<&str> = found.iter().map(|view| view.id.as_str()).collect();
+        assert_eq!(ids, ["call-50", "refused-49", "call-1"]);
+        assert_eq!(history.find("", 2).len(), 2);
+        assert!(history.call("refused-49", Some(49)).is_some());
     }
 
     #[test]

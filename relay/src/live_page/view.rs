@@ -45,6 +45,8 @@ pub struct CallView {
     pub end: Option<&'static str>,
     /// What went wrong last, in words.
     pub failure: Option<String>,
+    /// What will not do for long or for everybody, in words.
+    pub warning: Option<String>,
     /// Tags, labels and metadata of its parties.
     pub about: Vec<String>,
     /// How it sounded.
@@ -75,6 +77,7 @@ struct Line<'a> {
     interface: &'a str,
     end: Option<&'static str>,
     failure: Option<&'a str>,
+    warning: Option<&'a str>,
     about: &'a [String],
     score: Option<u32>,
 }
@@ -105,18 +108,43 @@ impl CallView {
     /// What happened, and with it what went wrong and how the call ended.
     #[must_use]
     pub fn told(mut self, story: impl Iterator<Item = Happening>) -> Self {
+        let answered = self.state != State::Ringing;
         for happening in story {
             match &happening.event {
-                CallEvent::Ended(reason) => self.end = Some(words(*reason)),
+                CallEvent::Ended(reason) => self.end = Some(words(*reason, answered)),
                 failure @ CallEvent::Failure { .. } => {
                     let mut text = failure.to_string();
                     shorten(&mut text);
                     self.failure = Some(text);
                 }
+                CallEvent::Warning(text) => {
+                    let mut text = text.clone();
+                    shorten(&mut text);
+                    self.warning = Some(text);
+                }
                 _ => {}
             }
-            self.timeline.push(Moment::of(&happening));
+            self.timeline.push(Moment::of(&happening, answered));
         }
+        self
+    }
+
+    /// A call that never was one: its first offer was refused for this reason.
+    #[must_use]
+    pub fn refused(mut self, reason: &str) -> Self {
+        let mut text = format!("the first offer was refused: {reason}");
+        shorten(&mut text);
+        // The end is the last moment.
+        let at = self.timeline.len().saturating_sub(1);
+        self.timeline.insert(
+            at,
+            Moment {
+                after_ms: self.lasted_ms,
+                kind: "failure",
+                text: text.clone(),
+            },
+        );
+        self.failure = Some(text);
         self
     }
 
@@ -135,6 +163,7 @@ impl CallView {
             interface: &self.interface,
             end: self.end,
             failure: self.failure.as_deref(),
+            warning: self.warning.as_deref(),
             about: &self.about,
             score: self.quality.worst(),
         }
@@ -169,7 +198,7 @@ fn shorten(text: &mut String) {
 }
 
 impl Moment {
-    fn of(happening: &Happening) -> Self {
+    fn of(happening: &Happening, answered: bool) -> Self {
         let event = &happening.event;
         let kind = match event {
             CallEvent::Offered { .. } => "offer",
@@ -196,7 +225,7 @@ impl Moment {
                 report.duration_ms,
                 report.way.label()
             ),
-            CallEvent::Ended(reason) => words(*reason).to_owned(),
+            CallEvent::Ended(reason) => words(*reason, answered).to_owned(),
             event => event.to_string(),
         };
         shorten(&mut text);
@@ -214,8 +243,9 @@ pub(crate) fn milliseconds(duration: Duration) -> u64 {
 }
 
 /// Why a call ended, for somebody who does not know our labels.
-fn words(reason: EndReason) -> &'static str {
+fn words(reason: EndReason, answered: bool) -> &'static str {
     match reason {
+        EndReason::Terminated if !answered => "the proxy ended it before anybody answered",
         EndReason::Terminated => "the proxy ended it",
         EndReason::ForceTerminated => "an operator ended it, or the relay was stopped",
         EndReason::Timeout => "no media came from anybody for too long (timeout)",
@@ -277,6 +307,40 @@ mod tests {
             .map(|m| (m.after_ms, m.kind, m.text.as_str()))
             .collect();
         assert_eq!(told, [(5_000, "failure", failure), (60_000, "end", end)]);
+    }
+
+    #[test]
+    fn a_call_that_nobody_answered_is_told_from_one_that_was() {
+        let end = |state| {
+            let view = CallView {
+                state,
+                ..CallView::default()
+            };
+            let ended = at(1, CallEvent::Ended(EndReason::Terminated));
+            view.told([ended].into_iter()).end
+        };
+        assert_eq!(end(State::Talking), Some("the proxy ended it"));
+        let unanswered = "the proxy ended it before anybody answered";
+        assert_eq!(end(State::Ringing), Some(unanswered));
+    }
+
+    #[test]
+    fn a_refused_offer_says_why() {
+        let ended = at(1, CallEvent::Ended(EndReason::Refused));
+        let view = CallView::default().told([ended].into_iter());
+        let view = view.refused("no port is free");
+        let failure = "the first offer was refused: no port is free";
+        assert_eq!(view.failure.as_deref(), Some(failure));
+        let told: Vec<_> = view.timeline.iter().map(|m| m.text.as_str()).collect();
+        assert_eq!(told, [failure, "its first offer was refused"]);
+    }
+
+    #[test]
+    fn a_warning_is_in_the_list_too() {
+        let warning = CallEvent::Warning("DTLS=passive is not followed".into());
+        let view = CallView::default().told([at(1, warning)].into_iter());
+        assert_eq!(view.line().warning, Some("DTLS=passive is not followed"));
+        assert_eq!(view.line().failure, None);
     }
 
     #[test]

@@ -36,6 +36,8 @@ pub(super) struct LiveCall {
     story: VecDeque<Happening>,
     /// What the page shows of it.
     memory: Option<Memory>,
+    /// Why its first offer was refused, which is why it is over.
+    refusal: Option<String>,
     /// Everything about it is logged.
     debugged: Option<Debugged>,
 }
@@ -83,8 +85,14 @@ impl LiveCall {
                 names: Vec::new(),
                 quality: Sparklines::default(),
             }),
+            refusal: None,
             debugged: None,
         }
+    }
+
+    /// Its first offer was refused for this reason.
+    pub(super) fn refused(&mut self, reason: &str) {
+        self.refusal = Some(reason.to_owned());
     }
 
     /// Has everything about it logged from now on, if the log has room for one more such call.
@@ -242,7 +250,7 @@ impl LiveCall {
             event,
             CallEvent::Offered { .. } | CallEvent::Answered { .. }
         );
-        let ended = matches!(event, CallEvent::Ended(reason) if reason != EndReason::Refused);
+        let ended = matches!(event, CallEvent::Ended(_));
         self.remember(event, now);
         if let Some(memory) = &mut self.memory
             && exchanged
@@ -252,11 +260,14 @@ impl LiveCall {
         if let Some(memory) = &self.memory
             && ended
         {
-            let view = self.whole_view(now);
-            memory.history.push(CallView {
+            let view = CallView {
                 state: State::Over,
-                ..view
-            });
+                ..self.whole_view(now)
+            };
+            match &self.refusal {
+                None => memory.history.push(view),
+                Some(reason) => memory.history.push_refused(view.refused(reason)),
+            }
         }
     }
 
@@ -268,12 +279,18 @@ impl LiveCall {
         finds(search, &self.call.id().to_string(), &memory.names)
     }
 
-    /// The call as the page lists it: of its story, what went wrong last.
+    /// The call as the page lists it: of its story, what went wrong last, and what it was warned of last.
     pub(super) fn view(&self, now: Instant) -> CallView {
-        let is_failure =
-            |happening: &&Happening| matches!(happening.event, CallEvent::Failure { .. });
-        let last = self.story.iter().rev().find(is_failure).cloned();
-        self.bare_view(now).told(last.into_iter())
+        let is_failure = |event: &CallEvent| matches!(event, CallEvent::Failure { .. });
+        let is_warning = |event: &CallEvent| matches!(event, CallEvent::Warning(_));
+        let last = |is_meant: fn(&CallEvent) -> bool| {
+            let mut newest_first = self.story.iter().rev();
+            newest_first
+                .find(|happening| is_meant(&happening.event))
+                .cloned()
+        };
+        let told = [last(is_failure), last(is_warning)];
+        self.bare_view(now).told(told.into_iter().flatten())
     }
 
     /// The call as the page shows it.

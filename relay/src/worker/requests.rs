@@ -203,10 +203,14 @@ impl Worker {
         }));
         let response = match acted {
             Ok(response) => {
-                let refused = known.is_none() && response.error_reason().is_some();
-                if refused && !live.call.is_finished() {
-                    // A first offer that failed leaves no call behind.
-                    live.call.terminate(EndReason::Refused);
+                if known.is_none()
+                    && let Some(reason) = response.error_reason()
+                {
+                    live.refused(reason);
+                    if !live.call.is_finished() {
+                        // A first offer that failed leaves no call behind.
+                        live.call.terminate(EndReason::Refused);
+                    }
                 }
                 self.hear_out(number, now);
                 response

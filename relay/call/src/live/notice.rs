@@ -1,5 +1,6 @@
 //! What happens on the packet side, told as events of the call. The failures carry the sentence an operator needs.
 
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use relay_packet::Outbox;
@@ -41,6 +42,7 @@ impl Live {
                 .find_map(|transport| transport.poll_event());
             let Some(event) = event else { break };
             writable |= event == TransportEvent::Writable;
+            events.extend(misled(&event, || name(live)));
             events.extend(told(event, || name(live)));
         }
         if writable {
@@ -103,12 +105,13 @@ impl LiveSection {
         if self.rtp.requires_keys() && status.inbound_profile.is_none() {
             let (silence, stage) = match &status.ice {
                 Some(ice) if ice.selected.is_none() => {
-                    (Silence::IceUnanswered, "ICE has no pair yet")
+                    (Silence::IceUnanswered, unanswered(ice.counts))
                 }
                 _ => (
                     Silence::DtlsUnfinished,
                     "the DTLS handshake is not done: no ClientHello came, or ours is not answered (setup and fingerprint of the \
-                     last description decide who begins)",
+                     last description decide who begins)"
+                        .to_owned(),
                 ),
             };
             return (
@@ -131,9 +134,22 @@ impl LiveSection {
         } else {
             format!("; dropped: {}", drops.join(", "))
         };
+        let told = self.rtp.locals().first().map_or_else(String::new, |local| {
+            SocketAddr::new(local.advertised, local.address.port()).to_string()
+        });
+        let (side, advice) = match self.secure {
+            true => (
+                "WhatsApp's side",
+                "a firewall or NAT keeps its packets from us, the world does not know us by that address, or it does not send",
+            ),
+            false => (
+                "the PBX's side",
+                "it does not send, does not reach that address, or a firewall is between",
+            ),
+        };
         let text = format!(
-            "no media {seconds} s after the answer, {sent} packets were sent: the peer does not send, or a firewall or NAT keeps \
-             its packets from us (is the advertised address right?){dropped}"
+            "no media {seconds} s after the answer from {side}, which was told to send to {told}: {advice}; packets sent to it: \
+             {sent}{dropped}"
         );
         (silence, text)
     }
@@ -171,6 +187,26 @@ impl LiveSection {
             ),
         })
     }
+}
+
+/// What is wrong although ICE has a pair: the peer answers to where a check comes from, whatever our description says.
+fn misled(event: &TransportEvent, name: impl Fn() -> String) -> Option<CallEvent> {
+    let TransportEvent::PairSelected { pair, .. } = event else {
+        return None;
+    };
+    let seen_as = pair.seen_as?;
+    let what = match seen_as.ip() == pair.local.ip() {
+        true => "something on the way changes the port",
+        false => {
+            "the advertised address is wrong, or the peer reaches us by a NAT that nobody configured"
+        }
+    };
+    Some(CallEvent::Warning(format!(
+        "{}: the peer was told to send to {} and sees us as {seen_as}: {what}. ICE makes up for it; calls without ICE (SDES) would not be \
+         heard",
+        name(),
+        pair.local
+    )))
 }
 
 fn told(event: TransportEvent, name: impl Fn() -> String) -> Option<CallEvent> {
@@ -251,9 +287,18 @@ fn handshake_stalled(role: DtlsRole, heard: bool, after: Duration) -> String {
     format!("no DTLS keys after {} s: {why}", after.as_secs())
 }
 
-/// Why no pair works, as far as the numbers tell.
+/// Why no pair works, and since when.
 fn stalled(counts: CheckCounts, after: Duration) -> String {
-    let seconds = after.as_secs();
+    format!("ICE has no pair after {} s{}", after.as_secs(), why(counts))
+}
+
+/// The same where it is said already when.
+fn unanswered(counts: CheckCounts) -> String {
+    format!("ICE has no pair{}", why(counts))
+}
+
+/// The numbers, and why no pair works as far as they tell.
+fn why(counts: CheckCounts) -> String {
     let why = if counts.pairs == 0 {
         "none of the peer's candidates has an address family that this interface has; add an address of that family".to_owned()
     } else if counts.unauthenticated > 0 {
@@ -264,14 +309,56 @@ fn stalled(counts: CheckCounts, after: Duration) -> String {
     } else if counts.replies == 0 && counts.requests > 0 {
         "checks of the peer arrive and ours are not answered: the way out is blocked".to_owned()
     } else if counts.replies == 0 {
-        "no check was answered: a firewall drops UDP to or from these ports, the advertised address is wrong, or the peer never \
-         got the answer"
+        "no check was answered: a firewall drops UDP to or from these ports, the peer never got the answer, or, unless it is \
+         ICE-lite as WhatsApp is, the advertised address is wrong"
             .to_owned()
     } else {
         "checks are answered and no pair was chosen".to_owned()
     };
     format!(
-        "ICE has no pair after {seconds} s ({} checks sent, {} answered, {} received): {why}",
+        " ({} checks sent, {} answered, {} received): {why}",
         counts.sent, counts.replies, counts.requests
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use relay_packet::SocketId;
+    use relay_transport::ice::{CandidateKind, SelectedPair};
+
+    use super::*;
+
+    fn selected(seen_as: Option<&str>) -> TransportEvent {
+        let address = |text: &str| text.parse().unwrap();
+        TransportEvent::PairSelected {
+            pair: SelectedPair {
+                socket: SocketId(1),
+                local: address("192.0.2.7:30000"),
+                local_kind: CandidateKind::Host,
+                seen_as: seen_as.map(address),
+                remote: address("203.0.113.5:3478"),
+                remote_kind: CandidateKind::Host,
+                is_nominated: true,
+                round_trip: None,
+            },
+            after: Duration::from_millis(60),
+        }
+    }
+
+    #[test]
+    fn an_advertised_address_that_is_not_ours_is_warned_of_although_ice_makes_up_for_it() {
+        let told = |seen_as| {
+            misled(&selected(seen_as), || "meta".to_owned()).map(|event| event.to_string())
+        };
+        assert_eq!(told(None), None);
+        let other_address = told(Some("198.51.100.7:30000")).unwrap();
+        assert!(other_address.starts_with(
+            "meta: the peer was told to send to 192.0.2.7:30000 and sees us as 198.51.100.7:30000: the advertised address is wrong"
+        ));
+        let other_port = told(Some("192.0.2.7:61000")).unwrap();
+        assert!(
+            other_port.contains("something on the way changes the port"),
+            "{other_port}"
+        );
+    }
 }

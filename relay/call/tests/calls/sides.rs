@@ -99,6 +99,11 @@ fn a_silent_side_says_whether_it_is_whatsapp_or_the_pbx() {
     line.meta_says(111, 1);
     line.run(Duration::from_secs(6));
     assert_eq!(silences(&line.events), [("pbx", Silence::PbxSilent)]);
+    // Where its packets should have come is said, so that somebody can look there.
+    let told = line.events.iter().map(ToString::to_string);
+    let told: Vec<String> = told.filter(|text| text.contains("no media")).collect();
+    let wanted = "pbx: no media 5 s after the answer from the PBX's side, which was told to send to 192.0.2.1:";
+    assert!(told.len() == 1 && told[0].starts_with(wanted), "{told:?}");
 }
 
 #[test]

@@ -308,7 +308,11 @@ impl IceAgent {
         SelectedPair {
             socket: local.id,
             local: local.advertised_address(),
-            local_kind: pair.local_kind,
+            local_kind: match pair.seen_as {
+                Some(_) => CandidateKind::PeerReflexive,
+                None => CandidateKind::Host,
+            },
+            seen_as: pair.seen_as,
             remote: remote.address,
             remote_kind: remote.kind,
             is_nominated: pair.is_nominated,

@@ -9,7 +9,7 @@ use rand::Rng;
 use relay_packet::{DropReason, Outbox, PacketBuf, SocketId};
 
 use super::agent::{EarlyCheck, IceAgent, MAX_EARLY, host_priority};
-use super::candidate::{Candidate, CandidateKind, is_routable};
+use super::candidate::{Candidate, is_routable};
 use super::check_list::{LocalIndex, PairIndex};
 use super::role::{IceRole, RoleVerdict};
 use crate::stun::{Class, ErrorCode, IntegrityKey, Message, MessageWriter};
@@ -207,10 +207,9 @@ impl IceAgent {
         let was_valid = std::mem::replace(&mut pair.is_valid, true);
         pair.replied_at = Some(now);
         pair.round_trip = Some(now.saturating_duration_since(transaction.sent_at));
-        pair.local_kind = match message.mapped_address {
-            Some(address) if address != advertised => CandidateKind::PeerReflexive,
-            _ => CandidateKind::Host,
-        };
+        pair.seen_as = message
+            .mapped_address
+            .filter(|address| *address != advertised);
         let nominated_by_us =
             transaction.use_candidate && transaction.role == self.role && !pair.is_nominated;
         let nominated_by_peer =

@@ -3,6 +3,7 @@
 //! Every socket of ours is paired with every candidate of the peer of the same family. Pairs are numbered and never removed
 //! within one ICE session, so that a transaction can name its pair.
 
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use super::candidate::{Candidate, CandidateKind, MAX_REMOTE_CANDIDATES};
@@ -40,8 +41,8 @@ pub(super) struct CandidatePair {
     pub(super) checked_without_nomination: bool,
     pub(super) round_trip: Option<Duration>,
     pub(super) replied_at: Option<Instant>,
-    /// What the peer saw us as; peer-reflexive when a NAT stands between.
-    pub(super) local_kind: CandidateKind,
+    /// What the peer saw us as, if that is not what we advertise: a NAT stands between.
+    pub(super) seen_as: Option<SocketAddr>,
 }
 
 /// The peer's candidates and the pairs that they form with our sockets.
@@ -136,7 +137,7 @@ impl CheckList {
                 checked_without_nomination: false,
                 round_trip: None,
                 replied_at: None,
-                local_kind: CandidateKind::Host,
+                seen_as: None,
             });
         }
         true

@@ -17,6 +17,8 @@ pub struct SelectedPair {
     pub local: SocketAddr,
     /// Peer-reflexive when the peer saw another address than the advertised one: a NAT that nobody configured.
     pub local_kind: CandidateKind,
+    /// What the peer sees us as, if that is another address than the advertised one.
+    pub seen_as: Option<SocketAddr>,
     /// Where to send.
     pub remote: SocketAddr,
     /// Peer-reflexive when the address stood in no SDP.

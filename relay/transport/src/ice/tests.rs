@@ -363,6 +363,7 @@ fn a_peer_behind_a_nat_is_found_peer_reflexive() {
         if !pair.sides[1].lite && !pair.sides[0].lite {
             let theirs = pair.agents[1].status().selected.unwrap();
             assert_eq!(theirs.local_kind, CandidateKind::PeerReflexive);
+            assert!(theirs.seen_as.is_some_and(|seen| seen != theirs.local));
         }
     }
 }
