@@ -123,12 +123,12 @@ pub(crate) fn keyword(value: &Value<'_>) -> Option<String> {
 ///
 /// A string stands for a list: it is split at commas, or unfolded if it is written in brackets.
 /// Elements that are no names are reported; a value that is neither list nor string is reported whole.
-pub(crate) fn names(key: &str, value: &Value<'_>, report: &mut Report) -> Vec<String> {
+pub(crate) fn names<'v>(key: &str, value: &'v Value<'_>, report: &mut Report) -> Vec<Cow<'v, str>> {
     match value {
         Value::List(items) => items
             .iter()
             .filter_map(|item| {
-                let name = text(item).map(Cow::into_owned);
+                let name = text(item);
                 if name.is_none() {
                     report.unknown(key, item);
                 }
@@ -138,7 +138,10 @@ pub(crate) fn names(key: &str, value: &Value<'_>, report: &mut Report) -> Vec<St
         Value::String(bytes) => {
             let text = String::from_utf8_lossy(bytes);
             match rtpp_flags::unfold(&text) {
-                Some(list @ Value::List(_)) => names(key, &list, report),
+                Some(list @ Value::List(_)) => {
+                    let names = names(key, &list, report).into_iter();
+                    names.map(|name| Cow::Owned(name.into_owned())).collect()
+                }
                 Some(other) => {
                     report.unknown(key, other);
                     Vec::new()
@@ -147,7 +150,7 @@ pub(crate) fn names(key: &str, value: &Value<'_>, report: &mut Report) -> Vec<St
                     .split(',')
                     .map(str::trim)
                     .filter(|name| !name.is_empty())
-                    .map(str::to_owned)
+                    .map(|name| Cow::Owned(name.to_owned()))
                     .collect(),
             }
         }

@@ -143,7 +143,8 @@ impl Relay {
         };
         let data_path = data_path(&config)?;
         let prompts = Prompts::start(config.media_dir.clone())?;
-        let live_page = LivePage::new(&config.live_page);
+        let listens = !config.listen_http.is_empty() || !config.listen_https.is_empty();
+        let live_page = LivePage::new(&config.live_page, listens);
         let mut workers = Vec::new();
         for number in 0..config.workers.max(1) {
             let settings = WorkerSettings {

@@ -58,10 +58,14 @@ struct List {
 }
 
 impl LivePage {
-    /// A page that remembers as many calls as the settings say.
-    pub fn new(settings: &Settings) -> Self {
+    /// A page that remembers as many calls as the settings say; none at all unless the relay `listens` where it could be asked for.
+    pub fn new(settings: &Settings, listens: bool) -> Self {
         Self {
-            access: settings.access.clone(),
+            access: if listens {
+                settings.access.clone()
+            } else {
+                Access::Off
+            },
             history: Arc::new(History::new(settings.calls)),
             list: Mutex::new(None),
         }

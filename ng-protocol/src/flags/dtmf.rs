@@ -89,7 +89,7 @@ impl DtmfFlags {
             "dtmf-delay" => integer(&mut self.delay_ms, report),
             "frequency" | "frequencies" => {
                 let listed = match value {
-                    Value::Integer(hz) => vec![hz.to_string()],
+                    Value::Integer(hz) => vec![hz.to_string().into()],
                     _ => names(key, value, report),
                 };
                 for name in listed.into_iter().take(MOST) {

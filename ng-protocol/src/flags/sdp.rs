@@ -1,5 +1,7 @@
 //! How the rewritten session description (RFC 8866) looks, beyond addresses, codecs and keys.
 
+use std::borrow::Cow;
+
 use crate::error::NgError;
 use crate::spelling::{Report, Spelled, canonical, names, pairs, text};
 use crate::value::Value;
@@ -148,7 +150,9 @@ impl SdpFlags {
                     let uris = names(key, &list, report);
                     match command.as_str() {
                         "strip" => uris.iter().for_each(|uri| self.strip_extmap_uri(uri)),
-                        "mask" => self.extmap_mask.extend(uris),
+                        "mask" => self
+                            .extmap_mask
+                            .extend(uris.into_iter().map(Cow::into_owned)),
                         _ => report.unknown(key, command),
                     }
                 }

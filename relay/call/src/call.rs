@@ -18,9 +18,9 @@ use relay_transport::{Learning, LearningMode};
 use crate::command::{answer, dtmf_security, offer, query, unsupported};
 use crate::config::{CallConfig, Timeouts};
 use crate::deadline::Deadlines;
-use crate::draft::{Draft, Exchange};
+use crate::draft::Draft;
 use crate::error::RequestError;
-use crate::event::{CallEvent, EndReason, ReceivedRtcp};
+use crate::event::{CallEvent, EndReason, ReceivedRtcp, SectionSummary};
 use crate::leg::{Leg, LegId, Legs};
 use crate::live::{Arrival, Live};
 use crate::ports::{PortLease, PortLeaser};
@@ -338,7 +338,7 @@ impl Call {
         if answers {
             self.note_holds(now, parties);
         }
-        self.tell(answers, &exchange);
+        self.tell(answers, parties[0], exchange.sections);
         Ok(exchange.body)
     }
 
@@ -443,17 +443,16 @@ impl Call {
         }
     }
 
-    fn tell(&mut self, answers: bool, exchange: &Exchange) {
-        let name = |id: LegId| self.legs.get(id).map_or_else(String::new, Leg::name);
-        let sections = exchange.sections.clone();
+    fn tell(&mut self, answers: bool, sender: LegId, sections: Vec<SectionSummary>) {
+        let name = self.legs.get(sender).map_or_else(String::new, Leg::name);
         self.events.push_back(if answers {
             CallEvent::Answered {
-                by: name(exchange.sender),
+                by: name,
                 towards_offerer: sections,
             }
         } else {
             CallEvent::Offered {
-                from: name(exchange.sender),
+                from: name,
                 towards_receiver: sections,
             }
         });

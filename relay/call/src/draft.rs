@@ -6,6 +6,7 @@ use rand::rngs::ChaCha12Rng;
 use relay_packet::SocketId;
 
 use crate::config::CallConfig;
+use crate::event::SectionSummary;
 use crate::leg::{LegId, Legs};
 use crate::ports::PortLease;
 
@@ -33,6 +34,6 @@ pub(crate) struct Exchange {
     pub(crate) sender: LegId,
     /// The party that gets [`Self::body`].
     pub(crate) receiver: LegId,
-    /// The sections of the body in words, for the log.
-    pub(crate) sections: Vec<String>,
+    /// The sections of the body, for the log; none of a description that has passed this relay before and stays as it is.
+    pub(crate) sections: Vec<SectionSummary>,
 }

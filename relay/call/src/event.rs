@@ -20,15 +20,15 @@ pub enum CallEvent {
     Offered {
         /// Who sent it.
         from: String,
-        /// What the receiver is offered: `audio UDP/TLS/RTP/SAVPF 198.51.100.7:30000`, one a section.
-        towards_receiver: Vec<String>,
+        /// What the receiver is offered, one a section.
+        towards_receiver: Vec<SectionSummary>,
     },
     /// An `answer` was accepted.
     Answered {
         /// Who sent it.
         by: String,
         /// What the offerer is answered, one a section.
-        towards_offerer: Vec<String>,
+        towards_offerer: Vec<SectionSummary>,
     },
     /// A third party is offered what parties of the call say.
     Subscribed {
@@ -37,7 +37,7 @@ pub enum CallEvent {
         /// Whom it is to hear.
         sources: Vec<String>,
         /// What it is offered, one a section.
-        sections: Vec<String>,
+        sections: Vec<SectionSummary>,
     },
     /// A part of a request could not be followed; the call goes on.
     Warning(String),
@@ -281,6 +281,39 @@ impl EndReason {
     }
 }
 
+/// One section of a description of ours. `Display` gives `audio UDP/TLS/RTP/SAVPF 198.51.100.7:30000`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SectionSummary {
+    /// Media type.
+    pub kind: String,
+    /// Transport.
+    pub protocol: String,
+    /// The address in `c=`.
+    pub address: IpAddr,
+    /// Our port.
+    pub port: u16,
+}
+
+impl fmt::Display for SectionSummary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            kind,
+            protocol,
+            address,
+            port,
+        } = self;
+        write!(f, "{kind} {protocol} {address}:{port}")
+    }
+}
+
+fn joined(sections: &[SectionSummary]) -> String {
+    if sections.is_empty() {
+        return "what came, unchanged".to_owned();
+    }
+    let words: Vec<String> = sections.iter().map(ToString::to_string).collect();
+    words.join(", ")
+}
+
 impl fmt::Display for CallEvent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let ms = Duration::as_millis;
@@ -292,7 +325,7 @@ impl fmt::Display for CallEvent {
             } => write!(
                 f,
                 "offer from {from}: receiver is offered {}",
-                towards_receiver.join(", ")
+                joined(towards_receiver)
             ),
             Self::Answered {
                 by,
@@ -300,7 +333,7 @@ impl fmt::Display for CallEvent {
             } => write!(
                 f,
                 "answer from {by}: offerer is answered {}",
-                towards_offerer.join(", ")
+                joined(towards_offerer)
             ),
             Self::Subscribed {
                 subscriber,
@@ -310,7 +343,7 @@ impl fmt::Display for CallEvent {
                 f,
                 "{subscriber} is offered what {} says: {}",
                 sources.join(" and "),
-                sections.join(", ")
+                joined(sections)
             ),
             Self::Warning(text) => f.write_str(text),
             Self::PairSelected {

@@ -98,13 +98,16 @@ pub enum Echo {
 #[derive(Clone, Debug, Default, serde::Serialize, serde::Deserialize)]
 pub struct Printed {
     /// `o=` of the first description.
-    pub first_origin: Option<Origin>,
+    #[serde(with = "crate::snapshot::shared::optional")]
+    pub first_origin: Option<Arc<Origin>>,
     /// `o=` of the last one.
-    pub last_origin: Option<Origin>,
+    #[serde(with = "crate::snapshot::shared::optional")]
+    pub last_origin: Option<Arc<Origin>>,
     /// `s=` of the first description.
-    pub first_name: Option<String>,
-    /// The last description without its `o=` line.
-    pub last_body: Option<String>,
+    #[serde(with = "crate::snapshot::shared::optional")]
+    pub first_name: Option<Arc<str>>,
+    /// By this the last description is known again, but for its `o=` line.
+    pub last_body: Option<u64>,
 }
 
 impl Leg {

@@ -38,7 +38,7 @@ pub use config::{
 };
 pub use dtmf::KeyWay;
 pub use error::RequestError;
-pub use event::{CallEvent, EndReason, Failure, Silence};
+pub use event::{CallEvent, EndReason, Failure, SectionSummary, Silence};
 pub use ports::{LeaseError, LeasedPort, PortCount, PortLease, PortLeaser, PortPool};
 pub use relay_media::{Piece, Recording, SampleSource, Supply};
 pub use snapshot::{CallProgress, CallSnapshot, RestoreError, SnapshotError};

@@ -4,7 +4,6 @@
 //! [`Live::activate`] puts an answered exchange into effect. The same values again change nothing, so that a re-offer on one
 //! side is not noticed on the other.
 
-use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -62,7 +61,8 @@ pub(crate) use snapshot::{SectionProgress, SectionSnapshot};
 #[derive(Debug, Default)]
 pub(crate) struct Live {
     pub(crate) sections: Vec<LiveSection>,
-    sockets: HashMap<SocketId, (usize, Component)>,
+    /// What each socket is of; four in most calls.
+    sockets: Vec<(SocketId, usize, Component)>,
     /// Parties for which a recording was asked for, whatever came of it.
     players: Vec<LegId>,
     /// Media goes nowhere for the time being (`drop-traffic`).
@@ -351,13 +351,12 @@ impl LiveSection {
         self.wants = section.wants_media();
         self.answered_at.get_or_insert(now);
         self.egress.set_wanted(self.wants && !self.opaque);
-        let sent = section.sent_formats();
-        let speech = sent.iter().find(|f| f.is_speech());
-        let main = speech.or(sent.first());
+        let mut sent = section.sent_formats();
+        let speech = sent.clone().find(|format| format.is_speech());
+        let main = speech.or_else(|| sent.next());
         self.quality.clock_hz = main.map_or(8_000, |format| format.clock_rate);
         self.quality.is_audio = section.kind.eq_ignore_ascii_case("audio");
-        self.egress
-            .set_format(speech.and_then(|format| format_of(format)));
+        self.egress.set_format(speech.and_then(format_of));
         self.coding = coding_of(section);
         self.extended_reports = remote.extended_reports;
         self.schedule_reports(now);
@@ -458,7 +457,7 @@ impl Live {
             let rtp = live.rtp.locals().iter().map(|l| (l, Component::Rtp));
             let rtcp = live.rtcp.iter().flat_map(|t| t.locals());
             for (local, component) in rtp.chain(rtcp.map(|l| (l, Component::Rtcp))) {
-                self.sockets.insert(local.id, (index, component));
+                self.sockets.push((local.id, index, component));
             }
         }
     }

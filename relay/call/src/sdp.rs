@@ -4,6 +4,8 @@
 //! views ([`attribute`], [`remote`]), and what it must write is laid out by [`rewrite`].
 //! Nothing here knows a call, a port pool or a flag.
 
+use std::borrow::Cow;
+
 pub mod attribute;
 pub mod bundle;
 pub mod codec;
@@ -29,18 +31,18 @@ pub use rewrite::{SectionOutput, SessionOutput};
 ///
 /// SDP is mostly ASCII, but session names and user names come in any character set (RFC 8866 §4.6). Kept this way they can be
 /// handled as `str` and still leave as the very bytes that came.
-pub fn text_of(bytes: &[u8]) -> String {
+pub fn text_of(bytes: &[u8]) -> Cow<'_, str> {
     match str::from_utf8(bytes) {
-        // Nearly every line; copied as a whole.
-        Ok(text) if text.is_ascii() => text.to_owned(),
-        _ => bytes.iter().copied().map(char::from).collect(),
+        // Nearly every line.
+        Ok(text) if text.is_ascii() => Cow::Borrowed(text),
+        _ => Cow::Owned(bytes.iter().copied().map(char::from).collect()),
     }
 }
 
 /// The bytes of a text made by [`text_of`]. Characters beyond one byte, which only text of our own could carry, become `?`.
-pub fn bytes_of(text: &str) -> Vec<u8> {
+pub fn bytes_of(text: String) -> Vec<u8> {
     if text.is_ascii() {
-        return text.as_bytes().to_vec();
+        return text.into_bytes();
     }
     text.chars()
         .map(|c| u8::try_from(u32::from(c)).unwrap_or(b'?'))

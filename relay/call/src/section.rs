@@ -351,30 +351,30 @@ impl MediaSection {
     }
 
     /// Formats the party takes, in its numbers; the one in use stands first.
-    pub fn sent_formats(&self) -> Vec<&PayloadFormat> {
-        let Some(remote) = &self.remote else {
-            return self.told.iter().collect();
+    pub fn sent_formats(&self) -> impl Iterator<Item = &PayloadFormat> + Clone {
+        let told = &self.told[..];
+        let own = self.remote.as_ref().map(|remote| &remote.codecs[..]);
+        // The formats of the first that are among those of the second, or are not asked about.
+        let (formats, others) = match own {
+            None => (told, None),
+            Some(own) if told.is_empty() => (own, None),
+            Some(own) if self.we_answered => (told, Some(own)),
+            Some(own) => (own, Some(told)),
         };
-        if self.told.is_empty() {
-            return remote.codecs.iter().collect();
-        }
-        fn both<'a>(
-            formats: &'a [PayloadFormat],
-            others: &[PayloadFormat],
-        ) -> Vec<&'a PayloadFormat> {
-            let known = |f: &&PayloadFormat| others.iter().any(|o| o.same_encoding(f));
-            formats.iter().filter(known).collect()
-        }
-        let agreed = if self.we_answered {
-            both(&self.told, &remote.codecs)
-        } else {
-            both(&remote.codecs, &self.told)
+        let known = |others: Option<&[PayloadFormat]>, format: &PayloadFormat| {
+            others.is_none_or(|others| others.iter().any(|other| other.same_encoding(format)))
         };
-        let can_speak = remote.codecs.iter().any(PayloadFormat::is_speech);
-        if agreed.is_empty() || (can_speak && !agreed.iter().any(|f| f.is_speech())) {
-            remote.codecs.iter().collect()
+        let mut agreed = formats.iter().filter(|format| known(others, format));
+        let can_speak = own.is_some_and(|own| own.iter().any(PayloadFormat::is_speech));
+        let is_enough = if can_speak {
+            agreed.any(PayloadFormat::is_speech)
         } else {
-            agreed
-        }
+            agreed.next().is_some()
+        };
+        let (formats, others) = match own {
+            Some(own) if !is_enough => (own, None),
+            _ => (formats, others),
+        };
+        formats.iter().filter(move |format| known(others, format))
     }
 }

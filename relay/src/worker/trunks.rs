@@ -3,8 +3,6 @@
 //! An interface is a name of the configuration, so the number of labels is bounded; no number and no Call-ID is one.
 //! A call counts for the interface towards WhatsApp, what is measured of one of its parties for the interface towards that party.
 
-use std::collections::HashMap;
-
 use relay_call::{Call, CallDirection, CallEvent, Figure, KeyWay, Silence, Tally};
 
 use super::meta_limits::MetaLimit;
@@ -13,7 +11,8 @@ use crate::metrics::{Histogram, Scale};
 /// Everything that is counted by interface.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Trunks {
-    by_name: HashMap<String, Trunk>,
+    /// There are as few as interfaces.
+    by_name: Vec<(String, Trunk)>,
 }
 
 /// What is counted for one interface.
@@ -117,17 +116,28 @@ fn add_each(sums: &mut [u64], counts: &[u64]) {
 impl Trunks {
     /// What is counted for an interface.
     pub fn of(&self, interface: &str) -> Option<&Trunk> {
-        self.by_name.get(interface)
+        let mut trunks = self.by_name.iter();
+        let (_, trunk) = trunks.find(|(name, _)| name == interface)?;
+        Some(trunk)
     }
 
     /// The same, to be counted on.
     pub fn of_mut(&mut self, interface: &str) -> &mut Trunk {
-        self.by_name.entry(interface.to_owned()).or_default()
+        let place = self.by_name.iter().position(|(name, _)| name == interface);
+        let place = place.unwrap_or_else(|| {
+            self.by_name.push((interface.to_owned(), Trunk::default()));
+            self.by_name.len() - 1
+        });
+        &mut self.by_name[place].1
     }
 
     /// Calls that there are now are counted anew from here.
     pub(super) fn forget_present(&mut self) {
-        for calls in self.by_name.values_mut().flat_map(|trunk| &mut trunk.calls) {
+        for calls in self
+            .by_name
+            .iter_mut()
+            .flat_map(|(_, trunk)| &mut trunk.calls)
+        {
             (calls.ringing, calls.talking) = (0, 0);
         }
     }

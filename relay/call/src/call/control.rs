@@ -142,7 +142,7 @@ impl Call {
                 self.adopt(draft, None);
                 self.note_learning(request);
                 self.take_effect(now, Some([exchange.sender; 2]));
-                self.tell(true, &exchange);
+                self.tell(true, exchange.sender, exchange.sections);
                 Response::sdp(exchange.body).with("from-tag", tag.as_bytes().to_vec())
             }
             Err(error) => {

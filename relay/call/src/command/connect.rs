@@ -4,6 +4,7 @@ use ng_protocol::{Request, reason};
 
 use crate::error::RequestError;
 use crate::leg::Legs;
+use crate::section::MediaSection;
 
 /// Carries out a `connect`. The text tells of a wish that is not followed.
 pub(crate) fn connect(legs: &mut Legs, request: &Request) -> Result<Option<String>, RequestError> {
@@ -32,7 +33,7 @@ pub(crate) fn connect(legs: &mut Legs, request: &Request) -> Result<Option<Strin
         sections
             .iter()
             .filter(|section| section.is_live() && section.remote.is_some())
-            .flat_map(|section| section.sent_formats())
+            .flat_map(MediaSection::sent_formats)
             .filter(|format| format.is_speech())
             .collect::<Vec<_>>()
     };

@@ -1,6 +1,8 @@
 //! The description for the party that did not send this one: what each section says, and the lines above them.
 
+use std::hash::{DefaultHasher, Hasher};
 use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
 
 use ng_protocol::Request;
 use ng_protocol::flags::SdpSection;
@@ -12,6 +14,7 @@ use relay_transport::rtp::Ssrc;
 use crate::command::bundle;
 use crate::draft::{Draft, Exchange};
 use crate::error::RequestError;
+use crate::event::SectionSummary;
 use crate::leg::{LegId, SectionId};
 use crate::negotiate::sdes;
 use crate::sdp::attribute::RtcpAttribute;
@@ -381,13 +384,18 @@ pub(crate) fn write(
         Some(bound) if written.is_unspecified() => leg.media_address.unwrap_or(bound.advertised),
         _ => written,
     };
+    let own_origin = || Origin {
+        username: "-".into(),
+        session_id: fresh.to_string(),
+        version: "1".into(),
+        address: crate::sdp::Connection { address }.to_string(),
+    };
+    let first_origin = leg.printed.first_origin.as_deref();
     let mut session = SessionOutput {
-        origin: source.origin().unwrap_or_else(|| Origin {
-            username: "-".into(),
-            session_id: fresh.to_string(),
-            version: "1".into(),
-            address: crate::sdp::Connection { address }.to_string(),
-        }),
+        origin: source
+            .origin()
+            .or_else(|| first_origin.cloned())
+            .unwrap_or_else(own_origin),
         name: source
             .line('s')
             .unwrap_or(&draft.config.software)
@@ -396,16 +404,11 @@ pub(crate) fn write(
         ice_lite: leg.sections.iter().any(|s| s.ice.offered && s.ice.lite),
         bundle: bundle::group(leg, source, &sections),
     };
-    if source.origin().is_none()
-        && let Some(first) = &leg.printed.first_origin
-    {
-        session.origin = first.clone();
-    }
     let replace = flags.replace;
     if replace.origin || replace.origin_full {
         session.origin.set_address(address);
     }
-    if let Some(first) = &leg.printed.first_origin {
+    if let Some(first) = first_origin {
         if replace.username {
             session.origin.username.clone_from(&first.username);
         }
@@ -416,50 +419,64 @@ pub(crate) fn write(
             };
         }
     }
-    if let Some(first) = leg
-        .printed
-        .first_name
-        .clone()
-        .filter(|_| replace.session_name)
+    if let Some(first) = &leg.printed.first_name
+        && replace.session_name
     {
-        session.name = first;
+        session.name = first.to_string();
     }
 
     let mut description = compose(source, &session, &sections);
     apply_edits(request, &mut description);
-    let body: String = description
-        .to_string()
-        .lines()
-        .filter(|line| !line.starts_with("o="))
-        .collect::<Vec<_>>()
-        .join("\n");
+    let mut body = description.to_bytes();
+    let digest = digest(&body);
     if (replace.sdp_version || replace.origin_full || replace.force_increment)
         && let Some(last) = &leg.printed.last_origin
     {
-        let changed = leg.printed.last_body.as_ref() != Some(&body) || replace.force_increment;
+        let changed = leg.printed.last_body != Some(digest) || replace.force_increment;
         let version: u64 = last.version.parse().unwrap_or(0);
         session.origin.version = version.saturating_add(u64::from(changed)).to_string();
         if let Some(line) = description.lines.iter_mut().find(|line| line.letter == 'o') {
             line.value = session.origin.to_string();
         }
+        body = description.to_bytes();
     }
-    leg.printed.last_body = Some(body);
-    leg.printed.last_origin = Some(session.origin.clone());
-    leg.printed.first_origin.get_or_insert(session.origin);
-    leg.printed.first_name.get_or_insert(session.name);
+    leg.printed.last_body = Some(digest);
+    let origin = Arc::new(session.origin);
+    leg.printed
+        .first_origin
+        .get_or_insert_with(|| Arc::clone(&origin));
+    leg.printed.last_origin = Some(origin);
+    leg.printed
+        .first_name
+        .get_or_insert_with(|| session.name.into());
     Ok(Exchange {
-        body: description.to_bytes(),
+        body,
         sender,
         receiver,
         sections: sections
-            .iter()
-            .map(|s| format!("{} {} {}:{}", s.kind, s.protocol, s.connection, s.port))
+            .into_iter()
+            .map(|section| SectionSummary {
+                kind: section.kind,
+                protocol: section.protocol,
+                address: section.connection,
+                port: section.port,
+            })
             .collect(),
     })
 }
 
+/// By this a description is known again, whatever its `o=` line says.
+fn digest(body: &[u8]) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    let lines = body.split_inclusive(|&byte| byte == b'\n');
+    lines
+        .filter(|line| !line.starts_with(b"o="))
+        .for_each(|line| hasher.write(line));
+    hasher.finish()
+}
+
 fn apply_edits(request: &Request, description: &mut SessionDescription) {
-    let text = |s: &String| text_of(s.as_bytes());
+    let text = |s: &String| text_of(s.as_bytes()).into_owned();
     for wanted in &request.flags.sdp.attribute_edits {
         let edits = AttributeEdits {
             add: wanted.add.iter().map(text).collect(),

@@ -39,7 +39,7 @@ pub(crate) fn offer(draft: &mut Draft<'_>, request: &Request) -> Result<Exchange
             body: source.to_bytes(),
             sender,
             receiver,
-            sections: vec!["unchanged, as it has passed this relay before".into()],
+            sections: Vec::new(),
         });
     }
 

@@ -15,6 +15,7 @@ use crate::command::options::lone_party;
 use crate::command::select::{self, FromTag};
 use crate::draft::Draft;
 use crate::error::RequestError;
+use crate::event::SectionSummary;
 use crate::leg::{LegId, Legs, SectionId};
 use crate::negotiate::mux::MuxOffer;
 use crate::negotiate::{codecs, crypto, ice, mux};
@@ -34,7 +35,7 @@ pub(crate) struct Subscribed {
     /// The names of those it is to hear.
     pub(crate) sources: Vec<String>,
     /// What it is offered, in words.
-    pub(crate) sections: Vec<String>,
+    pub(crate) sections: Vec<SectionSummary>,
 }
 
 /// Carries out a `subscribe request`: makes the subscriber, or replaces what it hears, and writes the offer for it.
@@ -285,9 +286,9 @@ fn offer(
 fn check_mixable(draft: &Draft<'_>, sources: &[SectionId]) -> Result<(), RequestError> {
     for &source in sources {
         let section = draft.section(source);
-        let formats = section.map(MediaSection::sent_formats).unwrap_or_default();
-        if !formats.iter().any(|format| format.is_transcodable()) {
-            let names = formats.iter().filter_map(|format| format.mapping());
+        let formats = section.into_iter().flat_map(MediaSection::sent_formats);
+        if !formats.clone().any(PayloadFormat::is_transcodable) {
+            let names = formats.filter_map(PayloadFormat::mapping);
             let names = names.collect::<Vec<_>>().join(", ");
             return Err(RequestError::Codec(format!("{names} cannot be mixed")));
         }
@@ -307,7 +308,7 @@ fn heard(
     let speaks = speaks(draft, request, source);
     let direction = Direction::of(!request.flags.media.inactive, speaks);
     Some(RemoteMedia {
-        codecs: section.sent_formats().into_iter().cloned().collect(),
+        codecs: section.sent_formats().cloned().collect(),
         address: None,
         rtcp: None,
         rtcp_mux: false,

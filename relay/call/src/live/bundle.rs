@@ -88,13 +88,11 @@ impl Live {
 
     /// The sections on the port of one, itself among them.
     pub(super) fn members(&self, carrier: usize) -> impl Iterator<Item = usize> + '_ {
-        let is_member = move |at: usize, live: &LiveSection| {
-            at == carrier || live.share.carrier == Some(carrier)
-        };
-        let sections = self.sections.iter().enumerate();
-        sections
-            .filter(move |(at, live)| is_member(*at, live))
-            .map(|(at, _)| at)
+        (0..self.sections.len()).filter(move |&at| self.is_on_port_of(at, carrier))
+    }
+
+    fn is_on_port_of(&self, position: usize, carrier: usize) -> bool {
+        position == carrier || self.sections[position].share.carrier == Some(carrier)
     }
 
     /// The section that an RTP packet on the port of `carrier` belongs to (RFC 9143 §9.2): by its mid, its source, or, the
@@ -199,7 +197,10 @@ impl Live {
 
     /// Sends what a section and those on its port have waiting.
     pub(super) fn speak(&mut self, now: Instant, position: usize, out: &mut Outbox) {
-        for member in self.members(position).collect::<Vec<_>>() {
+        for member in 0..self.sections.len() {
+            if !self.is_on_port_of(member, position) {
+                continue;
+            }
             let Some((live, carrier)) = self.sink(member) else {
                 continue;
             };

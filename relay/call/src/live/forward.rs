@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use relay_media::{Codec, TelephoneEvent};
-use relay_packet::{DropReason, Outbox, PacketBuf, Received};
+use relay_packet::{DropReason, Outbox, PacketBuf, Received, SocketId};
 use relay_transport::Incoming;
 use relay_transport::ice::Component;
 use relay_transport::rtp::{RtpHeader, RtpHeaderMut};
@@ -33,7 +33,9 @@ impl Live {
         received: Received,
         out: &mut Outbox,
     ) -> Arrival {
-        let Some(&(position, component)) = self.sockets.get(&received.socket) else {
+        let mut sockets = self.sockets.iter();
+        let is_meant = |&&(socket, ..): &&(SocketId, usize, Component)| socket == received.socket;
+        let Some(&(_, position, component)) = sockets.find(is_meant) else {
             out.recycle(received.packet);
             return Arrival::Nobody;
         };

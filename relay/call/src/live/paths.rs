@@ -166,9 +166,9 @@ fn plan(legs: &Legs, from: SectionId, to: SectionId) -> Option<Plan> {
     Some(Plan {
         to,
         received: source.received_formats().filter_map(format_of).collect(),
-        listens_for_keys: sent.iter().any(|format| format.is_telephone_event())
+        listens_for_keys: sent.clone().any(PayloadFormat::is_telephone_event)
             && source.remote.as_deref().is_some_and(presses_in_speech),
-        sent: sent.into_iter().filter_map(format_of).collect(),
+        sent: sent.filter_map(format_of).collect(),
         unknown: if speaks_with_own_ssrc(sink) {
             Unknown::Drop
         } else {
@@ -185,8 +185,7 @@ fn plan(legs: &Legs, from: SectionId, to: SectionId) -> Option<Plan> {
 /// How speech is encoded for a party: as its description asks (RFC 7587 §6.1), and as the operator wishes.
 pub(super) fn coding_of(sink: &MediaSection) -> Coding {
     let packet_time = packet_time(sink);
-    let sent = sink.sent_formats();
-    let format = sent.iter().find(|format| format.is_speech());
+    let format = sink.sent_formats().find(|format| format.is_speech());
     let own = sink.remote.iter().flat_map(|remote| &remote.codecs);
     let own = own
         .filter(|own| format.is_some_and(|format| format.same_encoding(own)))

@@ -221,7 +221,7 @@ mod tests {
                 text.push_str(line);
                 text.push_str("\r\n");
             }
-            let bytes = crate::sdp::bytes_of(&text);
+            let bytes = crate::sdp::bytes_of(text);
             let description = SessionDescription::parse(&bytes).unwrap();
             prop_assert_eq!(description.to_bytes(), bytes);
         }

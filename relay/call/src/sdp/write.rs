@@ -11,7 +11,7 @@ const TYPICAL: usize = 1024;
 impl SessionDescription {
     /// The description as it goes on the wire.
     pub fn to_bytes(&self) -> Vec<u8> {
-        bytes_of(&self.text())
+        bytes_of(self.text())
     }
 
     fn text(&self) -> String {

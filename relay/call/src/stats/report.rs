@@ -15,7 +15,7 @@ use super::source::source;
 use crate::config::{QualityReports, WallClock};
 use crate::leg::{Leg, LegId, Legs, SectionId};
 use crate::live::{Live, LiveSection, egress_ssrc};
-use crate::sdp::address_text;
+use crate::sdp::{PayloadFormat, address_text};
 use crate::section::{MediaSection, SectionState};
 
 /// What a report is made of.
@@ -157,13 +157,10 @@ impl Reported<'_> {
         let live = self.live.section(SectionId { leg: leg.id, index });
         // Named once it has been heard.
         let heard = live.is_some_and(|live| live.last_rtp.is_some());
-        let formats = if heard {
-            section.sent_formats()
-        } else {
-            Vec::new()
-        };
-        let speech = formats.iter().find(|f| f.is_speech());
-        let codec = speech.and_then(|f| f.mapping());
+        let mut formats = section.sent_formats().filter(|_| heard);
+        let codec = formats
+            .find(|format| format.is_speech())
+            .and_then(PayloadFormat::mapping);
         let ingress: Vec<Value<'static>> = live
             .iter()
             .flat_map(|live| live.ingress.sources())
