@@ -386,7 +386,7 @@ fn data_path(settings: &Settings) -> Result<Option<Tier>, ConfigError> {
     match settings.last("data-path") {
         None | Some("auto") => Ok(None),
         Some(name) => Tier::named(name).map(Some).ok_or_else(|| {
-            let problem = "auto, hub or per-port is expected";
+            let problem = "auto, kernel, hub or per-port is expected";
             bad("data-path", name, problem.to_owned())
         }),
     }

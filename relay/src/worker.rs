@@ -11,6 +11,7 @@ pub mod counters;
 pub mod deadlines;
 pub mod handle;
 mod hold_music;
+pub mod kernel;
 mod live_call;
 pub mod meta_limits;
 pub mod ports;
@@ -45,6 +46,7 @@ pub use handle::{
     WorkerSettings,
 };
 use hold_music::HoldMusic;
+use kernel::Kernel;
 use live_call::LiveCall;
 use ports::WorkerPorts;
 use seeds::Seeds;
@@ -101,6 +103,8 @@ pub fn start(settings: WorkerSettings, gone: mpsc::Sender<CallGone>) -> io::Resu
 struct Worker {
     number: usize,
     backend: Box<dyn Backend + Send>,
+    /// Streams that the kernel forwards, where that is wanted.
+    kernel: Option<Kernel>,
     /// Where requests come from over UDP, once the control side is there.
     listener: Option<Arc<Listener>>,
     /// When we listen again, if we left that to the others.
@@ -177,6 +181,7 @@ impl Worker {
         for interface in &settings.interface_ports {
             ports.add_interface(interface, seeds.draw());
         }
+        let kernel = settings.data_path.kernel_path()?;
         let counters = WorkerCounters {
             tier: Some(settings.data_path.tier()),
             ports: ports.figures(),
@@ -190,6 +195,7 @@ impl Worker {
         Ok(Self {
             number: settings.number,
             backend,
+            kernel: kernel.map(|path| Kernel::new(path, settings.sockets.tos, now)),
             listener: None,
             back_at: None,
             request: vec![0; udp::LONGEST].into_boxed_slice(),
@@ -255,6 +261,7 @@ impl Worker {
                 Next::Wait
             };
             self.serve_deadlines(now);
+            self.look_into_kernel(now);
             self.backend.flush(&mut self.out);
             if let Some(recordings) = &mut self.recordings {
                 recordings.hand_over(now);
@@ -274,7 +281,8 @@ impl Worker {
     fn time_to_wait(&self, now: Instant) -> Option<Duration> {
         let recordings = self.recordings.as_ref().and_then(Outlet::due);
         let deadlines = self.deadlines.next().into_iter();
-        let deadline = deadlines.chain(recordings).chain(self.back_at).min();
+        let others = [self.back_at, self.kernel_due()].into_iter().flatten();
+        let deadline = deadlines.chain(recordings).chain(others).min();
         let due = if self.active || !self.gone_later.is_empty() {
             let publish = self.published_at + PUBLISH;
             Some(deadline.map_or(publish, |deadline| deadline.min(publish)))
@@ -297,7 +305,8 @@ impl Worker {
                 self.out.recycle(received.packet);
                 continue;
             };
-            self.with_call(number, now, |call, out| {
+            self.before_datagram(number, &received, now);
+            self.let_act(number, now, |call, out| {
                 call.handle_datagram(now, received, out);
             });
         }
@@ -311,12 +320,20 @@ impl Worker {
                 return;
             };
             self.active = true;
-            self.with_call(number, now, |call, out| call.handle_timeout(now, out));
+            self.note_bypassed(number, now);
+            self.let_act(number, now, |call, out| call.handle_timeout(now, out));
+            self.after_timeout(number, now);
         }
     }
 
-    /// Lets a call do something, and then hears it out: its events, its next deadline, its end.
+    /// Lets a call do something that may change anything about it.
     fn with_call(&mut self, number: u32, now: Instant, act: impl FnOnce(&mut Call, &mut Outbox)) {
+        self.take_back(number, now);
+        self.let_act(number, now, act);
+    }
+
+    /// Lets a call do something, and then hears it out: its events, its next deadline, its end.
+    fn let_act(&mut self, number: u32, now: Instant, act: impl FnOnce(&mut Call, &mut Outbox)) {
         let Some(live) = self.calls.get_mut(number as usize).and_then(Option::as_mut) else {
             return;
         };
@@ -413,6 +430,8 @@ impl Worker {
     /// Forgets a call and closes whatever it has not given back itself.
     fn remove(&mut self, number: u32) -> Option<CallGone> {
         let live = self.calls.get_mut(number as usize)?.take()?;
+        // Whoever has the place next has other streams.
+        self.take_back(number, self.published_at);
         for socket in self.sockets.of(number).to_vec() {
             self.ports
                 .of_call(number, self.backend.as_mut(), &mut self.sockets)

@@ -6,6 +6,7 @@ mod control;
 mod hold_music;
 mod http;
 mod hygiene;
+mod kernel;
 mod limits;
 mod live_page;
 mod media;

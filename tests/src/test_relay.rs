@@ -49,7 +49,7 @@ impl TestRelay {
     /// How packets are moved in this run of the suite.
     pub fn tier() -> Tier {
         std::env::var(DATA_PATH).map_or(Tier::PerPort, |name| {
-            Tier::named(&name).expect("TANDEM_DATA_PATH is hub or per-port")
+            Tier::named(&name).expect("TANDEM_DATA_PATH is kernel, hub or per-port")
         })
     }
 

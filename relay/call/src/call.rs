@@ -30,6 +30,7 @@ use crate::stats::report::Reported;
 use crate::stats::{Chain, Counter, Place, Tally, Transcoded};
 use crate::trickle::Trickle;
 
+mod bypass;
 mod control;
 mod ending;
 mod hold_music;

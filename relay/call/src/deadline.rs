@@ -41,6 +41,11 @@ impl Deadlines {
         self.last_life = now;
     }
 
+    /// Media was last seen at `at` by somebody who takes it in our place.
+    pub(crate) fn media_elsewhere(&mut self, at: Instant) {
+        self.last_life = self.last_life.max(at);
+    }
+
     /// The timeout that comes first, and what it means.
     fn nearest(
         &self,

@@ -207,6 +207,38 @@ impl Egress {
         }
     }
 
+    /// How the numbers of the present source become ours, if its packets need nothing else now: none of ours come between, and
+    /// none is due.
+    pub fn plain_translation(&self) -> Option<Translation> {
+        let passes = self.config.stream == Stream::Adopted && self.open && self.wanted;
+        let adds = self.playing || self.config.fill || !self.tones.is_empty();
+        if !passes || adds || !self.hold.is_empty() {
+            return None;
+        }
+        self.continuity.steady()
+    }
+
+    /// Somebody else has passed on so many packets of the source, and octets of their payload, as [`Self::plain_translation`]
+    /// says; the last one, at `at`, had these numbers at the source.
+    pub fn passed_elsewhere(
+        &mut self,
+        at: Instant,
+        (packets, octets): (u64, u64),
+        (sequence, timestamp): (SequenceNumber, RtpTimestamp),
+    ) {
+        /// RFC 3550 §5.1: without contributing sources and extension.
+        const HEADER: u64 = 12;
+        let Some(numbers) = self.continuity.passed_elsewhere(at, sequence, timestamp) else {
+            return;
+        };
+        self.stats.packets += packets;
+        self.stats.octets += octets;
+        self.stats.bytes += octets + packets * HEADER;
+        if let Some((last, _)) = self.stats.last {
+            self.stats.last = Some((last.nearest(numbers.sequence), numbers.timestamp));
+        }
+    }
+
     /// What feeds this stream begins to count anew: a path was compiled anew that numbers its packets itself.
     pub fn forget_source(&mut self) {
         self.continuity.forget_source();

@@ -32,6 +32,7 @@ use crate::stats::{Counter, Ingress, Place, Tally, Transcoded};
 
 mod blocked;
 mod bundle;
+mod bypass;
 mod extended;
 mod forward;
 mod keypad;

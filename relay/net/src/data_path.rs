@@ -8,8 +8,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::backend::Backend;
-use crate::bpf::Steering;
+use crate::bpf::{Forwarding, Steering};
 use crate::hub::{self, Hub};
+use crate::kernel_path::{self, KernelPath};
 use crate::per_port::PerPort;
 use crate::socket::SocketOptions;
 
@@ -20,6 +21,9 @@ const MOST_STEERED: usize = 1 << 18;
 /// A way of moving packets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Tier {
+    /// [`KernelPath`] for the streams that it can have, and the best of the others for the rest. Taken only where it is asked
+    /// for: what the kernel forwards passes by the packet filter of the host.
+    Kernel,
     /// [`Hub`].
     Hub,
     /// [`PerPort`].
@@ -28,11 +32,12 @@ pub enum Tier {
 
 impl Tier {
     /// All of them, the best first.
-    pub const ALL: [Tier; 2] = [Self::Hub, Self::PerPort];
+    pub const ALL: [Tier; 3] = [Self::Kernel, Self::Hub, Self::PerPort];
 
     /// What options, logs and metrics call it.
     pub fn name(self) -> &'static str {
         match self {
+            Self::Kernel => "kernel",
             Self::Hub => "hub",
             Self::PerPort => "per-port",
         }
@@ -63,6 +68,8 @@ impl Error for Unavailable {}
 #[derive(Clone, Debug)]
 pub struct DataPath {
     way: Way,
+    /// What the kernel forwards without us.
+    forwarding: Option<Arc<Forwarding>>,
     /// What would be better and is not possible.
     missing: Option<String>,
 }
@@ -76,16 +83,27 @@ enum Way {
 impl DataPath {
     /// The best that this machine allows, or else the wanted one; for so many workers, which bind at most so many ports.
     pub fn choose(wanted: Option<Tier>, workers: usize, ports: usize) -> Result<Self, Unavailable> {
-        if wanted == Some(Tier::PerPort) {
-            return Ok(Self::per_port());
-        }
-        match (Self::hub(workers, ports), wanted) {
-            (Ok(path), _) => Ok(path),
-            (Err(unavailable), Some(_)) => Err(unavailable),
-            (Err(unavailable), None) => Ok(Self {
-                way: Way::PerPort,
+        let best = || {
+            Self::hub(workers, ports).unwrap_or_else(|unavailable| Self {
                 missing: Some(unavailable.to_string()),
-            }),
+                ..Self::per_port()
+            })
+        };
+        match wanted {
+            None => Ok(best()),
+            Some(Tier::PerPort) => Ok(Self::per_port()),
+            Some(Tier::Hub) => Self::hub(workers, ports),
+            Some(Tier::Kernel) => {
+                let forwarding = kernel_path::attach(ports.min(MOST_STEERED));
+                let forwarding = forwarding.map_err(|error| Unavailable {
+                    tier: Tier::Kernel,
+                    reason: explained(&error, "6.6", &[Capability::Bpf, Capability::NetAdmin]),
+                })?;
+                Ok(Self {
+                    forwarding: Some(Arc::new(forwarding)),
+                    ..best()
+                })
+            }
         }
     }
 
@@ -93,6 +111,7 @@ impl DataPath {
     pub fn per_port() -> Self {
         Self {
             way: Way::PerPort,
+            forwarding: None,
             missing: None,
         }
     }
@@ -104,20 +123,29 @@ impl DataPath {
         match attached {
             Ok(steering) => Ok(Self {
                 way: Way::Hub(Arc::new(steering)),
+                forwarding: None,
                 missing: hub::try_raw_socket().err().map(|error| {
-                    let why = explained(&error, &[Capability::NetRaw]);
+                    let why = explained(&error, "5.9", &[Capability::NetRaw]);
                     format!("packets leave one by one, because raw sockets are not possible: {why}")
                 }),
             }),
             Err(error) => Err(Unavailable {
                 tier: Tier::Hub,
-                reason: explained(&error, &[Capability::Bpf, Capability::NetAdmin]),
+                reason: explained(&error, "5.9", &[Capability::Bpf, Capability::NetAdmin]),
             }),
         }
     }
 
     /// Which one it is.
     pub fn tier(&self) -> Tier {
+        match self.forwarding {
+            Some(_) => Tier::Kernel,
+            None => self.sockets(),
+        }
+    }
+
+    /// The way of what comes to sockets.
+    fn sockets(&self) -> Tier {
         match self.way {
             Way::Hub(_) => Tier::Hub,
             Way::PerPort => Tier::PerPort,
@@ -135,11 +163,22 @@ impl DataPath {
             Way::PerPort => Box::new(PerPort::new(options, longest_nap)?),
         })
     }
+
+    /// One worker's streams in the kernel, if it is to have any.
+    pub fn kernel_path(&self) -> io::Result<Option<KernelPath>> {
+        let forwarding = self.forwarding.as_ref();
+        forwarding
+            .map(|forwarding| KernelPath::new(Arc::clone(forwarding)))
+            .transpose()
+    }
 }
 
 impl fmt::Display for DataPath {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.tier().name())?;
+        if self.forwarding.is_some() {
+            write!(f, "{} over ", Tier::Kernel.name())?;
+        }
+        f.write_str(self.sockets().name())?;
         match &self.missing {
             Some(missing) => write!(f, "; {missing}"),
             None => Ok(()),
@@ -177,8 +216,8 @@ impl Capability {
     }
 }
 
-/// The kernel's reason, with what an operator can do about it.
-fn explained(error: &io::Error, needed: &[Capability]) -> String {
+/// The kernel's reason, with what an operator can do about it; `release` is the Linux that has all that is needed.
+fn explained(error: &io::Error, release: &str, needed: &[Capability]) -> String {
     let hint = match error.kind() {
         io::ErrorKind::PermissionDenied => {
             let status = fs::read_to_string("/proc/thread-self/status").unwrap_or_default();
@@ -186,8 +225,8 @@ fn explained(error: &io::Error, needed: &[Capability]) -> String {
         }
         io::ErrorKind::Unsupported => "this kernel has no eBPF".to_owned(),
         io::ErrorKind::InvalidInput => {
-            let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
-            format!("Linux 5.9 is needed, this is {}", release.trim())
+            let this = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+            format!("Linux {release} is needed, this is {}", this.trim())
         }
         io::ErrorKind::ArgumentListTooLong => {
             "too many programs are attached to this network namespace".to_owned()
@@ -246,10 +285,27 @@ mod tests {
         match path.tier() {
             Tier::Hub => assert_eq!(Steering::programs_here().unwrap(), 1),
             // Then it has to say why.
-            Tier::PerPort => assert!(path.to_string().contains("hub is not possible: ")),
+            _ => assert!(path.to_string().contains("hub is not possible: ")),
         }
         let workers = [(); 2].map(|()| path.backend(SocketOptions::default(), Duration::ZERO));
         assert!(workers.iter().all(Result::is_ok));
+    }
+
+    #[test]
+    fn the_kernel_path_is_taken_only_where_it_is_asked_for() {
+        if !own_network() {
+            return;
+        }
+        let usual = DataPath::choose(None, 1, 100).unwrap();
+        assert!(usual.kernel_path().unwrap().is_none());
+        match DataPath::choose(Some(Tier::Kernel), 1, 100) {
+            Ok(path) => {
+                assert_eq!(path.tier(), Tier::Kernel);
+                assert_eq!(path.to_string(), format!("kernel over {usual}"));
+                assert!(path.kernel_path().unwrap().is_some());
+            }
+            Err(unavailable) => println!("skipped: {unavailable}"),
+        }
     }
 
     #[test]
@@ -268,6 +324,10 @@ mod tests {
         assert!(line.contains("CAP_BPF and CAP_NET_ADMIN missing"), "{line}");
         let refused = DataPath::choose(Some(Tier::Hub), 1, 100).unwrap_err();
         assert!(line.ends_with(&refused.to_string()));
+        let refused = DataPath::choose(Some(Tier::Kernel), 1, 100).unwrap_err();
+        let line = refused.to_string();
+        assert!(line.starts_with("kernel is not possible: "), "{line}");
+        assert!(line.contains("CAP_BPF and CAP_NET_ADMIN missing"), "{line}");
     }
 
     /// For this thread, for ever.

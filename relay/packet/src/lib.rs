@@ -7,9 +7,11 @@
 mod buf;
 mod drop_reason;
 mod outbox;
+mod plain_stream;
 mod pool;
 
 pub use buf::{CAPACITY, HEADROOM, PacketBuf, TAILROOM};
 pub use drop_reason::DropReason;
 pub use outbox::{Outbox, Received, SocketId, Transmit};
+pub use plain_stream::{PlainStream, StreamProgress};
 pub use pool::Pool;

@@ -144,8 +144,11 @@ metrics! {
     WORKER_ROUNDS: Counter "tandem_worker_rounds_total" ["worker"] "Rounds of each worker's loop; datagrams received divided by rounds is the batch";
     WORKER_NAPS: Counter "tandem_worker_naps_total" ["worker"] "Naps taken to let datagrams gather";
     WORKER_ROUND_SECONDS: Histogram "tandem_worker_round_seconds" ["worker"] "From taking a batch of datagrams to having sent what came of it: so late may be what arrived meanwhile";
-    DATA_PATH: Gauge "tandem_data_path" ["tier"] "How packets are moved: 1 for the way in use (hub or per-port), 0 for the others";
+    DATA_PATH: Gauge "tandem_data_path" ["tier"] "How packets are moved: 1 for the way in use (kernel, hub or per-port), 0 for the others";
     DATA_PATH_DETOURS: Counter "tandem_data_path_detours_total" ["worker", "detour"] "What the hub left to slower ways: beside_hub (datagrams at the socket of a steered port: somebody has detached the program), retried (datagrams that a raw socket refused, sent once more by the socket of their port), flooded (ports that got thousands of datagrams a second, and were left to their own sockets)";
+    KERNEL_STREAMS: Gauge "tandem_kernel_path_streams" ["worker"] "Streams that the kernel forwards now; a call has one for each way";
+    KERNEL_PACKETS: Counter "tandem_kernel_path_packets_total" ["worker"] "RTP packets that the kernel has forwarded by itself; they are no datagrams of tandem_datagrams_total, and are counted with all others by interface";
+    KERNEL_CHANGES: Counter "tandem_kernel_path_changes_total" ["worker", "change"] "Streams that the kernel was given (begun), that came back to the relay since (returned), and that it refused (refused: no route, an interface without Ethernet)";
     DATAGRAMS: Counter "tandem_datagrams_total" ["worker", "direction"] "Datagrams of all kinds (RTP, RTCP, ICE, DTLS) by worker: received or sent";
     DATAGRAM_BYTES: Counter "tandem_datagram_bytes_total" ["worker", "direction"] "Their bytes";
     TRANSCODED_CALLS: Counter "tandem_transcoded_calls_total" ["chain"] "Calls in which speech was transcoded, by codecs; a call has a chain for each way";

@@ -269,6 +269,16 @@ impl Page {
             ] {
                 self.count(names::DATA_PATH_DETOURS, &[number, detour], count);
             }
+            let kernel = &worker.kernel;
+            self.count(names::KERNEL_STREAMS, &[number], kernel.streams);
+            self.count(names::KERNEL_PACKETS, &[number], kernel.packets);
+            for (change, count) in [
+                ("begun", kernel.begun),
+                ("returned", kernel.begun - kernel.streams),
+                ("refused", kernel.refused),
+            ] {
+                self.count(names::KERNEL_CHANGES, &[number, change], count);
+            }
             for (direction, datagrams, bytes) in [
                 ("received", net.received, net.received_bytes),
                 ("sent", net.sent, net.sent_bytes),

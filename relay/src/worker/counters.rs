@@ -8,6 +8,7 @@ use relay_call::{CallEvent, Chain, Counter, EndReason, Failure, Place, Tally, Tr
 use relay_net::{NetCounters, Tier};
 use relay_packet::DropReason;
 
+use super::kernel::KernelCounters;
 use super::ports::PortFigures;
 use super::trunks::Trunks;
 use crate::metrics::Histogram;
@@ -46,6 +47,8 @@ pub struct WorkerCounters {
     pub tier: Option<Tier>,
     /// What the sockets counted.
     pub net: NetCounters,
+    /// What the kernel did without the sockets.
+    pub kernel: KernelCounters,
     /// What calls have counted, by interface and address; calls that are over among them.
     pub media: HashMap<Place, Tally>,
     /// What calls have transcoded; calls that are over among them.
@@ -232,6 +235,7 @@ impl WorkerCounters {
             }
         }
         self.tier = self.tier.or(other.tier);
+        self.kernel.add(&other.kernel);
         for (reason, count) in &other.ended {
             *self.ended.entry(*reason).or_insert(0) += count;
         }

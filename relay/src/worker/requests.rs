@@ -182,6 +182,7 @@ impl Worker {
                 };
             }
         };
+        self.before_request(number, request.command, now);
         let Some(live) = self.calls.get_mut(number as usize).and_then(Option::as_mut) else {
             // `by_id` names live calls only.
             return Handled {

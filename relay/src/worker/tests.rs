@@ -15,7 +15,7 @@ const SDP: &str = "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\
 /// How packets are moved in this run of the tests: `TANDEM_DATA_PATH` says it, as in the loopback suite.
 fn data_path() -> DataPath {
     let tier = std::env::var("TANDEM_DATA_PATH").map_or(Tier::PerPort, |name| {
-        Tier::named(&name).expect("TANDEM_DATA_PATH is hub or per-port")
+        Tier::named(&name).expect("TANDEM_DATA_PATH is kernel, hub or per-port")
     });
     DataPath::choose(Some(tier), 1, 100).unwrap()
 }

@@ -12,6 +12,7 @@ mod association;
 mod event;
 mod learning;
 mod opaque;
+mod plain;
 mod signalling;
 mod snapshot;
 mod tap;

@@ -11,7 +11,7 @@ mod sequence;
 pub use bursts::{BurstMetrics, GMIN};
 pub use extension::{ExtensionElement, ExtensionElements};
 pub use header::{RtpHeader, RtpHeaderMut};
-pub use reception::{Interval, Loss, Reception, ReceptionStats};
+pub use reception::{Continued, Interval, Loss, Reception, ReceptionStats};
 pub use sequence::{ExtendedSequence, RtpTimestamp, SequenceNumber};
 
 use std::fmt;

@@ -108,6 +108,31 @@ impl Continuity {
         })
     }
 
+    /// How the numbers of the source become ours, while it speaks without interruption.
+    pub(crate) fn steady(&self) -> Option<Translation> {
+        self.source.filter(|source| !source.interrupted)?;
+        self.translation()
+    }
+
+    /// Somebody else has passed packets of the source on as [`Self::steady`] says; the last one had these numbers at the source.
+    pub(crate) fn passed_elsewhere(
+        &mut self,
+        at: Instant,
+        sequence: SequenceNumber,
+        timestamp: RtpTimestamp,
+    ) -> Option<Numbers> {
+        let source = self.source.as_mut()?;
+        source.reach(at, sequence);
+        source.timestamp = timestamp;
+        let numbers = Numbers {
+            sequence: SequenceNumber(sequence.0.wrapping_add(source.sequence_offset)),
+            timestamp: timestamp.offset_by(source.timestamp_offset),
+            marker: false,
+        };
+        self.sent(at, &numbers);
+        Some(numbers)
+    }
+
     /// The source's numbers mean nothing any more: whatever comes next continues behind what was sent last.
     pub(crate) fn forget_source(&mut self) {
         self.source = None;
@@ -151,12 +176,7 @@ impl Continuity {
             _ => header.timestamp.offset_by(source.timestamp_offset),
         };
         if advances {
-            source.highest = header.sequence;
-            source.seen_at = arrived;
-            // It follows at a distance: half a wrap behind, everything that comes would count as older.
-            if header.sequence.distance_from(source.first) > MAX_SEQUENCE_JUMP {
-                source.first = header.sequence.offset_by(-i32::from(MAX_SEQUENCE_JUMP));
-            }
+            source.reach(arrived, header.sequence);
             if frame.codec != Codec::TelephoneEvent {
                 source.timestamp = header.timestamp;
             }
@@ -321,6 +341,16 @@ impl Sent {
 }
 
 impl Source {
+    /// A packet with this number has come, the newest so far.
+    fn reach(&mut self, at: Instant, sequence: SequenceNumber) {
+        self.highest = sequence;
+        self.seen_at = at;
+        // It follows at a distance: half a wrap behind, everything that comes would count as older.
+        if sequence.distance_from(self.first) > MAX_SEQUENCE_JUMP {
+            self.first = sequence.offset_by(-i32::from(MAX_SEQUENCE_JUMP));
+        }
+    }
+
     fn restarted_by(&self, arrived: Instant, header: &RtpHeader, frame: &Frame) -> bool {
         if header.ssrc != self.ssrc {
             return true;
@@ -391,6 +421,28 @@ mod tests {
             let numbers = pass(&mut continuity, at, &header(7, number as u16, number * 960));
             assert_eq!(numbers.sequence.0, (number as u16).wrapping_add(100));
         }
+    }
+
+    #[test]
+    fn a_source_goes_on_after_an_hour_that_somebody_else_passed_on() {
+        let (mut continuity, start) = (ours(), epoch());
+        pass(&mut continuity, start, &header(7, 0, 0));
+        let at = |number: u32| start + Duration::from_millis(20) * number;
+        for second in 1..=3600_u32 {
+            let number = second * 50;
+            let sequence = SequenceNumber(number as u16);
+            let timestamp = RtpTimestamp(number * 960);
+            let numbers = continuity.passed_elsewhere(at(number), sequence, timestamp);
+            assert_eq!(
+                numbers.unwrap().sequence.0,
+                (number as u16).wrapping_add(100)
+            );
+        }
+        let number = 3600 * 50 + 1;
+        let next = header(7, number as u16, number * 960);
+        let numbers = pass(&mut continuity, at(number), &next);
+        assert_eq!(numbers.sequence.0, (number as u16).wrapping_add(100));
+        assert!(!numbers.marker);
     }
 
     #[test]

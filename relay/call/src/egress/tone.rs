@@ -159,6 +159,11 @@ impl Tones {
         self.playing.is_some()
     }
 
+    /// Whether there is none, now or later.
+    pub(super) fn is_empty(&self) -> bool {
+        self.playing.is_none() && self.waiting.is_empty()
+    }
+
     /// When the next packet is due.
     pub(super) fn due(&self) -> Option<Instant> {
         match &self.playing {

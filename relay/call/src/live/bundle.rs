@@ -67,6 +67,13 @@ impl Share {
     }
 }
 
+impl LiveSection {
+    /// Whether what comes to its port is for it, and what it sends leaves from there.
+    pub(super) fn is_alone_on_its_port(&self) -> bool {
+        self.share.carrier.is_none() && !self.share.carries
+    }
+}
+
 impl Live {
     /// Finds out who lives on whose port. Called whenever the sections have changed.
     pub(super) fn link(&mut self, legs: &Legs) {

@@ -48,6 +48,16 @@ impl Ingress {
         }
     }
 
+    /// The source of this name.
+    pub(crate) fn source(&self, ssrc: Ssrc) -> Option<&Source> {
+        self.sources.iter().find(|source| source.ssrc == ssrc)
+    }
+
+    /// The same, to be changed.
+    pub(crate) fn source_mut(&mut self, ssrc: Ssrc) -> Option<&mut Source> {
+        self.sources.iter_mut().find(|source| source.ssrc == ssrc)
+    }
+
     /// The sources.
     pub(crate) fn sources(&self) -> impl Iterator<Item = &Source> {
         self.sources.iter()

@@ -8,6 +8,7 @@
 mod agents;
 mod allocations;
 mod bundle;
+mod bypass;
 mod connectivity;
 mod dtmf_security;
 mod examples;

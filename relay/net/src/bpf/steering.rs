@@ -141,13 +141,13 @@ impl Steering {
             return Err(io::Error::other("more sockets than were announced"));
         }
         self.hubs
-            .set(&number.to_ne_bytes(), socket.as_raw_fd().cast_unsigned())?;
+            .set(&number.to_ne_bytes(), &socket.as_raw_fd().to_ne_bytes())?;
         Ok(number)
     }
 
     /// From now on hub number `hub` gets what is sent to this destination.
     pub(crate) fn steer(&self, destination: &Destination, hub: u32) -> io::Result<()> {
-        self.ports.set(&destination.key(), hub)
+        self.ports.set(&destination.key(), &hub.to_ne_bytes())
     }
 
     /// From now on the socket that is bound there gets it.
@@ -171,7 +171,7 @@ impl Steering {
 }
 
 /// What failed, with the kernel's reason; its kind stays.
-fn during(what: &str, error: &io::Error) -> io::Error {
+pub(super) fn during(what: &str, error: &io::Error) -> io::Error {
     io::Error::new(error.kind(), format!("{what}: {error}"))
 }
 

@@ -10,13 +10,17 @@ use super::instruction::Instruction;
 
 // Commands, types and flags of `linux/bpf.h`.
 const MAP_CREATE: libc::c_int = 0;
+const MAP_LOOKUP_ELEM: libc::c_int = 1;
 const MAP_UPDATE_ELEM: libc::c_int = 2;
 const MAP_DELETE_ELEM: libc::c_int = 3;
 const PROG_LOAD: libc::c_int = 5;
 const OBJ_GET_INFO_BY_FD: libc::c_int = 15;
+const MAP_LOOKUP_AND_DELETE_ELEM: libc::c_int = 21;
 const LINK_CREATE: libc::c_int = 28;
+const PROG_TYPE_SCHED_CLS: u32 = 3;
 const PROG_TYPE_SK_LOOKUP: u32 = 30;
 const ATTACH_SK_LOOKUP: u32 = 36;
+const ATTACH_TCX_INGRESS: u32 = 46;
 
 /// The kinds of maps that we use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -98,21 +102,32 @@ impl Map {
     }
 
     /// Sets the value of a key.
-    pub(super) fn set(&self, key: &[u8], value: u32) -> io::Result<()> {
-        assert_eq!(
-            (key.len(), mem::size_of_val(&value)),
-            (self.key_size, self.value_size)
-        );
-        self.element(MAP_UPDATE_ELEM, key, Some(&value))
+    pub(super) fn set(&self, key: &[u8], value: &[u8]) -> io::Result<()> {
+        assert_eq!(value.len(), self.value_size);
+        self.element(MAP_UPDATE_ELEM, key, value.as_ptr() as u64)
+    }
+
+    /// Copies the value of a key; an error if there is none.
+    pub(super) fn read(&self, key: &[u8], value: &mut [u8]) -> io::Result<()> {
+        assert_eq!(value.len(), self.value_size);
+        self.element(MAP_LOOKUP_ELEM, key, value.as_mut_ptr() as u64)
+    }
+
+    /// Removes a key and copies the value it had; an error if there was none. Linux 5.14.
+    pub(super) fn take(&self, key: &[u8], value: &mut [u8]) -> io::Result<()> {
+        assert_eq!(value.len(), self.value_size);
+        let to = value.as_mut_ptr() as u64;
+        self.element(MAP_LOOKUP_AND_DELETE_ELEM, key, to)
     }
 
     /// Removes a key; an error if there is none.
     pub(super) fn remove(&self, key: &[u8]) -> io::Result<()> {
-        assert_eq!(key.len(), self.key_size);
-        self.element(MAP_DELETE_ELEM, key, None)
+        self.element(MAP_DELETE_ELEM, key, 0)
     }
 
-    fn element(&self, command: libc::c_int, key: &[u8], value: Option<&u32>) -> io::Result<()> {
+    /// `value` is the address of as many bytes as a value has, for a command that wants one.
+    fn element(&self, command: libc::c_int, key: &[u8], value: u64) -> io::Result<()> {
+        assert_eq!(key.len(), self.key_size);
         #[repr(C)]
         struct Attributes {
             map_fd: u32,
@@ -125,7 +140,7 @@ impl Map {
             map_fd: self.descriptor.as_raw_fd().cast_unsigned(),
             unused: 0,
             key: key.as_ptr() as u64,
-            value: value.map_or(0, |value| std::ptr::from_ref(value) as u64),
+            value,
             flags: 0,
         };
         call(command, &mut attributes).map(|_| ())
@@ -134,6 +149,20 @@ impl Map {
 
 /// Loads a program of the kind that chooses sockets for arriving packets.
 pub(super) fn load_socket_lookup(program: &[Instruction], name: &str) -> io::Result<OwnedFd> {
+    load(program, PROG_TYPE_SK_LOOKUP, ATTACH_SK_LOOKUP, name)
+}
+
+/// Loads a program of the kind that sees packets where an interface hands them to the system.
+pub(super) fn load_classifier(program: &[Instruction], name: &str) -> io::Result<OwnedFd> {
+    load(program, PROG_TYPE_SCHED_CLS, 0, name)
+}
+
+fn load(
+    program: &[Instruction],
+    prog_type: u32,
+    expected_attach_type: u32,
+    name: &str,
+) -> io::Result<OwnedFd> {
     #[repr(C)]
     struct Attributes {
         prog_type: u32,
@@ -150,7 +179,7 @@ pub(super) fn load_socket_lookup(program: &[Instruction], name: &str) -> io::Res
         expected_attach_type: u32,
     }
     let attributes = Attributes {
-        prog_type: PROG_TYPE_SK_LOOKUP,
+        prog_type,
         insn_cnt: program.len() as u32,
         insns: program.as_ptr() as u64,
         // The kernel asks because some of its functions are for GPL programs alone; we call none of those.
@@ -162,27 +191,37 @@ pub(super) fn load_socket_lookup(program: &[Instruction], name: &str) -> io::Res
         prog_flags: 0,
         prog_name: name_of(name),
         prog_ifindex: 0,
-        expected_attach_type: ATTACH_SK_LOOKUP,
+        expected_attach_type,
     };
     descriptor(PROG_LOAD, attributes)
 }
 
-/// Attaches such a program to a network namespace, until the descriptor is closed.
+/// Attaches a program that chooses sockets to a network namespace, until the descriptor is closed.
 pub(super) fn attach_socket_lookup(
     program: BorrowedFd<'_>,
     namespace: BorrowedFd<'_>,
 ) -> io::Result<OwnedFd> {
+    let namespace = namespace.as_raw_fd().cast_unsigned();
+    attach(program, namespace, ATTACH_SK_LOOKUP)
+}
+
+/// Attaches a program that sees packets to what an interface receives (tcx, Linux 6.6), until the descriptor is closed.
+pub(super) fn attach_ingress(program: BorrowedFd<'_>, interface: u32) -> io::Result<OwnedFd> {
+    attach(program, interface, ATTACH_TCX_INGRESS)
+}
+
+fn attach(program: BorrowedFd<'_>, target: u32, attach_type: u32) -> io::Result<OwnedFd> {
     #[repr(C)]
     struct Attributes {
         prog_fd: u32,
-        target_fd: u32,
+        target: u32,
         attach_type: u32,
         flags: u32,
     }
     let attributes = Attributes {
         prog_fd: program.as_raw_fd().cast_unsigned(),
-        target_fd: namespace.as_raw_fd().cast_unsigned(),
-        attach_type: ATTACH_SK_LOOKUP,
+        target,
+        attach_type,
         flags: 0,
     };
     descriptor(LINK_CREATE, attributes)

@@ -156,6 +156,16 @@ impl SourceLearner {
         }
     }
 
+    /// The far end's address and the socket it sends to, once no packet of it can move them.
+    pub(super) fn fixed(&self) -> Option<(SocketId, SocketAddr)> {
+        self.learned.filter(|_| self.is_fixed)
+    }
+
+    /// The learned source was heard by somebody else.
+    pub(super) fn heard(&mut self, at: Instant) {
+        self.heard_at = self.heard_at.max(Some(at));
+    }
+
     /// Whether the far end is expected there.
     pub(super) fn knows(&self, source: SocketAddr) -> bool {
         self.signalled == Some(source) || self.learned.is_some_and(|(_, learned)| learned == source)

@@ -29,6 +29,11 @@ pub(super) struct Tap {
 }
 
 impl Tap {
+    /// Whether somebody wants copies.
+    pub(super) fn is_open(&self) -> bool {
+        self.is_open
+    }
+
     /// A copy of what is about to be sealed.
     pub(super) fn copy(&self, packet: &[u8]) -> Option<Box<[u8]>> {
         (self.is_open && self.sent.len() < MOST).then(|| packet.into())

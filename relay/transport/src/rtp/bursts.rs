@@ -43,6 +43,16 @@ impl Bursts {
         }
     }
 
+    /// Notes packets of which it is not known between which of them those that were lost lie: it is taken for one place.
+    pub(super) fn note_run(&mut self, received: u64, lost: u64) {
+        self.run += received / 2;
+        // So many at most may be skipped between two packets, and a run is a second.
+        for _ in 0..lost.min(u64::from(u16::MAX)) {
+            self.lose();
+        }
+        self.run += received - received / 2;
+    }
+
     fn lose(&mut self) {
         if self.run >= u64::from(GMIN) {
             if self.losses == 1 {

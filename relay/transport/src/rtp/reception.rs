@@ -68,6 +68,25 @@ pub struct Loss {
     pub lost: u64,
 }
 
+/// How far somebody else has come who receives a stream in our place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Continued {
+    /// Packets since it took over.
+    pub received: u64,
+    /// Bytes of their payload.
+    pub octets: u64,
+    /// How often numbers were skipped.
+    pub skips: u32,
+    /// The lower half of the extended highest sequence number.
+    pub sequence: u32,
+    /// The timestamp of that packet.
+    pub timestamp: RtpTimestamp,
+    /// The jitter, 16-fold (RFC 3550 appendix A.8).
+    pub jitter_scaled: u32,
+    /// When the last packet came.
+    pub at: Instant,
+}
+
 impl ReceptionStats {
     /// Figures of a stream whose timestamps count `clock_rate` units a second.
     pub fn new(clock_rate: u32) -> Self {
@@ -119,6 +138,41 @@ impl ReceptionStats {
             self.last_timestamp = Some(header.timestamp);
         }
         reception
+    }
+
+    /// Somebody else has received the stream for a while, from where [`Self::continued`] says on: its next packets, and none
+    /// that was late or doubled. How the losses lie in time is known for one run only.
+    pub fn receive_elsewhere(&mut self, before: &Continued, after: &Continued) {
+        let received = after.received.wrapping_sub(before.received);
+        if received == 0 {
+            return;
+        }
+        let advanced = u64::from(after.sequence.wrapping_sub(before.sequence));
+        let lost = advanced.saturating_sub(received);
+        self.highest = ExtendedSequence(self.highest.0 + advanced);
+        // A number that was lost and comes after all is taken for a doubled one; late packets are few.
+        self.seen = u64::MAX;
+        self.received += received;
+        self.octets += after.octets.wrapping_sub(before.octets);
+        self.skips += u64::from(after.skips.wrapping_sub(before.skips));
+        self.bursts.note_run(received, lost);
+        self.last_arrival = Some(after.at);
+        self.last_timestamp = Some(after.timestamp);
+        self.jitter.scaled = u64::from(after.jitter_scaled);
+        self.jitter.previous = Some((after.at, after.timestamp));
+    }
+
+    /// Where somebody else has to go on; `None` before the first packet.
+    pub fn continued(&self) -> Option<Continued> {
+        Some(Continued {
+            received: 0,
+            octets: 0,
+            skips: 0,
+            sequence: self.highest.0 as u32,
+            timestamp: self.last_timestamp?,
+            jitter_scaled: u32::try_from(self.jitter.scaled).unwrap_or(u32::MAX),
+            at: self.last_arrival?,
+        })
     }
 
     /// Another clock from here on, when the payload type changed to one with another rate. The jitter starts over, since
@@ -452,6 +506,50 @@ mod tests {
         let jitter = stream.stats.jitter();
         assert!((78..=80).contains(&jitter), "{jitter}");
         assert_eq!(stream.stats.jitter_time().as_millis(), 9);
+    }
+
+    #[test]
+    fn figures_go_on_after_somebody_else_has_received_the_stream() {
+        let (mut here, mut there) = (Stream::new(), Stream::new());
+        for number in 65_500..65_530 {
+            here.receive(number, 0);
+            there.receive(number, 0);
+        }
+        let before = there.stats.continued().unwrap();
+        let mut after = before;
+        for number in (65_530..65_560).filter(|number| !(65_540..65_543).contains(number)) {
+            here.receive(number, u64::from(number % 2) * 10);
+            // As the kernel counts.
+            let mut jitter = Jitter {
+                scaled: u64::from(after.jitter_scaled),
+                previous: Some((after.at, after.timestamp)),
+            };
+            after.received += 1;
+            after.octets += 160;
+            after.skips += u32::from(number == 65_543);
+            after.sequence = number;
+            after.timestamp = RtpTimestamp(number.wrapping_mul(160));
+            let late = u64::from(number % 2) * 10;
+            after.at = there.start + Duration::from_millis(u64::from(number) * 20 + late);
+            jitter.note(after.at, after.timestamp, 8000);
+            after.jitter_scaled = jitter.scaled as u32;
+        }
+        there.stats.receive_elsewhere(&before, &after);
+        for number in 65_560..65_570 {
+            assert_eq!(here.receive(number, 0), there.receive(number, 0));
+        }
+        let figures = |stats: &mut ReceptionStats| {
+            (
+                [stats.packets(), stats.octets(), stats.skips()],
+                stats.cumulative_lost(),
+                stats.extended_highest(),
+                stats.take_fraction_lost(),
+                stats.jitter(),
+                stats.bursts(),
+            )
+        };
+        assert_eq!(figures(&mut there.stats), figures(&mut here.stats));
+        assert_eq!(there.receive(65_569, 0), Reception::Duplicate);
     }
 
     #[test]

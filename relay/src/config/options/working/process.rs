@@ -44,8 +44,8 @@ pub(super) const PROCESS: &[Opt] = &[
     works(
         "data-path",
         ' ',
-        One("auto|hub|per-port"),
-        "How packets are moved: hub (eBPF steers all ports of a worker to one socket; needs CAP_BPF and CAP_NET_ADMIN, and CAP_NET_RAW to send in batches, Linux 5.9), per-port (a socket for each port; needs nothing), or the best that is possible [default: auto]",
+        One("auto|kernel|hub|per-port"),
+        "How packets are moved: kernel (streams of plain RTP that pass with other addresses and numbers alone are forwarded by eBPF before they reach the relay; needs CAP_BPF and CAP_NET_ADMIN, Linux 6.6; what is left takes the best of the others), hub (eBPF steers all ports of a worker to one socket; needs CAP_BPF and CAP_NET_ADMIN, and CAP_NET_RAW to send in batches, Linux 5.9), per-port (a socket for each port; needs nothing), or the better of the last two [default: auto]",
     ),
     works(
         "coalesce-us",
