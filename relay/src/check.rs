@@ -9,35 +9,56 @@ use crate::config::Config;
 use crate::control::listeners::is_missing_ipv6;
 use crate::control::tls::HttpsCertificate;
 use crate::recording::Folders;
-use crate::{StartError, call_config, data_path, try_media_addresses};
+use crate::{StartError, call_config, data_path, media_address_problems};
+
+/// What was found.
+#[derive(Debug, Default)]
+pub(crate) struct Findings {
+    /// What a start would stop at, in the order in which it would meet it.
+    pub problems: Vec<StartError>,
+    /// What is worth knowing.
+    pub remarks: Vec<String>,
+}
 
 /// Tries what a start would do; gives what is worth knowing.
 ///
 /// # Errors
 /// What a start would stop at. A control port that is in use is a remark, for the relay may be running with it.
 pub fn check(config: &Config) -> Result<Vec<String>, StartError> {
-    let mut remarks = Vec::new();
-    try_media_addresses(config)?;
+    let Findings { problems, remarks } = look_over(config);
+    problems.into_iter().next().map_or(Ok(remarks), Err)
+}
+
+/// The same, and goes on after a problem.
+pub(crate) fn look_over(config: &Config) -> Findings {
+    let mut found = Findings::default();
+    let Findings { problems, remarks } = &mut found;
+    problems.extend(media_address_problems(config));
     let udp = |address| ControlSocket::bind(address, None).map(drop);
     let tcp = |address| tcp::listen(address).map(drop);
-    try_listeners("listen-ng", &config.listen_ng, udp, &mut remarks)?;
+    problems.extend(try_listeners("listen-ng", &config.listen_ng, udp, remarks).err());
     for (option, addresses) in [
         ("listen-cli", &config.listen_cli),
         ("listen-tcp-ng", &config.listen_tcp_ng),
         ("listen-http", &config.listen_http),
         ("listen-https", &config.listen_https),
     ] {
-        try_listeners(option, addresses, tcp, &mut remarks)?;
+        problems.extend(try_listeners(option, addresses, tcp, remarks).err());
     }
     match &config.https_cert {
         _ if config.listen_https.is_empty() => {}
-        None => return Err(StartError::NoCertificate),
-        Some(file) => drop(HttpsCertificate::read(file, config.https_key.as_deref())?),
+        None => problems.push(StartError::NoCertificate),
+        Some(file) => {
+            let certificate = HttpsCertificate::read(file, config.https_key.as_deref());
+            problems.extend(certificate.err().map(StartError::from));
+        }
     }
-    call_config::make(config)?;
-    data_path(config)?;
-    if let Some(settings) = &config.recording {
-        Folders::check(settings).map_err(|(path, error)| StartError::Recording { path, error })?;
+    problems.extend(call_config::make(config).err());
+    problems.extend(data_path(config).err().map(StartError::from));
+    if let Some(settings) = &config.recording
+        && let Err((path, error)) = Folders::check(settings)
+    {
+        problems.push(StartError::Recording { path, error });
     }
     if let Some(folder) = &config.media_dir
         && !folder.is_dir()
@@ -47,7 +68,7 @@ pub fn check(config: &Config) -> Result<Vec<String>, StartError> {
             folder.display()
         ));
     }
-    Ok(remarks)
+    found
 }
 
 fn try_listeners(

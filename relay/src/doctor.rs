@@ -6,14 +6,17 @@
 
 mod finding;
 mod host;
+mod recent;
 mod relays;
 mod sip;
 
 use std::io::{self, Write};
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use crate::config::{self, Config, Wish};
+use crate::{StartError, check};
 use finding::{Report, Verdict};
 
 const USAGE: &str = "\
@@ -77,7 +80,11 @@ pub fn run(arguments: &[String]) -> ExitCode {
     if let Some(config) = configuration(&options, &mut report) {
         not_started = relays::own(&config, &mut report);
         let running = not_started.len() < config.listen_ng.len();
-        host::look_over(&config, running, &mut report);
+        let unbindable = start(&config, running, &mut report);
+        host::look_over(&config, running, &unbindable, &mut report);
+        if running {
+            recent::look_over(&config, &mut report);
+        }
     }
     relays::of_proxies(options.proxy_configs.as_deref(), &not_started, &mut report);
     sip::look_over(
@@ -120,6 +127,36 @@ fn configuration<W: Write>(options: &Options, report: &mut Report<W>) -> Option<
             None
         }
     }
+}
+
+/// What `--check-config` says: whether the relay would start. Gives the media addresses that cannot be bound.
+fn start<W: Write>(config: &Config, running: bool, report: &mut Report<W>) -> Vec<IpAddr> {
+    let found = check::look_over(config);
+    let mut unbindable = Vec::new();
+    if found.problems.is_empty() {
+        report.add(Verdict::Good, "start", "nothing would stop the relay", None);
+    }
+    for problem in found.problems {
+        let advice = match &problem {
+            StartError::Interface { address, .. } => {
+                unbindable.push(*address);
+                "write an address of this machine, and behind `!` the one that the world knows it by"
+            }
+            StartError::DataPath(_) => "give it the capability, or write data-path = auto",
+            _ => "the relay would not start",
+        };
+        report.add(Verdict::Wrong, "start", &problem.to_string(), Some(advice));
+    }
+    // What is in use has the relay itself, if it runs.
+    let verdict = if running {
+        Verdict::Note
+    } else {
+        Verdict::Doubtful
+    };
+    for remark in found.remarks {
+        report.add(verdict, "start", &remark, None);
+    }
+    unbindable
 }
 
 fn understand(arguments: &[String]) -> Result<Options, String> {

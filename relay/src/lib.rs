@@ -243,9 +243,7 @@ impl Drop for Relay {
 /// The way of moving packets, with room for all ports of all addresses.
 fn data_path(config: &Config) -> Result<DataPath, Unavailable> {
     let of_interface = |interface: &config::Interface| {
-        let own = interface.own_ports(&config.ports);
-        let ports = own.map_or(config.ports.len(), |own| own.ports.len());
-        ports * interface.addresses.len()
+        interface.media_ports(&config.ports).len() * interface.addresses.len()
     };
     let ports = config.interfaces.iter().map(of_interface).sum();
     DataPath::choose(config.data_path, config.workers, ports)
@@ -253,19 +251,23 @@ fn data_path(config: &Config) -> Result<DataPath, Unavailable> {
 
 /// Binds each media address once, so that a wrong one is found at the start and not by the first call.
 fn try_media_addresses(config: &Config) -> Result<(), StartError> {
-    for interface in &config.interfaces {
-        for address in &interface.addresses {
-            let any_port = SocketAddr::new(address.bound, 0);
-            relay_net::bind(any_port, &SocketOptions::default()).map_err(|error| {
-                StartError::Interface {
-                    interface: interface.name.clone(),
-                    address: address.bound,
-                    error,
-                }
-            })?;
-        }
-    }
-    Ok(())
+    media_address_problems(config).next().map_or(Ok(()), Err)
+}
+
+/// The wrong ones.
+fn media_address_problems(config: &Config) -> impl Iterator<Item = StartError> {
+    let addresses = config.interfaces.iter().flat_map(|interface| {
+        let addresses = interface.addresses.iter();
+        addresses.map(move |address| (interface, address.bound))
+    });
+    addresses.filter_map(|(interface, address)| {
+        let bound = relay_net::bind(SocketAddr::new(address, 0), &SocketOptions::default());
+        bound.err().map(|error| StartError::Interface {
+            interface: interface.name.clone(),
+            address,
+            error,
+        })
+    })
 }
 
 /// Says in the log what was started with what.

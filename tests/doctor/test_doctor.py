@@ -5,6 +5,7 @@ Certificates are made with openssl, and served by it: the names, authorities and
 Runs the program that the environment variable TANDEM names (target/debug/tandem without it) on loopback.
 """
 
+import json
 import os
 import shutil
 import socket
@@ -20,6 +21,11 @@ NG = 22474
 # The documentation's addresses are told apart from public ones: this one is Quad9's, to which nothing is sent.
 RELAY = ["--config-file=none", f"--interface=pub/{ADDRESS}!9.9.9.9", f"--listen-ng={ADDRESS}:{NG}",
          "--port-min=24740", "--port-max=24759"]
+
+PLAIN = "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=audio 4000 RTP/AVP 0\r\n"
+DTLS = (PLAIN.replace("RTP/AVP 0", "UDP/TLS/RTP/SAVPF 0") + "a=setup:actpass\r\na=fingerprint:sha-256 " + ":".join(["AB"] * 32)
+        + "\r\na=ice-lite\r\na=ice-ufrag:abcd\r\na=ice-pwd:abcdefghijklmnopqrstuvwx\r\n"
+        "a=candidate:1 1 udp 2130706431 127.0.0.1 4000 typ host\r\n")
 
 
 def free_port():
@@ -90,6 +96,21 @@ class Host(Doctor):
         self.assertEqual(status, 1)
         self.assertIn("192.0.2.77 cannot be bound", self.found(text, "WRONG"))
 
+    def test_it_says_what_a_start_would_stop_at_as_check_config_does(self):
+        folder = self.path("nowhere")
+        certificate = self.write("https.pem", "no certificate")
+        relay = [*RELAY, f"--listen-https={ADDRESS}:{NG + 1}", f"--https-cert={certificate}", f"--recording-dir={folder}/a/b"]
+        checked = subprocess.run([TANDEM, "--check-config", *relay], capture_output=True, text=True, timeout=60, check=False)
+        self.assertEqual(checked.returncode, 1)
+        status, text, _ = self.ask("--offline", relay=relay)
+        self.assertEqual(status, 1, text)
+        first = self.found(text, "WRONG start").removeprefix("WRONG start: ")
+        self.assertIn(first, checked.stderr)
+        # It goes on after the first.
+        self.assertIn("options https-cert, https-key: ", text)
+        status, text, _ = self.ask("--offline")
+        self.assertIn("start: nothing would stop the relay", text)
+
     def test_ports_of_other_programs_are_counted(self):
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
             other.bind((ADDRESS, 24750))
@@ -122,6 +143,57 @@ class Relays(Doctor):
             time.sleep(0.1)
         self.assertEqual(status, 0, text)
         self.assertIn(f"relay udp:{ADDRESS}:{NG} ({file} line 1): answers", text)
+
+    def test_recent_calls_of_a_relay_that_runs_are_judged(self):
+        relay = [*RELAY, f"--listen-http={ADDRESS}:{NG + 2}", "--live-page=token:correct-horse", "--delete-delay=0"]
+        self.popen(TANDEM, *relay, "--foreground")
+        self.until_it_answers()
+        _, text, _ = self.ask("--offline", relay=relay)
+        self.assertIn("recent calls: there were none yet", text)
+        self.call("from-whatsapp", DTLS, "UDP/TLS/RTP/SAVPF", True)
+        self.until_told("recent calls: nothing failed in 1", relay)
+        self.call("to-whatsapp", PLAIN, "RTP/SAVP", False)
+        status, text = self.until_told("doubt exchange of keys", relay)
+        self.assertEqual(status, 0, text)
+        self.assertIn("WhatsApp's users call with DTLS, and 1 calls to them that offered SDES were not answered", text)
+        # Without the token it is told so.
+        self.assertIn("the relay does not tell: status 401", self.ask("--offline", relay=[*relay, "--live-page=on"])[1])
+
+    def until_it_answers(self):
+        for _ in range(100):
+            try:
+                return self.request({"command": "ping"})
+            except OSError:
+                time.sleep(0.1)
+        return self.fail("the relay did not start")
+
+    def until_told(self, words, relay):
+        """The relay gives the same list for a second."""
+        for _ in range(30):
+            status, text, _ = self.ask("--offline", relay=relay)
+            if words in text:
+                return status, text
+            time.sleep(0.2)
+        return self.fail(text)
+
+    def request(self, request):
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+            sock.settimeout(2)
+            sock.connect((ADDRESS, NG))
+            sock.send(os.urandom(8).hex().encode() + b" " + json.dumps(request).encode())
+            reply = json.loads(sock.recv(65536).split(b" ", 1)[1])
+        self.assertIn(reply["result"], ("ok", "pong"), reply)
+        return reply
+
+    def call(self, name, sdp, towards_whatsapp, answered):
+        """A call of a WhatsApp user, whose offer is encrypted, or one to a user."""
+        from_user = sdp == DTLS
+        about = {"call-id": name, "from-tag": "a"}
+        protocol = "RTP/AVP" if from_user else towards_whatsapp
+        self.request({**about, "command": "offer", "sdp": sdp, "transport-protocol": protocol, "ICE": "remove" if from_user else "default"})
+        if answered:
+            self.request({**about, "command": "answer", "to-tag": "b", "sdp": PLAIN, "ICE": "force"})
+        self.request({**about, "command": "delete"})
 
     def test_a_file_that_is_not_there_is_wrong(self):
         status, text, _ = self.ask("--offline", "--proxy-config=/nonexistent.cfg")

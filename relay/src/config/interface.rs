@@ -38,6 +38,11 @@ pub struct MediaAddress {
 }
 
 impl Interface {
+    /// The ports of its calls: its own, or `all`.
+    pub fn media_ports<'a>(&'a self, all: &'a RangeInclusive<u16>) -> &'a RangeInclusive<u16> {
+        self.ports.as_ref().unwrap_or(all)
+    }
+
     /// The ports it has for itself, if it is not content with `all`.
     pub fn own_ports(&self, all: &RangeInclusive<u16>) -> Option<InterfacePorts> {
         if self.ports.is_none() && self.excluded_ports.is_empty() {
@@ -45,7 +50,7 @@ impl Interface {
         }
         Some(InterfacePorts {
             name: self.name.clone(),
-            ports: self.ports.clone().unwrap_or_else(|| all.clone()),
+            ports: self.media_ports(all).clone(),
             excluded: self.excluded_ports.clone(),
         })
     }

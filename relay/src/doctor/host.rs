@@ -4,7 +4,7 @@ use std::io::Write;
 use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
 
-use relay_net::{DataPath, SocketOptions, clock, open_files};
+use relay_net::{SocketOptions, clock, open_files};
 
 use super::finding::{Report, Verdict};
 use crate::config::{Config, Interface};
@@ -12,8 +12,13 @@ use crate::config::{Config, Interface};
 /// What the hub of a worker wants for its receive buffer, in octets.
 const RECEIVE_BUFFER: u64 = 4 << 20;
 
-pub(super) fn look_over<W: Write>(config: &Config, running: bool, report: &mut Report<W>) {
-    addresses(config, report);
+pub(super) fn look_over<W: Write>(
+    config: &Config,
+    running: bool,
+    unbindable: &[IpAddr],
+    report: &mut Report<W>,
+) {
+    addresses(config, unbindable, report);
     ports(config, running, report);
     files(config, report);
     data_path(config, report);
@@ -31,17 +36,13 @@ pub(super) fn look_over<W: Write>(config: &Config, running: bool, report: &mut R
     }
 }
 
-fn addresses<W: Write>(config: &Config, report: &mut Report<W>) {
+/// Those that cannot be bound were told of already.
+fn addresses<W: Write>(config: &Config, unbindable: &[IpAddr], report: &mut Report<W>) {
     let mut public = Vec::new();
     for interface in &config.interfaces {
         for address in &interface.addresses {
             let what = format!("interface {} ({})", interface.name, address.advertised);
-            let any_port = SocketAddr::new(address.bound, 0);
-            if let Err(error) = relay_net::bind(any_port, &SocketOptions::default()) {
-                let found = format!("{} cannot be bound: {error}", address.bound);
-                let advice = "the relay would not start: write an address of this machine, and behind `!` the one \
-                              that the world knows it by";
-                report.add(Verdict::Wrong, &what, &found, Some(advice));
+            if unbindable.contains(&address.bound) {
                 continue;
             }
             match unreachable_because(address.advertised) {
@@ -55,7 +56,7 @@ fn addresses<W: Write>(config: &Config, report: &mut Report<W>) {
             if address.bound == address.advertised {
                 report.add(Verdict::Good, &what, "is bound here and public", None);
             } else {
-                let ports = interface.ports.as_ref().unwrap_or(&config.ports);
+                let ports = interface.media_ports(&config.ports);
                 let found = format!("is the public face of {}", address.bound);
                 let advice = format!(
                     "whatever translates addresses has to pass UDP ports {} to {} on, and leave their numbers",
@@ -103,7 +104,7 @@ fn unreachable_because(address: IpAddr) -> Option<&'static str> {
 
 fn ports<W: Write>(config: &Config, running: bool, report: &mut Report<W>) {
     for interface in &config.interfaces {
-        let ports = interface.ports.as_ref().unwrap_or(&config.ports);
+        let ports = interface.media_ports(&config.ports);
         let what = format!(
             "ports {} to {} of interface {}",
             ports.start(),
@@ -193,7 +194,7 @@ fn files<W: Write>(config: &Config, report: &mut Report<W>) {
         .interfaces
         .iter()
         .map(|interface| {
-            let ports = interface.ports.as_ref().unwrap_or(&config.ports);
+            let ports = interface.media_ports(&config.ports);
             ports.len() * interface.addresses.len()
         })
         .sum();
@@ -214,18 +215,11 @@ fn files<W: Write>(config: &Config, report: &mut Report<W>) {
 }
 
 fn data_path<W: Write>(config: &Config, report: &mut Report<W>) {
-    match DataPath::choose(config.data_path, config.workers, config.ports.len()) {
-        Ok(path) => {
-            let best = config.data_path.is_some() || !path.to_string().contains(';');
-            let verdict = if best { Verdict::Good } else { Verdict::Note };
-            report.add(verdict, "data path", &path.to_string(), None);
-        }
-        Err(unavailable) => report.add(
-            Verdict::Wrong,
-            "data path",
-            &unavailable.to_string(),
-            Some("the relay would not start: give it the capability, or write data-path = auto"),
-        ),
+    // One that cannot be had was told of already.
+    if let Ok(path) = crate::data_path(config) {
+        let best = config.data_path.is_some() || !path.to_string().contains(';');
+        let verdict = if best { Verdict::Good } else { Verdict::Note };
+        report.add(verdict, "data path", &path.to_string(), None);
     }
     let most = std::fs::read_to_string("/proc/sys/net/core/rmem_max")
         .ok()

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hyper::body::Bytes;
+use relay_call::event::SectionSummary;
 use relay_call::{CallEvent, EndReason};
 use serde::Serialize;
 
@@ -37,6 +38,10 @@ pub struct CallView {
     pub lasted_ms: u64,
     /// What it is at.
     pub state: State,
+    /// Whether it was answered.
+    pub answered: bool,
+    /// How keys are exchanged with WhatsApp, if they are.
+    pub keys: Option<Keys>,
     /// Who called.
     pub direction: &'static str,
     /// The interface towards WhatsApp.
@@ -53,6 +58,30 @@ pub struct CallView {
     pub quality: Sparklines,
     /// What happened.
     pub timeline: Vec<Moment>,
+}
+
+/// How the two ends of an encrypted leg get their keys.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum Keys {
+    /// By a handshake (RFC 5763).
+    Dtls,
+    /// In the description (RFC 4568).
+    Sdes,
+}
+
+impl Keys {
+    fn of(sections: &[SectionSummary]) -> Option<Self> {
+        let mut keys = sections.iter().filter_map(|section| {
+            let protocol = section.protocol.as_str();
+            match protocol {
+                _ if protocol.starts_with("UDP/TLS/") => Some(Self::Dtls),
+                _ if protocol.contains("/SAVP") => Some(Self::Sdes),
+                _ => None,
+            }
+        });
+        keys.next()
+    }
 }
 
 /// Something that happened in a call.
@@ -73,6 +102,8 @@ struct Line<'a> {
     started_ms: u64,
     lasted_ms: u64,
     state: State,
+    answered: bool,
+    keys: Option<Keys>,
     direction: &'static str,
     interface: &'a str,
     end: Option<&'static str>,
@@ -108,9 +139,17 @@ impl CallView {
     /// What happened, and with it what went wrong and how the call ended.
     #[must_use]
     pub fn told(mut self, story: impl Iterator<Item = Happening>) -> Self {
-        let answered = self.state != State::Ringing;
+        let answered = self.answered;
         for happening in story {
             match &happening.event {
+                CallEvent::Offered {
+                    towards_receiver: sections,
+                    ..
+                }
+                | CallEvent::Answered {
+                    towards_offerer: sections,
+                    ..
+                } => self.keys = self.keys.or(Keys::of(sections)),
                 CallEvent::Ended(reason) => self.end = Some(words(*reason, answered)),
                 failure @ CallEvent::Failure { .. } => {
                     let mut text = failure.to_string();
@@ -159,6 +198,8 @@ impl CallView {
             started_ms: self.started_ms,
             lasted_ms: self.lasted_ms,
             state: self.state,
+            answered: self.answered,
+            keys: self.keys,
             direction: self.direction,
             interface: &self.interface,
             end: self.end,
@@ -310,18 +351,45 @@ mod tests {
     }
 
     #[test]
+    fn how_keys_are_exchanged_is_read_from_the_offer_or_the_answer() {
+        let keys = |offered: &str, answered: &str| {
+            let section = |protocol: &str| SectionSummary {
+                kind: "audio".into(),
+                protocol: protocol.into(),
+                address: [192, 0, 2, 1].into(),
+                port: 30_000,
+            };
+            let offered = CallEvent::Offered {
+                from: "a".into(),
+                towards_receiver: vec![section(offered)],
+            };
+            let answered = CallEvent::Answered {
+                by: "b".into(),
+                towards_offerer: vec![section(answered)],
+            };
+            let story = [at(0, offered), at(1, answered)];
+            CallView::default().told(story.into_iter()).keys
+        };
+        let dtls = Some(Keys::Dtls);
+        assert_eq!(keys("RTP/AVP", "UDP/TLS/RTP/SAVPF"), dtls);
+        assert_eq!(keys("UDP/TLS/RTP/SAVPF", "RTP/AVP"), dtls);
+        assert_eq!(keys("RTP/AVP", "RTP/SAVP"), Some(Keys::Sdes));
+        assert_eq!(keys("RTP/AVP", "RTP/AVP"), None);
+    }
+
+    #[test]
     fn a_call_that_nobody_answered_is_told_from_one_that_was() {
-        let end = |state| {
+        let end = |answered| {
             let view = CallView {
-                state,
+                answered,
                 ..CallView::default()
             };
             let ended = at(1, CallEvent::Ended(EndReason::Terminated));
             view.told([ended].into_iter()).end
         };
-        assert_eq!(end(State::Talking), Some("the proxy ended it"));
+        assert_eq!(end(true), Some("the proxy ended it"));
         let unanswered = "the proxy ended it before anybody answered";
-        assert_eq!(end(State::Ringing), Some(unanswered));
+        assert_eq!(end(false), Some(unanswered));
     }
 
     #[test]

@@ -279,7 +279,8 @@ impl LiveCall {
         finds(search, &self.call.id().to_string(), &memory.names)
     }
 
-    /// The call as the page lists it: of its story, what went wrong last, and what it was warned of last.
+    /// The call as the page lists it: of its story, what was offered and answered, what went wrong last, and what it was warned
+    /// of last.
     pub(super) fn view(&self, now: Instant) -> CallView {
         let is_failure = |event: &CallEvent| matches!(event, CallEvent::Failure { .. });
         let is_warning = |event: &CallEvent| matches!(event, CallEvent::Warning(_));
@@ -289,8 +290,17 @@ impl LiveCall {
                 .find(|happening| is_meant(&happening.event))
                 .cloned()
         };
+        let is_exchange = |happening: &&Happening| {
+            let event = &happening.event;
+            matches!(
+                event,
+                CallEvent::Offered { .. } | CallEvent::Answered { .. }
+            )
+        };
+        let exchanged = self.story.iter().filter(is_exchange).cloned();
         let told = [last(is_failure), last(is_warning)];
-        self.bare_view(now).told(told.into_iter().flatten())
+        self.bare_view(now)
+            .told(exchanged.chain(told.into_iter().flatten()))
     }
 
     /// The call as the page shows it.
@@ -312,6 +322,7 @@ impl LiveCall {
             } else {
                 State::Ringing
             },
+            answered,
             direction: counted
                 .map_or(CallDirection::Other, |c| c.direction)
                 .label(),
