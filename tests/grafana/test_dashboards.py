@@ -9,6 +9,7 @@ TANDEM and SIMULATOR name the programs (target/debug without them).
 """
 
 import glob
+import html
 import json
 import math
 import os
@@ -17,6 +18,7 @@ import subprocess
 import sys
 import time
 import unittest
+import xml.etree.ElementTree
 from types import SimpleNamespace
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -26,6 +28,7 @@ sys.path[:0] = [GRAFANA, os.path.join(HERE, "..", "demo"), os.path.join(HERE, ".
 
 import dashboards  # noqa: E402
 import demo  # noqa: E402
+import draw  # noqa: E402
 import environment  # noqa: E402
 from kamailio import Kamailio  # noqa: E402
 from phone import Phone  # noqa: E402
@@ -121,6 +124,15 @@ class Files(unittest.TestCase):
             fired += re.findall(r"""exp_samples: \[\{labels: '\{alertname="(\w+)"[^]]*value: 1\}\]""", read("grafana", name))
         self.assertEqual(sorted(fired), sorted(rules))
         self.assertGreater(len(rules), 30)
+
+    def test_every_dashboard_has_its_picture_in_the_documents(self):
+        shown = re.findall(r"\]\(([\w-]+)\.svg\)", read("docs", "dashboards", "README.md"))
+        self.assertEqual(sorted(shown), sorted(name.removesuffix(".json") for name, _ in documents()))
+        for name, document in documents():
+            picture = read("docs", "dashboards", name.replace(".json", ".svg"))
+            self.assertLess(len(picture), 200_000)
+            for panel in document["panels"]:
+                self.assertIn(html.escape(panel["title"][:20]), picture, f"{name}: draw it again with tests/grafana/draw.py")
 
     def test_promtool_takes_the_rules_and_their_tests_and_the_configuration(self):
         for command in (["check", "rules", "alerts.yml"], ["check", "config", "prometheus.yml"], ["test", "rules", *RULE_TESTS]):
@@ -230,6 +242,20 @@ class Live(unittest.TestCase):
         self.assertTrue(4 < max(self.panel("call-quality.json: Mean opinion score ({{interface}} half of them)")) <= 4.5)
         self.assertEqual(max(self.panel("call-quality.json: Streams that are transcoded")), 1)
         self.assertGreater(max(self.panel("relay-internals.json: Memory")), 1e6)
+
+    def test_every_dashboard_can_be_drawn_with_its_numbers(self):
+        paths = draw.draw_all(self.prometheus, self.began, time.time(), WINDOW, os.path.join(self.run_folder, "pictures"))
+        self.assertEqual([os.path.basename(path) for path in paths], [name.replace(".json", ".svg") for name, _ in documents()])
+        for path, (name, document) in zip(paths, documents()):
+            with self.subTest(name):
+                self.assertLess(os.path.getsize(path), 200_000)
+                picture = xml.etree.ElementTree.parse(path).getroot()
+                words = "".join(picture.itertext())
+                for panel in document["panels"]:
+                    self.assertIn(panel["title"][:20], words)
+                self.assertNotIn("no data", words)
+                graphs = sum(panel["type"] == "timeseries" for panel in document["panels"])
+                self.assertGreaterEqual(sum(element.tag.endswith("polyline") for element in picture.iter()), graphs)
 
     def test_variables_have_values(self):
         for name, document in documents():
