@@ -225,8 +225,8 @@ def judge_end(result, report, relay, meta_hangs_up):
 
 def choose_ports():
     offsets = SimpleNamespace(
-        kamailio_tls=61, kamailio_udp=60, meta_tls=62, phone_sip=70, phone_control=73, relay_ng=22, relay_http=24, proxy_metrics=83,
-        prometheus=90, grafana=91, meta_media=80, phone_media=100, relay_media=200)
+        kamailio_tls=61, kamailio_udp=60, meta_tls=62, phone_sip=70, phone_control=73, relay_ng=22, relay_http=24, relay_cli=25,
+        proxy_metrics=83, prometheus=90, grafana=91, meta_media=80, phone_media=100, relay_media=200)
     base = free_base_port(vars(offsets).values())
     return SimpleNamespace(**{name: base + offset for name, offset in vars(offsets).items()})
 

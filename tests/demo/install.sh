@@ -11,7 +11,7 @@ demo="python3 openssl kamailio kamailio-tls-modules rtpengine-daemon baresip-cor
 case "${1:-demo}" in
     demo) wanted="$build $demo" ;;
     watch) wanted="$build $demo prometheus" ;;
-    test) wanted="$build $demo rtpengine-utils sip-tester chromium python3-venv ffmpeg opus-tools prometheus debhelper lintian mandoc debootstrap systemd-container iproute2 buildah" ;;
+    test) wanted="$build $demo rtpengine-utils sip-tester chromium python3-venv ffmpeg opus-tools prometheus tcpdump debhelper lintian mandoc debootstrap systemd-container iproute2 buildah" ;;
     *) echo "usage: $0 demo|watch|test" >&2; exit 2 ;;
 esac
 

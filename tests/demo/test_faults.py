@@ -183,6 +183,25 @@ class Faults(unittest.TestCase):
         self.assertEqual({text for _, text in seen.page()} - {""}, {"the proxy ended it"})
         self.assertEqual(seen.alerts(), {})
 
+    def test_a_call_is_captured_as_the_document_says(self):
+        if not shutil.which("tcpdump") or os.geteuid() != 0:
+            self.skipTest("there is no tcpdump here, or it may not listen")
+        [commands] = re.findall(r"^## A capture of one call.*?^```sh\n(.*?)^```", self.document, re.M | re.S)
+        seen = self.seed("none")
+        ports = seen.scene.ports
+        call = self.until(30, lambda: next(iter(seen.scene.relay.calls() or []), None))
+        for shown, here in (("THE-CALL-ID", call), ("tandem ctl", f"{TANDEM} ctl -port {ports.relay_cli}"), ("timeout 10", "timeout 4"),
+                            ("2223", str(ports.relay_ng))):
+            self.assertEqual(commands.count(shown), 1)
+            commands = commands.replace(shown, here)
+        done = subprocess.run(["sh", "-c", commands], cwd=seen.folder, capture_output=True, text=True, timeout=60, check=False)
+        read = subprocess.run(["tcpdump", "-n", "-r", os.path.join(seen.folder, "call.pcap")], capture_output=True, text=True, check=False)
+        packets = read.stdout.splitlines()
+        media = [line for line in packets if f".{ports.relay_ng}" not in line]
+        self.assertGreater(len(media), 100, done.stderr + read.stderr)
+        # Both sides of this call, and the proxy's pings.
+        self.assertLess(len(media), len(packets), "no signalling was captured")
+
     def test_every_fault_has_its_section(self):
         told = set(re.findall(r"`(?:make demo DEMO=watch FAULT=)([\w-]+)`", self.document))
         self.assertEqual(told, set(FAULTS) - {"none"})

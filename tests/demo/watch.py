@@ -66,7 +66,8 @@ class Scene:
         with step("certificates of a throw-away authority"):
             certificates = self.simulator.make_certificates()
         with step("relay"):
-            self.relay = Relay(run, "tandem", tandem, self.ports, [f"--listen-http=127.0.0.1:{self.ports.relay_http}"],
+            self.relay = Relay(run, "tandem", tandem, self.ports, [
+                f"--listen-http=127.0.0.1:{self.ports.relay_http}", f"--listen-cli=127.0.0.1:{self.ports.relay_cli}"],
                                *filter(None, [fault.relay_interfaces]))
         with step("Kamailio"):
             known = {NUMBER: (fault.password or PASSWORD, fault.keys)}
@@ -114,6 +115,7 @@ class Scene:
         """Where to look."""
         relay = f"http://127.0.0.1:{self.ports.relay_http}"
         lines = [("live page", f"{relay}/"), ("metrics", f"{relay}/metrics"),
+                 ("operator's commands", f"tandem ctl -port {self.ports.relay_cli}"),
                  ("metrics of the proxy", f"http://127.0.0.1:{self.ports.proxy_metrics}/metrics")]
         if self.prometheus:
             lines += [("Prometheus", f"{self.prometheus.address}/"), ("alerts", f"{self.prometheus.address}/alerts")]
