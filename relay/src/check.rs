@@ -8,6 +8,7 @@ use relay_net::{ControlSocket, tcp};
 use crate::config::Config;
 use crate::control::listeners::is_missing_ipv6;
 use crate::control::tls::HttpsCertificate;
+use crate::persistence::PersistenceThread;
 use crate::recording::Folders;
 use crate::{StartError, call_config, data_path, media_address_problems};
 
@@ -59,6 +60,10 @@ pub(crate) fn look_over(config: &Config) -> Findings {
         && let Err((path, error)) = Folders::check(settings)
     {
         problems.push(StartError::Recording { path, error });
+    }
+    if let Some(settings) = &config.persistence {
+        let kept = PersistenceThread::check(settings);
+        problems.extend(kept.err().map(StartError::from));
     }
     if let Some(folder) = &config.media_dir
         && !folder.is_dir()

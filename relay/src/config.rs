@@ -12,6 +12,7 @@ pub mod interface;
 mod log;
 pub mod options;
 mod outside;
+mod persistence;
 mod quality;
 mod recording;
 mod settings;
@@ -41,6 +42,7 @@ use settings::bad;
 pub use settings::{Origin, Setting, Settings, Unknown};
 
 use crate::live_page;
+use crate::persistence::PersistenceSettings;
 use crate::recording::RecordingSettings;
 
 /// Milliseconds between reports of our own: more of them are a burden, and fewer keep no call alive.
@@ -105,6 +107,8 @@ pub struct Config {
     pub quality: QualityReports,
     /// Where and how calls are recorded.
     pub recording: Option<RecordingSettings>,
+    /// Where calls are kept for the next process.
+    pub persistence: Option<PersistenceSettings>,
     /// Where recordings have to be that are played.
     pub media_dir: Option<PathBuf>,
     /// How we speak DTLS.
@@ -153,6 +157,8 @@ pub struct Process {
     pub foreground: bool,
     /// Where to write the process number.
     pub pidfile: Option<PathBuf>,
+    /// How long calls may take to end by themselves when the process is asked to.
+    pub shutdown_drain: Duration,
     /// What is logged, and how.
     pub log: Log,
 }
@@ -198,6 +204,7 @@ impl Config {
             teardown: None,
             quality: QualityReports::default(),
             recording: None,
+            persistence: None,
             media_dir: None,
             dtls: Dtls::default(),
             software_id: concat!("tandem-", env!("CARGO_PKG_VERSION")).to_owned(),
@@ -213,6 +220,7 @@ impl Config {
             process: Process {
                 foreground: false,
                 pidfile: None,
+                shutdown_drain: Duration::ZERO,
                 log: Log::default(),
             },
             arguments: Vec::new(),
@@ -307,6 +315,7 @@ impl Config {
             teardown: outside::teardown(settings)?,
             quality: quality::quality(settings)?,
             recording: recording(settings)?,
+            persistence: persistence::persistence(settings)?,
             media_dir: settings.last("media-dir").map(PathBuf::from),
             dtls,
             software_id: software_id.unwrap_or(&defaults.software_id).to_owned(),
@@ -325,6 +334,7 @@ impl Config {
             process: Process {
                 foreground: settings.switch("foreground", false)?,
                 pidfile: settings.last("pidfile").map(PathBuf::from),
+                shutdown_drain: settings.seconds("shutdown-drain", 0)?,
                 log: log(settings)?,
             },
             arguments: Vec::new(),

@@ -23,6 +23,7 @@ pub mod live_page;
 pub mod logging;
 pub mod metrics;
 pub mod notify;
+pub mod persistence;
 pub mod prompts;
 pub mod recording;
 pub mod service_manager;
@@ -34,7 +35,9 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Instant;
 
+use relay_call::WallClock;
 use relay_net::{DataPath, SocketOptions, Unavailable};
 use thiserror::Error;
 use tokio::sync::mpsc;
@@ -48,10 +51,12 @@ use control::dispatch::Dispatch;
 use control::listeners::{Addresses, Listeners, Threads};
 use live_config::{ControlSettings, LiveConfig};
 use live_page::LivePage;
+use persistence::{Kept, PersistenceError, PersistenceThread};
 use prompts::Prompts;
 use recording::{RecordingCounters, RecordingFigures, RecordingThread};
 use worker::WorkerSettings;
 use worker::counters::WorkerCounters;
+use worker::ports::WorkerPorts;
 
 /// Farewells of calls that may wait for the control side; the workers keep what does not fit.
 const FAREWELLS: usize = 4096;
@@ -93,6 +98,9 @@ pub enum StartError {
     /// No certificate could be made, or no settings of that kind.
     #[error("DTLS: {0}")]
     Dtls(String),
+    /// Calls cannot be kept.
+    #[error(transparent)]
+    Persistence(#[from] PersistenceError),
     /// Recordings cannot be written.
     #[error("option recording-dir: {}: {error}", path.display())]
     Recording {
@@ -119,6 +127,8 @@ pub struct Relay {
     control: Option<Threads>,
     /// The same, or there never was one.
     recording: Option<RecordingThread>,
+    /// Likewise.
+    persistence: Option<PersistenceThread>,
 }
 
 impl Relay {
@@ -140,6 +150,11 @@ impl Relay {
                 Arc::clone(&recorded),
             )?),
             None => None,
+        };
+        let persistence = config.persistence.as_ref();
+        let (persistence, kept) = match persistence.map(PersistenceThread::start).transpose()? {
+            Some((thread, kept)) => (Some(thread), kept),
+            None => (None, Vec::new()),
         };
         let data_path = data_path(&config)?;
         let prompts = Prompts::start(config.media_dir.clone())?;
@@ -170,6 +185,7 @@ impl Relay {
                 recordings: recording.as_ref().map(RecordingThread::outlet),
                 prompts: prompts.clone(),
                 history: live_page.history(),
+                keeper: persistence.as_ref().map(|thread| thread.keeper(number)),
             };
             workers.push(worker::start(settings, gone_sender.clone())?);
         }
@@ -179,6 +195,9 @@ impl Relay {
             recorded,
             live_page,
         ));
+        if let Some(persistence) = &persistence {
+            inherit(&dispatch, persistence, kept, &config, calls.clock);
+        }
         let live = LiveConfig::new(config, (*calls).clone(), certificate, Arc::clone(&dispatch));
         let live = Arc::new(live);
         let console = Arc::new(Console::new(Arc::clone(&dispatch), Arc::clone(&live)));
@@ -191,6 +210,7 @@ impl Relay {
             live,
             control: Some(control),
             recording,
+            persistence,
         })
     }
 
@@ -231,6 +251,9 @@ impl Relay {
         if let Some(recording) = self.recording.take() {
             recording.end();
         }
+        if let Some(persistence) = self.persistence.take() {
+            persistence.end();
+        }
     }
 }
 
@@ -238,6 +261,47 @@ impl Drop for Relay {
     fn drop(&mut self) {
         self.end();
     }
+}
+
+/// Goes on with the calls of a process that has ended, before anybody asks about them.
+fn inherit(
+    dispatch: &Dispatch,
+    persistence: &PersistenceThread,
+    kept: Vec<Kept>,
+    config: &Config,
+    clock: WallClock,
+) {
+    if kept.is_empty() {
+        return;
+    }
+    let (begun, found) = (Instant::now(), kept.len());
+    let workers = config.workers.max(1);
+    let calls = kept.into_iter().map(|kept| {
+        let first = kept.snapshot.addresses().next();
+        // With as many workers as before it is the one that had the call.
+        let worker = first.and_then(|first| {
+            let own = config
+                .interfaces
+                .iter()
+                .filter_map(|interface| interface.own_ports(&config.ports));
+            let mut ranges: Vec<_> = own.map(|own| own.ports).collect();
+            ranges.push(config.ports.clone());
+            let mut ranges = ranges.iter();
+            ranges.find_map(|ports| WorkerPorts::worker_of(first, ports, workers))
+        });
+        let written_by = persistence.clock_of(begun, &kept.written_by, clock);
+        (worker.unwrap_or(0), written_by, kept.snapshot)
+    });
+    let refused = dispatch.inherit(calls);
+    for call_id in &refused {
+        persistence.forget(call_id);
+    }
+    info!(
+        "{} calls of the process before go on, {} cannot; that took {} ms",
+        found - refused.len(),
+        refused.len(),
+        begun.elapsed().as_millis()
+    );
 }
 
 /// The way of moving packets, with room for all ports of all addresses.

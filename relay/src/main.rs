@@ -17,6 +17,14 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 /// Ending takes at most this long, whatever hangs.
 const LONGEST_END: Duration = Duration::from_secs(4);
 
+/// The exit status for a configuration that nobody can start with: EX_CONFIG of sysexits.h. To start again would not help; the
+/// unit of systemd does not try.
+const WRONG_CONFIGURATION: u8 = 78;
+/// How often a process that waits for its calls to end looks after them.
+const LOOK: Duration = Duration::from_millis(200);
+/// For how long systemd is told each time that the end takes longer.
+const LONGER: Duration = Duration::from_secs(10);
+
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     if let [word, command @ ..] = &arguments[..]
@@ -35,7 +43,7 @@ fn main() -> ExitCode {
         Ok(Wish::Print(text)) => return print(&text),
         Err(error) => {
             eprintln!("tandem: {error}");
-            return ExitCode::FAILURE;
+            return ExitCode::from(WRONG_CONFIGURATION);
         }
     };
     let mut last_word = None;
@@ -120,9 +128,17 @@ fn run(config: &Config, relay: Relay) -> std::io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    let signal = runtime.block_on(signals::until_stopped(relay.live()))?;
+    let mut signal = runtime.block_on(signals::until_stopped(relay.live()))?;
+    let limit = relay.live().now().process.shutdown_drain;
+    if signal == "TERM" && !limit.is_zero() && relay.sessions() > 0 {
+        signal = runtime.block_on(drain(&relay, limit))?;
+    }
     let begun = Instant::now();
-    info!("signal {signal}: ending {} calls", relay.sessions());
+    let calls = relay.sessions();
+    match config.persistence {
+        Some(_) => info!("signal {signal}: {calls} calls are kept for the next process"),
+        None => info!("signal {signal}: ending {calls} calls"),
+    }
     service_manager::tell("STOPPING=1");
     // If a thread hangs, the process must end all the same: whoever stopped us is waiting.
     std::thread::spawn(|| {
@@ -137,4 +153,26 @@ fn run(config: &Config, relay: Relay) -> std::io::Result<()> {
     }
     info!("ended after {} ms", begun.elapsed().as_millis());
     Ok(())
+}
+
+/// Refuses new calls and waits for the others, so long at most, or until a second signal comes. Gives the signal that counts.
+async fn drain(relay: &Relay, limit: Duration) -> std::io::Result<&'static str> {
+    let end = Instant::now() + limit;
+    relay
+        .live()
+        .change(|config| config.limits.sessions = Some(0));
+    info!(
+        "signal TERM: {} calls may end in their own time, for {} s at most",
+        relay.sessions(),
+        limit.as_secs()
+    );
+    let mut second = std::pin::pin!(signals::until_stopped(relay.live()));
+    while relay.sessions() > 0 && Instant::now() < end {
+        service_manager::tell(&format!("EXTEND_TIMEOUT_USEC={}", LONGER.as_micros()));
+        tokio::select! {
+            signal = &mut second => return signal,
+            () = tokio::time::sleep(LOOK) => {}
+        }
+    }
+    Ok("TERM")
 }

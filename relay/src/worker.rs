@@ -11,6 +11,7 @@ pub mod counters;
 pub mod deadlines;
 pub mod handle;
 mod hold_music;
+pub mod keeping;
 pub mod kernel;
 mod live_call;
 pub mod meta_limits;
@@ -46,6 +47,7 @@ pub use handle::{
     WorkerSettings,
 };
 use hold_music::HoldMusic;
+use keeping::Keeping;
 use kernel::Kernel;
 use live_call::LiveCall;
 use ports::WorkerPorts;
@@ -142,6 +144,8 @@ struct Worker {
     counters: WorkerCounters,
     published: Arc<Mutex<WorkerCounters>>,
     published_at: Instant,
+    /// What is told so that calls outlive the process.
+    keeping: Option<Keeping>,
     /// Something happened since the counters were published.
     active: bool,
 }
@@ -222,6 +226,7 @@ impl Worker {
             counters,
             published,
             published_at: now,
+            keeping: settings.keeper.map(|keeper| Keeping::new(keeper, now)),
             active: true,
         })
     }
@@ -262,6 +267,7 @@ impl Worker {
             };
             self.serve_deadlines(now);
             self.look_into_kernel(now);
+            self.keep_calls(now);
             self.backend.flush(&mut self.out);
             if let Some(recordings) = &mut self.recordings {
                 recordings.hand_over(now);
@@ -281,7 +287,10 @@ impl Worker {
     fn time_to_wait(&self, now: Instant) -> Option<Duration> {
         let recordings = self.recordings.as_ref().and_then(Outlet::due);
         let deadlines = self.deadlines.next().into_iter();
-        let others = [self.back_at, self.kernel_due()].into_iter().flatten();
+        let keeping = self.keeping.as_ref();
+        let keeping = keeping.and_then(|keeping| keeping.due(self.by_id.len()));
+        let others = [self.back_at, self.kernel_due(), keeping];
+        let others = others.into_iter().flatten();
         let deadline = deadlines.chain(recordings).chain(others).min();
         let due = if self.active || !self.gone_later.is_empty() {
             let publish = self.published_at + PUBLISH;
@@ -351,7 +360,9 @@ impl Worker {
         let Some(live) = self.calls.get_mut(number as usize).and_then(Option::as_mut) else {
             return;
         };
+        let mut changed = false;
         while let Some(event) = live.call.poll_event() {
+            changed |= !matches!(event, CallEvent::Rtcp(_) | CallEvent::Dtmf(_));
             if let CallEvent::PortsReleased(released) = &event {
                 let mut ports =
                     self.ports
@@ -408,6 +419,9 @@ impl Worker {
         } else {
             let deadline = live.call.poll_timeout();
             self.deadlines.set(number, deadline, now);
+            if changed {
+                self.note_change(number);
+            }
         }
     }
 
@@ -438,6 +452,7 @@ impl Worker {
                 .release(socket);
         }
         self.deadlines.set(number, None, self.published_at);
+        self.note_end(&live.call);
         self.by_id.remove(live.call.id());
         self.unused.push(number);
         self.counters.calls -= 1;
@@ -526,7 +541,11 @@ impl Worker {
 
     fn end(&mut self) {
         let now = Instant::now();
-        for number in 0..self.calls.len() as u32 {
+        let go_on = self.keeping.is_some();
+        self.leave_calls(now);
+        // What goes on elsewhere is neither ended nor told of.
+        let ending = if go_on { 0 } else { self.calls.len() as u32 };
+        for number in 0..ending {
             self.with_call(number, now, |call, _| {
                 call.terminate(EndReason::ForceTerminated);
             });

@@ -163,7 +163,8 @@ class Start(Folder):
             (["--config-file=/nonexistent"], "configuration file /nonexistent"),
         ):
             result = run(*BASE, *arguments)
-            self.assertNotEqual(result.returncode, 0, arguments)
+            # EX_CONFIG of sysexits.h, by which systemd knows that another start would be in vain.
+            self.assertEqual(result.returncode, 78, arguments)
             self.assertIn(sentence, result.stderr)
 
     def test_check_finds_the_line_and_starts_nothing(self):
@@ -177,21 +178,26 @@ class Start(Folder):
         self.assertFalse(answers())
         bad = self.write("bad.conf", f"[tandem]\ninterface = {ADDRESS}\nlisten-ng = {NG}\nport-max = 70000\n")
         result = run("--check", f"--config-file={bad}")
-        self.assertEqual(result.returncode, 1)
+        self.assertEqual(result.returncode, 78)
         self.assertIn("bad.conf, line 4: option port-max: `70000`", result.stderr)
 
     def test_check_tries_what_a_start_would_stop_at(self):
         for arguments, sentence in (
             (["--interface=elsewhere/192.0.2.77"], "interface elsewhere: 192.0.2.77 cannot be bound"),
-            ([f"--interface=twice/{ADDRESS}", f"--interface=twice/{ADDRESS}"], f"twice has {ADDRESS} already"),
             (["--listen-cli=192.0.2.77:9900"], "cannot listen on 192.0.2.77:9900 (option listen-cli)"),
             ([f"--listen-https={ADDRESS}:2226"], "option listen-https needs a certificate"),
             ([f"--listen-https={ADDRESS}:2226", "--https-cert=/nonexistent.pem"], "options https-cert, https-key: /nonexistent.pem"),
+            (["--state-dir=/dev/null"], "option state-dir: /dev/null: not a directory"),
+            (["--state-dir=/nonexistent", "--state-key-file=/dev/null"],
+             "option state-key-file: /dev/null: 64 hexadecimal digits are expected"),
             (["--recording-dir=/nonexistent/folder"], "option recording-dir: /nonexistent/folder"),
         ):
             result = run(*BASE, "--check", *arguments)
             self.assertEqual(result.returncode, 1, arguments)
             self.assertIn(sentence, result.stderr)
+        result = run(*BASE, "--check", f"--interface=twice/{ADDRESS}", f"--interface=twice/{ADDRESS}")
+        self.assertEqual(result.returncode, 78)
+        self.assertIn(f"twice has {ADDRESS} already", result.stderr)
         folder = self.path("recordings")
         result = run(*BASE, "--check", f"--recording-dir={folder}", "--media-dir=/nonexistent")
         self.assertEqual(result.returncode, 0, result.stderr)
@@ -385,6 +391,31 @@ class Commands(Folder):
         eventually("the call times out", lambda: "total: 0\n" in cli("list numsessions"), seconds=6)
         eventually("the time-out is counted",
                    lambda: " Total timed-out sessions via OFFER_TIMEOUT      :1\n" in cli("list totals"))
+
+    def test_a_stop_may_wait_for_calls_to_end(self):
+        process = self.start("-f", "--shutdown-drain=60")
+        offer("old")
+        process.send_signal(signal.SIGTERM)
+        eventually("it waits", lambda: "may end in their own time" in self.read("log"))
+        self.assertIn(b"Parallel session limit reached", offer("new"))
+        self.assertIsNone(process.poll())
+        cli("terminate old")
+        self.assertEqual(process.wait(timeout=5), 0)
+
+    def test_a_stop_waits_no_longer_than_it_may_and_a_second_signal_ends_it(self):
+        process = self.start("-f", "--shutdown-drain=1")
+        offer("old")
+        begun = time.monotonic()
+        process.send_signal(signal.SIGTERM)
+        self.assertEqual(process.wait(timeout=6), 0)
+        self.assertGreaterEqual(time.monotonic() - begun, 1)
+        for waited, second in enumerate((signal.SIGTERM, signal.SIGINT), 2):
+            process = self.start("-f", "--shutdown-drain=60")
+            offer("old")
+            process.send_signal(signal.SIGTERM)
+            eventually("it waits", lambda: self.read("log").count("may end in their own time") == waited)
+            process.send_signal(second)
+            self.assertEqual(process.wait(timeout=5), 0)
 
     def test_draining_refuses_new_calls_and_waits_for_the_others(self):
         self.start("-f", "--max-sessions=7")

@@ -327,11 +327,21 @@ impl World {
         let snapshot = CallSnapshot::decode(written).unwrap();
         let mut config = self.call.config().clone();
         let unix = config.clock.unix_at(self.now);
-        let at = self.now;
-        config.clock = WallClock { at, unix };
+        let (at, written_by) = (self.now, config.clock);
+        // Meanwhile somebody has set the clock.
+        config.clock = WallClock {
+            at,
+            unix: unix + Duration::from_secs(86_400),
+        };
         let time = std::time::SystemTime::UNIX_EPOCH + unix;
         config.identity = Arc::new(DtlsIdentity::generate(time).unwrap());
-        self.call = Call::restore(&snapshot, &Arc::new(config), self.now, &mut self.ports)?;
+        self.call = Call::restore(
+            &snapshot,
+            written_by,
+            &Arc::new(config),
+            self.now,
+            &mut self.ports,
+        )?;
         self.settle();
         Ok(())
     }

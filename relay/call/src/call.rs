@@ -250,6 +250,11 @@ impl Call {
         &self.config
     }
 
+    /// The same, for others to share.
+    pub fn shared_config(&self) -> Arc<CallConfig> {
+        Arc::clone(&self.config)
+    }
+
     /// Whether the call was deleted and only waits for its delay.
     pub fn is_deleted(&self) -> bool {
         !self.legs.is_empty() && self.legs.iter().all(|leg| leg.delete_at.is_some())
@@ -284,6 +289,15 @@ impl Call {
     /// Media sections that were heard and are open.
     pub fn heard_sections(&self) -> usize {
         self.live.heard_sections()
+    }
+
+    /// The parties that were heard, as logs call them.
+    pub fn heard_legs(&self) -> Vec<String> {
+        let heard = |leg: &&Leg| {
+            let mut sections = self.live.sections.iter();
+            sections.any(|live| live.id.leg == leg.id && live.last_rtp.is_some())
+        };
+        self.legs.iter().filter(heard).map(Leg::name).collect()
     }
 
     /// Packets that went nowhere, by reason.

@@ -39,6 +39,8 @@ pub(crate) const VERSION: u32 = 1;
 const PACKETS_A_SECOND: u64 = 200;
 /// Besides these, which a burst may have added: held speech that is worked off, a clock that was set by a second.
 const BURST: u64 = 400;
+/// A call that was stopped in order goes on after this long at most: its parties have hung up by then.
+const LONGEST_STOP: Duration = Duration::from_secs(600);
 /// Numbers that are left out at most. A receiver takes what is less than half of all numbers ahead for a gap, and counts
 /// rollovers on (RFC 3711 section 3.3.1).
 const MOST_SKIPPED: u64 = 28_000;
@@ -181,10 +183,10 @@ impl CallProgress {
     /// How many packets of one stream may have been sent since, at `unix`. It counts the time until somebody went on in, for
     /// nobody knows when the one before ended.
     pub(crate) fn skip(&self, unix: Duration) -> Result<u16, RestoreError> {
-        if self.stopped {
+        let age = unix.saturating_sub(self.at);
+        if self.stopped && age <= LONGEST_STOP {
             return Ok(0);
         }
-        let age = unix.saturating_sub(self.at);
         let milliseconds = u64::try_from(age.as_millis()).unwrap_or(u64::MAX);
         let sent = milliseconds.saturating_mul(PACKETS_A_SECOND) / 1000 + BURST;
         if sent > MOST_SKIPPED {

@@ -77,6 +77,19 @@ impl Directory {
         (worker, self.last_ticket)
     }
 
+    /// A call of another process goes on with this worker.
+    pub fn place(&mut self, call_id: &CallId, worker: usize) -> Ticket {
+        self.last_ticket.0 += 1;
+        self.load[worker] += 1;
+        let entry = Entry {
+            worker,
+            newest: self.last_ticket,
+            proxy: None,
+        };
+        self.calls.insert(call_id.clone(), entry);
+        self.last_ticket
+    }
+
     /// The worker has no such call after the request with this ticket.
     pub fn gone(&mut self, call_id: &CallId, ticket: Ticket) {
         let Some(entry) = self.calls.get(call_id) else {

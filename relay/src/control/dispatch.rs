@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use ng_protocol::{CallId, Command, NgError, Request, Response, Value, Word, reason};
-use relay_call::{CallConfig, RequestError};
+use relay_call::{CallConfig, CallSnapshot, RequestError, WallClock};
 use tokio::sync::oneshot;
 use tracing::warn;
 
@@ -20,6 +20,7 @@ use crate::live_page::{CallView, LivePage};
 use crate::metrics::{ControlCounters, ProcessFigures, Snapshot, prometheus_text};
 use crate::recording::{RecordingCounters, RecordingFigures};
 use crate::worker::counters::WorkerCounters;
+use crate::worker::keeping::Inherited;
 use crate::worker::{
     CallGone, Handled, Happening, ReplyTo, Session, Undelivered, WorkerCommand, WorkerHandle,
     makes_a_call,
@@ -379,6 +380,42 @@ impl Dispatch {
         for worker in &self.workers {
             worker.stop();
         }
+    }
+
+    /// Has workers go on with calls of another process, and waits until they do. Gives those that cannot go on.
+    pub(crate) fn inherit(
+        &self,
+        calls: impl Iterator<Item = (usize, WallClock, CallSnapshot)>,
+    ) -> Vec<CallId> {
+        let mut shares: Vec<Vec<Inherited>> = self.workers.iter().map(|_| Vec::new()).collect();
+        for (worker, written_by, snapshot) in calls {
+            let ticket = self.state().directory.place(snapshot.id(), worker);
+            shares[worker].push(Inherited {
+                ticket,
+                written_by,
+                snapshot: Box::new(snapshot),
+            });
+        }
+        let (reply, refused) = std::sync::mpsc::channel();
+        for (worker, calls) in self.workers.iter().zip(shares) {
+            let reply = reply.clone();
+            // It has just been started: its queue is empty.
+            if worker
+                .send(WorkerCommand::Inherit { calls, reply })
+                .is_err()
+            {
+                warn!("a worker that has ended cannot go on with calls");
+            }
+        }
+        drop(reply);
+        let refused: Vec<CallId> = refused.iter().flatten().collect();
+        for call_id in &refused {
+            let mut state = self.state();
+            if let Some((_, ticket)) = state.directory.find(call_id) {
+                state.directory.gone(call_id, ticket);
+            }
+        }
+        refused
     }
 
     fn list(&self, limit: Option<i64>) -> Response {

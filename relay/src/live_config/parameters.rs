@@ -201,6 +201,13 @@ fn media(list: &mut List, config: &Config) {
     list.fixed("data-path", data_path);
     list.fixed("coalesce-us", config.coalesce.as_micros());
     list.fixed("pin-workers", config.pin_workers);
+    let state = config.persistence.as_ref();
+    let directory = state.map(|state| state.directory.display().to_string());
+    list.fixed("state-dir", directory.unwrap_or_else(|| "none".to_owned()));
+    let drain = config.process.shutdown_drain;
+    list.live("shutdown-drain", seconds(drain), |to, from| {
+        to.process.shutdown_drain = from.process.shutdown_drain;
+    });
 }
 
 fn listeners(list: &mut List, config: &Config) {

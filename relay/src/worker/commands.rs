@@ -76,6 +76,10 @@ impl Worker {
                     let live = live.and_then(Option::as_deref);
                     let _ = reply.send(live.map(|live| live.whole_view(now)));
                 }
+                Ok(WorkerCommand::Inherit { calls, reply }) => {
+                    // Whoever asked may have given up.
+                    let _ = reply.send(self.inherit(now, calls));
+                }
                 Ok(WorkerCommand::Configure(config)) => self.configure(now, config),
                 Ok(WorkerCommand::Stop) => return Next::Stop,
                 // Empty, for the worker keeps a sender itself.

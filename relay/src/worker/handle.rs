@@ -14,11 +14,13 @@ use tokio::sync::{mpsc, oneshot};
 use tracing::error;
 
 use super::counters::WorkerCounters;
+use super::keeping::Inherited;
 use super::ports::InterfacePorts;
 use crate::control::directory::Ticket;
 use crate::control::udp::{Listener, Reply, UdpExchange};
 use crate::live_page::{CallView, History};
 use crate::notify::Notification;
+use crate::persistence::Keeper;
 use crate::prompts::Prompts;
 use crate::recording::Outlet;
 
@@ -53,6 +55,8 @@ pub struct WorkerSettings {
     pub prompts: Prompts,
     /// Where calls that are over are left for the page, if there is one.
     pub history: Option<Arc<History>>,
+    /// Who keeps calls on the disk, if anybody does.
+    pub keeper: Option<Keeper>,
     /// Where randomness comes from; the system's when `None`.
     pub seed: Option<u64>,
 }
@@ -122,6 +126,13 @@ pub enum WorkerCommand {
         call_id: CallId,
         /// Hears of it; `None` if there is no such call.
         reply: oneshot::Sender<Option<CallView>>,
+    },
+    /// Go on with these calls of a process that has ended.
+    Inherit {
+        /// The calls.
+        calls: Vec<Inherited>,
+        /// Hears which of them cannot go on.
+        reply: std::sync::mpsc::Sender<Vec<CallId>>,
     },
     /// Make calls with this from now on; the timeouts hold for all calls.
     Configure(Arc<CallConfig>),

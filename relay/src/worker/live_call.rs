@@ -40,6 +40,8 @@ pub(super) struct LiveCall {
     refusal: Option<String>,
     /// Everything about it is logged.
     debugged: Option<Debugged>,
+    /// It has changed since it was last written down.
+    pub(super) changed: bool,
 }
 
 /// What is kept for the page, if there is one.
@@ -87,12 +89,36 @@ impl LiveCall {
             }),
             refusal: None,
             debugged: None,
+            changed: false,
         }
     }
 
     /// Its first offer was refused for this reason.
     pub(super) fn refused(&mut self, reason: &str) {
         self.refusal = Some(reason.to_owned());
+    }
+
+    /// A call of another process, which has counted what happened there: here only what comes is counted.
+    pub(super) fn inherited(
+        call: Call,
+        ticket: Ticket,
+        history: Option<Arc<History>>,
+        counters: &mut WorkerCounters,
+    ) -> Self {
+        let mut live = Self::new(call, ticket, history);
+        live.told = live.call.tallies();
+        live.heard = live.call.heard_legs();
+        let (direction, trunk) = (live.call.direction(), live.call.trunk().to_owned());
+        counters.trunks.of_mut(&trunk);
+        live.counted = Some(Counted {
+            direction,
+            trunk,
+            answered: live.call.is_answered(),
+        });
+        if let Some(memory) = &mut live.memory {
+            memory.names = live.call.names();
+        }
+        live
     }
 
     /// Has everything about it logged from now on, if the log has room for one more such call.

@@ -153,6 +153,20 @@ impl Range {
         }
     }
 
+    /// Takes the number of this very port; `false` if it is not of this worker's part, or not free.
+    fn take_exactly(&mut self, address: SocketAddr) -> bool {
+        let (slice, port) = (self.slice, address.port());
+        let is_ours = self.ports.contains(&port)
+            && port.saturating_sub(slice.base) / 2 % slice.workers == slice.worker;
+        is_ours && self.pool.take_exactly(address.ip(), slice.number(port))
+    }
+
+    /// Gives the number of a port back.
+    fn give_back(&mut self, address: SocketAddr) {
+        let number = self.slice.number(address.port());
+        self.pool.give(address.ip(), number);
+    }
+
     fn give(&mut self, ip: IpAddr, number: u16, count: PortCount) {
         self.pool.give(ip, number);
         if count == PortCount::Pair {
@@ -169,8 +183,9 @@ pub struct WorkerPorts {
     /// The range of all interfaces, and after it those that single interfaces have for themselves.
     ranges: Vec<Range>,
     by_interface: HashMap<String, usize>,
-    /// The address behind each open socket and the range it is from, to give its number back.
-    open: HashMap<SocketId, (SocketAddr, usize)>,
+    /// The address behind each open socket and the range it is from, to give its number back; none for a port that is another
+    /// worker's, or of a range that is no more, and was opened for a call of another process.
+    open: HashMap<SocketId, (SocketAddr, Option<usize>)>,
     /// Leases that failed, by the kernel's word for it, since the worker last told.
     refused: Vec<(SocketAddr, io::ErrorKind)>,
 }
@@ -213,6 +228,19 @@ impl WorkerPorts {
         }
     }
 
+    /// Which of `workers` has this port of an interface in its part, if it is of the range at all.
+    pub fn worker_of(
+        address: SocketAddr,
+        ports: &RangeInclusive<u16>,
+        workers: usize,
+    ) -> Option<usize> {
+        let base = ports.start() & !1;
+        let port = address.port();
+        ports
+            .contains(&port)
+            .then(|| usize::from((port - base) / 2) % workers.max(1))
+    }
+
     /// How full each range is; that of interfaces without one of their own comes first.
     pub fn figures(&self) -> Vec<PortFigures> {
         let ranges = self.ranges.iter();
@@ -225,6 +253,7 @@ impl WorkerPorts {
             })
             .collect();
         for (address, range) in self.open.values() {
+            let Some(range) = range else { continue };
             *figures[*range].used.entry(address.ip()).or_insert(0) += 1;
         }
         figures
@@ -289,7 +318,7 @@ impl PortLeaser for CallPorts<'_> {
             match self.bind(ip, first, count) {
                 Ok(bound) => {
                     for port in &bound {
-                        let opened = (port.address, range);
+                        let opened = (port.address, Some(range));
                         self.ports.open.insert(port.socket, opened);
                         self.sockets.insert(port.socket, self.call);
                     }
@@ -321,6 +350,27 @@ impl PortLeaser for CallPorts<'_> {
         outcome
     }
 
+    fn lease_again(
+        &mut self,
+        interface: &str,
+        address: SocketAddr,
+    ) -> Result<LeasedPort, LeaseError> {
+        let range = self.ports.by_interface.get(interface).copied();
+        let range = range.unwrap_or(0);
+        let taken = self.ports.ranges[range].take_exactly(address);
+        let bound = self.backend.bind(address);
+        let Ok((socket, address)) = bound else {
+            if taken {
+                self.ports.ranges[range].give_back(address);
+            }
+            return Err(LeaseError::Taken { address });
+        };
+        let opened = (address, taken.then_some(range));
+        self.ports.open.insert(socket, opened);
+        self.sockets.insert(socket, self.call);
+        Ok(LeasedPort { socket, address })
+    }
+
     fn set_tos(&mut self, socket: SocketId, tos: Option<u8>) {
         self.backend.set_tos(socket, tos);
     }
@@ -328,10 +378,8 @@ impl PortLeaser for CallPorts<'_> {
     fn release(&mut self, socket: SocketId) {
         self.backend.close(socket);
         self.sockets.remove(socket);
-        if let Some((address, range)) = self.ports.open.remove(&socket) {
-            let range = &mut self.ports.ranges[range];
-            let number = range.slice.number(address.port());
-            range.pool.give(address.ip(), number);
+        if let Some((address, Some(range))) = self.ports.open.remove(&socket) {
+            self.ports.ranges[range].give_back(address);
         }
     }
 }
@@ -413,6 +461,37 @@ mod tests {
         drop(foreign);
         let mut leaser = ports.of_call(1, backend.as_mut(), &mut sockets);
         leaser.lease("default", LOOPBACK, PortCount::Pair).unwrap();
+    }
+
+    #[test]
+    fn a_port_is_opened_again_whoever_had_it_and_taken_by_nobody_else() {
+        let mut backend = backend();
+        let mut sockets = Sockets::default();
+        let mut ports = WorkerPorts::new(&(41_020..=41_027), 0, 2, 1);
+        let mut leaser = ports.of_call(1, backend.as_mut(), &mut sockets);
+        let at = |port| SocketAddr::new(LOOPBACK, port);
+        // Of ours, of the other worker's, and of no range.
+        let again = [41_020, 41_022, 41_099].map(|port| leaser.lease_again("default", at(port)));
+        let again = again.map(|leased| leased.unwrap().socket);
+        let taken = leaser.lease_again("default", at(41_020));
+        assert_eq!(
+            taken,
+            Err(LeaseError::Taken {
+                address: at(41_020)
+            })
+        );
+        let mut others = Vec::new();
+        while let Ok(port) = leaser.lease("default", LOOPBACK, PortCount::Single) {
+            others.push(port[0].address.port());
+        }
+        others.sort_unstable();
+        assert_eq!(others, [41_021, 41_024, 41_025]);
+        for socket in again {
+            leaser.release(socket);
+        }
+        let free = leaser.lease("default", LOOPBACK, PortCount::Single);
+        assert_eq!(free.unwrap()[0].address, at(41_020));
+        assert_eq!(ports.figures()[0].used[&LOOPBACK], 4);
     }
 
     #[test]

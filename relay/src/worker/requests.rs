@@ -214,6 +214,7 @@ impl Worker {
                     }
                 }
                 self.hear_out(number, now);
+                self.note_change(number);
                 response
             }
             Err(_) => {

@@ -48,6 +48,7 @@ fn worker() -> Worker {
         recordings: None,
         prompts: Prompts::start(None).unwrap(),
         history: None,
+        keeper: None,
         seed: Some(1),
     };
     let backend = settings

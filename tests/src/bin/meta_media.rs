@@ -8,6 +8,8 @@
 //!   business calls   ← {"offer": SDP}      → {"answer": SDP}                      (standard input closes)  → report
 //! ```
 //!
+//! Further lines are each answered with the report so far.
+//!
 //! What it cannot use ends it with `{"error": WORDS}` and exit status 1.
 
 use std::error::Error;
@@ -72,7 +74,9 @@ async fn play(options: Options) -> Result<(), Box<dyn Error>> {
         write(&json!({ "ok": true }));
     }
     media.call_answered().await?;
-    while input.next_line().await?.is_some() {}
+    while input.next_line().await?.is_some() {
+        write(&serde_json::to_value(media.report().await?)?);
+    }
     write(&serde_json::to_value(media.stop().await?)?);
     Ok(())
 }

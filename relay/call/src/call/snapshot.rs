@@ -6,7 +6,7 @@ use std::time::Instant;
 use relay_transport::dtls::{DtlsIdentity, IdentitySnapshot};
 
 use super::Call;
-use crate::config::CallConfig;
+use crate::config::{CallConfig, WallClock};
 use crate::live::SectionSnapshot;
 use crate::ports::{PortLease, PortLeaser};
 use crate::snapshot::{CallProgress, CallSnapshot, LegsSnapshot, RestoreError, VERSION, moment};
@@ -48,14 +48,16 @@ impl Call {
         }
     }
 
-    /// The call goes on with what was written down, on the same ports. Nothing is left open if it cannot.
+    /// The call goes on with what was written down, on the same ports. Nothing is left open if it cannot. `written_by` is the
+    /// clock that the times in it were taken from: that of the machine may have been set since.
     pub fn restore(
         snapshot: &CallSnapshot,
+        written_by: WallClock,
         config: &Arc<CallConfig>,
         now: Instant,
         ports: &mut dyn PortLeaser,
     ) -> Result<Self, RestoreError> {
-        let clock = config.clock;
+        let clock = written_by;
         let skip = snapshot.progress.skip(clock.unix_at(now))?;
         let config = with_identity(config, snapshot.identity.as_ref())?;
         let mut lease = PortLease::new(ports);
@@ -81,6 +83,7 @@ impl Call {
             now,
             &snapshot.sections,
             &snapshot.progress.sections,
+            &clock,
             &call.legs,
             &config,
             call.learning,

@@ -94,6 +94,7 @@ impl Live {
         now: Instant,
         snapshots: &[SectionSnapshot],
         progress: &[SectionProgress],
+        clock: &WallClock,
         legs: &Legs,
         config: &CallConfig,
         learning: Learning,
@@ -113,7 +114,7 @@ impl Live {
                 live.activate(now, section, config, learning);
             }
             let progress = progress.iter().find(|section| section.id == live.id);
-            live.resume(now, snapshot, progress, config, skip);
+            live.resume(now, snapshot, progress, clock, config, skip);
         }
     }
 }
@@ -124,10 +125,10 @@ impl LiveSection {
         now: Instant,
         snapshot: &SectionSnapshot,
         progress: Option<&SectionProgress>,
+        clock: &WallClock,
         config: &CallConfig,
         skip: u16,
     ) {
-        let clock = &config.clock;
         if let (Some(applied), Some(association)) = (&mut self.applied, snapshot.association) {
             applied.association = association;
         }

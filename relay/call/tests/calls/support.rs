@@ -179,7 +179,8 @@ impl Desk {
         self.ports.tos.clear();
         self.now += downtime;
         let snapshot = CallSnapshot::decode(&bytes).unwrap();
-        self.call = Call::restore(&snapshot, &config, self.now, &mut self.ports).unwrap();
+        self.call =
+            Call::restore(&snapshot, config.clock, &config, self.now, &mut self.ports).unwrap();
     }
 
     pub(crate) fn ask(&mut self, request: &Request) -> Response {

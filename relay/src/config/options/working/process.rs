@@ -30,6 +30,24 @@ pub(super) const PROCESS: &[Opt] = &[
         "Write the process number to FILE",
     ),
     works(
+        "state-dir",
+        ' ',
+        One("PATH"),
+        "Keep calls in this folder, keys and all, so that they go on after a restart or a crash; `none` keeps nothing, and calls end with the process [default: state/ in the folder that systemd has for the unit, or else none]",
+    ),
+    works(
+        "state-key-file",
+        ' ',
+        One("FILE"),
+        "Seal what is kept with the key in FILE, 64 hexadecimal digits [default: it is not sealed]",
+    ),
+    works(
+        "shutdown-drain",
+        ' ',
+        One("SECONDS"),
+        "At TERM, refuse new calls and wait this long at most for the others to end; 0 does not wait [default: 0]",
+    ),
+    works(
         "num-threads",
         ' ',
         One("NUMBER"),
