@@ -5,6 +5,7 @@ The far ends are the simulator's WhatsApp side (OpenSSL and webrtc-srtp; the pro
 that speak plain RTP from here. Prints how long each was not heard.
 """
 
+import base64
 import json
 import os
 import queue
@@ -136,6 +137,34 @@ def body(reply):
 def media_address(sdp):
     port = next(line for line in sdp.splitlines() if line.startswith("m=")).split(" ")[1]
     return ADDRESS, int(port)
+
+
+def collect_secrets(value, secrets):
+    """All that is secret by its name in what is written down of a call."""
+    if isinstance(value, dict):
+        for name, inner in value.items():
+            if name in ("material", "pwd", "private_key"):
+                secrets.add(inner)
+            elif name == "crypto":
+                secrets.update(line.split("inline:")[1].split()[0].split("|")[0] for line in inner)
+            else:
+                collect_secrets(inner, secrets)
+    elif isinstance(value, list):
+        for inner in value:
+            collect_secrets(inner, secrets)
+
+
+def forms_of(secret):
+    """The ways in which a log might show it."""
+    forms = [secret.rstrip("=")]
+    try:
+        raw = base64.b64decode(secret + "=" * (-len(secret) % 4), validate=True)
+    except ValueError:
+        return forms
+    # Of a key with its salt the key alone, too; and bytes as Rust shows them.
+    for part in (raw, raw[:16]):
+        forms += [part.hex(), part.hex().upper(), ", ".join(map(str, part)), ", ".join(f"{byte:#x}" for byte in part)]
+    return forms
 
 
 class Restart(Folder):
@@ -280,6 +309,35 @@ class Restart(Folder):
         self.assertIn("it was not sealed with the present key", self.read("log"))
         self.assertIn("total: 0\n", cli("list numsessions"))
         self.assertEqual(len(names), WHATSAPP_CALLS + PLAIN_CALLS)
+
+    def test_no_key_of_any_call_is_in_the_log_of_a_debug_run(self):
+        self.start(*self.options, "-L", "7")
+        for number in range(2):
+            self.call_from_whatsapp(number)
+        # Keys in SDP on both sides, of which one is the far end's own.
+        inline = base64.b64encode(os.urandom(30)).decode()
+        phone = Phone(200, 0, PCMU, 160)
+        self.phones.append(phone)
+        sdp = phone.sdp().replace("RTP/AVP", "RTP/SAVP") + f"a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:{inline}\r\n"
+        ng(command="offer", call_id="sdes", from_tag="a", sdp=sdp, DTLS="off")
+        ng(command="answer", call_id="sdes", from_tag="a", to_tag="b", sdp=sdp)
+        eventually("everybody has keys", lambda: all(
+            meta.report()["dtls_ms"] is not None for meta in self.metas))
+        # A tenth of a second after the last change everything is written down.
+        time.sleep(1)
+        secrets, calls = {inline}, os.path.join(self.state, "calls")
+        for name in os.listdir(calls):
+            if name.startswith("call-"):
+                with open(os.path.join(calls, name), encoding="utf-8") as file:
+                    collect_secrets(json.loads(file.read().split("\n", 1)[1]), secrets)
+        # Two of SRTP and two passwords for each WhatsApp call, the certificate's, and those of the other.
+        self.assertGreater(len(secrets), 10)
+        log = self.read("log")
+        self.assertIn("[sdes]", log)
+        self.assertIn("DTLS 1.2", log)
+        for secret in secrets:
+            for form in forms_of(secret):
+                self.assertNotIn(form, log)
 
     def test_one_process_at_a_time_has_the_folder(self):
         self.start(*self.options)
