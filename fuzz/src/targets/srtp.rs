@@ -3,7 +3,9 @@
 use relay_packet::PacketBuf;
 use relay_transport::rtcp::write_report;
 use relay_transport::rtp::Ssrc;
-use relay_transport::srtp::{MAX_SSRCS, Mki, SrtpContext, SrtpKey, SrtpProfile, SrtpState};
+use relay_transport::srtp::{
+    MAX_SSRCS, Mki, Skipped, SrtpContext, SrtpKey, SrtpProfile, SrtpState,
+};
 
 use crate::{Target, script};
 
@@ -54,7 +56,11 @@ pub fn target(data: &[u8]) {
     let again = SrtpState::decode(&state).map(|state| state.encode());
     assert_eq!(again, Some(state));
     if let Some(state) = SrtpState::decode(rest) {
-        let mut context = SrtpContext::restore(&key(choice), state.skip_ahead(u32::MAX));
+        let skipped = Skipped {
+            rtp: u32::MAX,
+            rtcp: u32::MAX,
+        };
+        let mut context = SrtpContext::restore(&key(choice), state.skip_ahead(skipped));
         for _ in 0..2 {
             let mut packet = rtp(1, 0x1234_5678);
             let _ = context.protect_rtp(&mut packet);

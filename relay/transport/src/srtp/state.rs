@@ -224,7 +224,8 @@ impl SrtpState {
         for stream in &mut self.streams {
             stream.next_rtcp_index = stream.next_rtcp_index.saturating_add(skipped.rtcp);
             if let Some(highest) = stream.rtp.highest() {
-                stream.rtp = ReplayWindow::used_up_to(highest + u64::from(skipped.rtp));
+                stream.rtp =
+                    ReplayWindow::used_up_to(highest.saturating_add(u64::from(skipped.rtp)));
             }
         }
         self
