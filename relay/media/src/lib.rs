@@ -26,6 +26,8 @@ mod opus_packet;
 mod player;
 mod repacketizer;
 mod resampler;
+#[cfg(feature = "opus")]
+mod silk_encoder;
 mod telephone_event;
 #[cfg(test)]
 mod testing;

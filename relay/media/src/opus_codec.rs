@@ -5,6 +5,7 @@
 use opus::{Application, Bitrate, Channels};
 
 use crate::encoder::EncoderSettings;
+use crate::silk_encoder::SilkEncoder;
 
 /// RFC 6716 §3.2.1: the longest frame; also enough for every packet that we make.
 const MAX_PACKET: usize = 1_275;
@@ -76,16 +77,23 @@ impl OpusDecoder {
     }
 }
 
+/// Above this libopus would turn from speech to music, which [`SilkEncoder`] cannot.
+const MAX_SILK_BITRATE: u32 = 48_000;
+
 #[derive(Debug)]
 pub(crate) struct OpusEncoder {
-    encoder: opus::Encoder,
+    kind: Kind,
     fec: bool,
+}
+
+#[derive(Debug)]
+enum Kind {
+    Silk(SilkEncoder),
+    Whole(opus::Encoder),
 }
 
 impl OpusEncoder {
     pub(crate) fn new(rate_hz: u32, settings: &EncoderSettings) -> Result<Self, Refused> {
-        let made = opus::Encoder::new(rate_hz, Channels::Mono, Application::Voip);
-        let mut encoder = made.map_err(|_| Refused)?;
         let usual = match rate_hz {
             0..=8_000 => NARROW_BITRATE,
             8_001..=16_000 => WIDE_BITRATE,
@@ -96,15 +104,28 @@ impl OpusEncoder {
         let bitrate = wanted
             .min(settings.max_bitrate.unwrap_or(u32::MAX))
             .clamp(6_000, 128_000);
-        let configured = encoder
-            .set_bitrate(Bitrate::Bits(bitrate as i32))
-            .and_then(|()| encoder.set_complexity(settings.complexity.min(10).into()))
-            .and_then(|()| encoder.set_inband_fec(settings.fec))
-            .and_then(|()| encoder.set_dtx(settings.dtx))
-            .and_then(|()| encoder.set_signal(opus::Signal::Voice));
-        configured.map_err(|_| Refused)?;
+        let complexity = settings.complexity.min(10).into();
+        let kind = if rate_hz <= SilkEncoder::MAX_RATE_HZ && bitrate <= MAX_SILK_BITRATE {
+            let mut encoder = SilkEncoder::new(rate_hz)?;
+            encoder.set_bitrate(bitrate as i32)?;
+            encoder.set_complexity(complexity)?;
+            encoder.set_inband_fec(settings.fec)?;
+            encoder.set_dtx(settings.dtx)?;
+            Kind::Silk(encoder)
+        } else {
+            let made = opus::Encoder::new(rate_hz, Channels::Mono, Application::Voip);
+            let mut encoder = made.map_err(|_| Refused)?;
+            let configured = encoder
+                .set_bitrate(Bitrate::Bits(bitrate as i32))
+                .and_then(|()| encoder.set_complexity(complexity))
+                .and_then(|()| encoder.set_inband_fec(settings.fec))
+                .and_then(|()| encoder.set_dtx(settings.dtx))
+                .and_then(|()| encoder.set_signal(opus::Signal::Voice));
+            configured.map_err(|_| Refused)?;
+            Kind::Whole(encoder)
+        };
         Ok(Self {
-            encoder,
+            kind,
             fec: settings.fec,
         })
     }
@@ -124,14 +145,17 @@ impl OpusEncoder {
             .and_then(|()| encoder.set_force_channels(Some(channels)));
         configured.map_err(|_| Refused)?;
         Ok(Self {
-            encoder,
+            kind: Kind::Whole(encoder),
             fec: false,
         })
     }
 
-    /// Samples of one channel by which what comes out is behind what goes in.
+    /// Samples of one channel by which what comes out is behind what goes in, where it matters: in files.
     pub(crate) fn lookahead(&mut self) -> Result<u32, Refused> {
-        let lookahead = self.encoder.get_lookahead().ok();
+        let Kind::Whole(encoder) = &mut self.kind else {
+            return Err(Refused);
+        };
+        let lookahead = encoder.get_lookahead().ok();
         lookahead
             .and_then(|lookahead| lookahead.try_into().ok())
             .ok_or(Refused)
@@ -140,8 +164,13 @@ impl OpusEncoder {
     pub(crate) fn encode(&mut self, samples: &[i16], packet: &mut Vec<u8>) -> Result<(), Refused> {
         // Not in the caller's buffer, which a call keeps: packets are a twentieth as long.
         let mut longest = [0; MAX_PACKET];
-        let encoded = self.encoder.encode(samples, &mut longest);
-        let count = encoded.map_err(|_| Refused)?;
+        let count = match &mut self.kind {
+            Kind::Silk(encoder) => encoder.encode(samples, &mut longest)?,
+            Kind::Whole(encoder) => {
+                let encoded = encoder.encode(samples, &mut longest);
+                encoded.map_err(|_| Refused)?
+            }
+        };
         packet.extend_from_slice(&longest[..count]);
         Ok(())
     }
@@ -149,8 +178,12 @@ impl OpusEncoder {
     /// How much of what we send is lost on the way, in per cent: from 1 on, redundancy is spent on it.
     pub(crate) fn expect_loss(&mut self, percent: u8) {
         if self.fec {
+            let percent = percent.min(100).into();
             // A value in range cannot be refused.
-            let _ = self.encoder.set_packet_loss_perc(percent.min(100).into());
+            let _ = match &mut self.kind {
+                Kind::Silk(encoder) => encoder.set_packet_loss_perc(percent).ok(),
+                Kind::Whole(encoder) => encoder.set_packet_loss_perc(percent).ok(),
+            };
         }
     }
 }
