@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::error::Error;
 use std::io;
-use std::net::{SocketAddr, SocketAddrV4, UdpSocket};
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, UdpSocket};
 use std::time::Instant;
 
 use simulator::media::impairment::{Impairment, Link};
@@ -28,8 +28,8 @@ struct Leg {
 }
 
 impl Bank {
-    pub(crate) fn new() -> Result<Self, Box<dyn Error>> {
-        let socket = wide_socket()?;
+    pub(crate) fn new(ip: Ipv4Addr) -> Result<Self, Box<dyn Error>> {
+        let socket = wide_socket(ip)?;
         let SocketAddr::V4(address) = socket.local_addr()? else {
             return Err("the bank wants an IPv4 socket".into());
         };
@@ -117,12 +117,12 @@ impl Leg {
     }
 }
 
-/// A loopback socket that does not block and holds many packets.
-pub(crate) fn wide_socket() -> io::Result<UdpSocket> {
+/// A socket that does not block and holds many packets.
+pub(crate) fn wide_socket(ip: Ipv4Addr) -> io::Result<UdpSocket> {
     let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::DGRAM, None)?;
     socket.set_recv_buffer_size(8 << 20)?;
     socket.set_send_buffer_size(8 << 20)?;
-    socket.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into())?;
+    socket.bind(&SocketAddr::from((ip, 0)).into())?;
     socket.set_nonblocking(true)?;
     Ok(socket.into())
 }

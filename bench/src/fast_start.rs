@@ -5,6 +5,7 @@
 //! relay is the client (D + 3R), one and a half when it is the server (D + 2R counts the check and the flights after it).
 
 use std::error::Error;
+use std::net::Ipv4Addr;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -268,7 +269,10 @@ fn measure(
 ) -> Result<Outcome, Box<dyn Error>> {
     let relay = RelayProcess::start(kind, binaries)?;
     let mut client = NgClient::new(relay.control)?;
-    let (mut pbx, mut bank) = (Pbx::new()?, Bank::new()?);
+    let (mut pbx, mut bank) = (
+        Pbx::new(Ipv4Addr::LOCALHOST)?,
+        Bank::new(Ipv4Addr::LOCALHOST)?,
+    );
     let mut answered = Vec::new();
     for (index, &deafness_ms) in row.deafness_ms.iter().enumerate() {
         let at = start_call(row, index, deafness_ms, &mut client, &mut pbx, &mut bank)?;

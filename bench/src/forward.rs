@@ -1,4 +1,4 @@
-//! Processor time per forwarded packet and memory per call, at many calls.
+//! Processor time per forwarded packet, delay and memory per call, at many calls.
 
 use std::error::Error;
 use std::thread;
@@ -7,67 +7,116 @@ use std::time::{Duration, Instant};
 use clap::Args;
 use serde_json::{Value, json};
 use simulator::media::MediaConfig;
-use simulator::media::config::{Codec, VoiceConfig};
+use simulator::media::config::{Codec, KeyExchange, VoiceConfig};
 use simulator::media::impairment::Impairment;
 
 use crate::bank::Bank;
-use crate::figures::{cell, ratio};
+use crate::figures::{cell, percentile, ratio};
 use crate::ng::{NgClient, media_address};
-use crate::pbx::Pbx;
-use crate::relay_process::{Binaries, RelayKind, RelayProcess};
+use crate::pbx::{Heard, Pbx};
+use crate::place::Place;
+use crate::relay_process::{Binaries, RelayKind, RelayProcess, machine_time};
 
 /// How much load.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct Options {
-    /// Calls at once, each 50 packets a second in both directions.
-    #[arg(long, default_value_t = 400)]
-    calls: usize,
+    /// Calls at once, each 50 packets a second in both directions: one row for each of these numbers.
+    #[arg(long, value_delimiter = ',', default_value = "100,400,1000")]
+    calls: Vec<usize>,
+    /// The same for calls that are encrypted on one side; 0 for none.
+    #[arg(long, value_delimiter = ',', default_value = "400")]
+    encrypted_calls: Vec<usize>,
     /// Seconds that are measured, after all calls run.
     #[arg(long, default_value_t = 10)]
     seconds: u64,
-    /// How tandem moves packets (its option `data-path`); the best that the machine allows by default.
-    #[arg(long, default_value = "auto")]
-    data_path: String,
+    /// How tandem moves packets (its option `data-path`), a line for each; the best that it takes by itself by default.
+    #[arg(long, value_delimiter = ',', default_value = "auto")]
+    data_path: Vec<String>,
     /// How often each case is run, the relays taking turns.
     #[arg(long, default_value_t = 2)]
     rounds: usize,
+    #[command(flatten)]
+    place: Place,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Case {
     RtpRtp,
+    SdesRtp,
     DtlsRtp,
+}
+
+impl Case {
+    fn title(self) -> &'static str {
+        match self {
+            Self::RtpRtp => "RTP - RTP",
+            Self::SdesRtp => "SDES-SRTP - RTP",
+            Self::DtlsRtp => "DTLS-SRTP - RTP",
+        }
+    }
+}
+
+/// A relay, started in one way.
+#[derive(Clone, Debug)]
+struct Subject {
+    kind: RelayKind,
+    name: String,
+    arguments: Vec<String>,
 }
 
 #[derive(Clone, Copy, Debug)]
 struct Figures {
+    /// Of the relay's process.
     ns_per_packet: f64,
+    /// Of the whole machine, the load among it: what the kernel does for a relay is not all in the name of its process.
+    machine_ns_per_packet: f64,
     octets_per_call: f64,
-    /// Packets that left the relay, of those that went in.
+    /// Packets that left the relay as they should, of those that went in.
     delivered: f64,
+    /// Packets that went in, of those that were to: below 1 the load is not what the title says.
+    offered: f64,
+    /// The share of packets and the delay that it was below, in microseconds.
+    delays_us: [Option<f64>; SHARES.len()],
 }
+
+const SHARES: [f64; 3] = [0.5, 0.99, 0.999];
 
 pub(crate) fn run(
     options: &Options,
     relays: &[RelayKind],
     binaries: &Binaries,
 ) -> Result<(), Box<dyn Error>> {
-    for (case, title) in [
-        (Case::RtpRtp, "RTP - RTP"),
-        (Case::DtlsRtp, "DTLS-SRTP - RTP"),
-    ] {
+    let plain = options.calls.iter().map(|&calls| (Case::RtpRtp, calls));
+    let encrypted = options
+        .encrypted_calls
+        .iter()
+        .flat_map(|&calls| [(Case::SdesRtp, calls), (Case::DtlsRtp, calls)]);
+    let rows = plain.chain(encrypted).filter(|(_, calls)| *calls > 0);
+    let subjects = subjects(options, relays);
+    for (case, calls) in rows {
         println!(
-            "\n{title}, {} calls, {} s, {} rounds",
-            options.calls, options.seconds, options.rounds
+            "\n{}, {calls} calls, {} s, {} rounds",
+            case.title(),
+            options.seconds,
+            options.rounds
         );
         println!(
-            "{:<11} {:>13} {:>9} {:>15} {:>10}",
-            "relay", "ns CPU/packet", "ratio", "KiB memory/call", "delivered"
+            "{:<18} {:>13} {:>7} {:>12} {:>9} {:>9} {:>9} {:>8} {:>10} {:>8}",
+            "relay",
+            "ns CPU/packet",
+            "ratio",
+            "ns machine",
+            "p50 us",
+            "p99 us",
+            "p99.9 us",
+            "KiB/call",
+            "delivered",
+            "offered"
         );
-        let mut best: Vec<Option<Figures>> = vec![None; relays.len()];
+        let mut best: Vec<Option<Figures>> = vec![None; subjects.len()];
         for _round in 0..options.rounds {
-            for (slot, &kind) in best.iter_mut().zip(relays) {
-                let figures = measure(case, options, kind, binaries)?;
+            for (slot, subject) in best.iter_mut().zip(&subjects) {
+                let figures = measure(case, calls, options, subject, binaries)?;
                 // The quietest round says most about the relay and least about its neighbours.
                 if slot.is_none_or(|known| figures.ns_per_packet < known.ns_per_packet) {
                     *slot = Some(figures);
@@ -75,39 +124,64 @@ pub(crate) fn run(
             }
         }
         let reference = best.last().copied().flatten();
-        for (figures, kind) in best.iter().zip(relays) {
+        for (figures, subject) in best.iter().zip(&subjects) {
+            let delay = |at: usize| cell(figures.and_then(|figures| figures.delays_us[at]));
             println!(
-                "{:<11} {:>13} {:>9} {:>15} {:>9}%",
-                kind.name(),
+                "{:<18} {:>13} {:>7} {:>12} {:>9} {:>9} {:>9} {:>8} {:>9}% {:>7}%",
+                subject.name,
                 cell(figures.map(|figures| figures.ns_per_packet)),
                 ratio(
                     figures.map(|f| f.ns_per_packet),
                     reference.map(|f| f.ns_per_packet)
                 ),
+                cell(figures.map(|figures| figures.machine_ns_per_packet)),
+                delay(0),
+                delay(1),
+                delay(2),
                 cell(figures.map(|figures| figures.octets_per_call / 1024.0)),
                 cell(figures.map(|figures| figures.delivered * 100.0)),
+                cell(figures.map(|figures| figures.offered * 100.0)),
             );
         }
     }
     Ok(())
 }
 
+fn subjects(options: &Options, relays: &[RelayKind]) -> Vec<Subject> {
+    let of_kind = |kind: &RelayKind| match *kind {
+        RelayKind::Tandem => options
+            .data_path
+            .iter()
+            .map(|way| Subject {
+                kind: RelayKind::Tandem,
+                name: format!("tandem {way}"),
+                arguments: vec![format!("--data-path={way}")],
+            })
+            .collect(),
+        kind => vec![Subject {
+            kind,
+            name: kind.name().to_owned(),
+            arguments: Vec::new(),
+        }],
+    };
+    relays.iter().flat_map(of_kind).collect()
+}
+
 fn measure(
     case: Case,
+    calls: usize,
     options: &Options,
-    kind: RelayKind,
+    subject: &Subject,
     binaries: &Binaries,
 ) -> Result<Figures, Box<dyn Error>> {
-    eprintln!("  {} ...", kind.name());
-    let arguments = match kind {
-        RelayKind::Tandem => vec![format!("--data-path={}", options.data_path)],
-        RelayKind::Rtpengine => Vec::new(),
-    };
-    let relay = RelayProcess::start_with(kind, binaries, &arguments)?;
+    eprintln!("  {} ...", subject.name);
+    let place = &options.place;
+    let relay = RelayProcess::start_with(subject.kind, binaries, place, &subject.arguments)?;
     let mut client = NgClient::new(relay.control)?;
-    let (mut near, mut far, mut bank) = (Pbx::new()?, Pbx::new()?, Bank::new()?);
+    let mut near = Pbx::new(place.load_address)?;
+    let (mut far, mut bank) = (near.beside()?, Bank::new(place.load_address)?);
     let before = relay.usage()?;
-    for number in 0..options.calls {
+    for number in 0..calls {
         let call_id = format!("forward-{number}");
         let now = Instant::now();
         match case {
@@ -118,8 +192,8 @@ fn measure(
                 far.speak(media_address(&to_far)?, Codec::Pcma, now);
                 near.speak(media_address(&to_near)?, Codec::Pcma, now);
             }
-            Case::DtlsRtp => {
-                user_initiated(&mut client, &mut bank, &mut near, &call_id, number as u64)?;
+            Case::SdesRtp | Case::DtlsRtp => {
+                user_initiated(&mut client, &mut bank, &mut near, &call_id, number, case)?;
             }
         }
         // Calls arrive spread over the packet time, as live ones do.
@@ -130,32 +204,44 @@ fn measure(
             &mut bank,
         );
     }
+    // Long enough for streams to be where they will stay.
     pump_until(
-        Instant::now() + Duration::from_secs(2),
+        Instant::now() + Duration::from_secs(3),
         &mut near,
         &mut far,
         &mut bank,
     );
-    let start = relay.usage()?;
-    let received = near.received() + far.received() + heard(&bank, options.calls, case);
+    let (start, machine) = (relay.usage()?, machine_time()?);
+    let _before = [near.take_heard(), far.take_heard()];
+    let received = heard(&bank, calls, case);
     let sent = pump_until(
         Instant::now() + Duration::from_secs(options.seconds),
         &mut near,
         &mut far,
         &mut bank,
     );
-    let end = relay.usage()?;
-    let delivered = near.received() + far.received() + heard(&bank, options.calls, case) - received;
-    let offered = match case {
-        Case::RtpRtp => sent,
-        Case::DtlsRtp => sent * 2,
+    let (end, machine) = (relay.usage()?, machine_time()? - machine);
+    let by_pbx = [near.take_heard(), far.take_heard()];
+    let legs = if case == Case::RtpRtp { 2 } else { 1 };
+    let wanted = calls as u64 * legs * 50 * options.seconds;
+    let (delivered, fed) = match case {
+        Case::RtpRtp => (by_pbx.iter().map(Heard::intact).sum(), sent),
+        Case::SdesRtp | Case::DtlsRtp => {
+            let packets: u64 = by_pbx.iter().map(|heard| heard.packets).sum();
+            (packets + heard(&bank, calls, case) - received, sent * 2)
+        }
     };
+    let delays = by_pbx.iter().flat_map(|heard| &heard.delays_us);
+    let delays: Vec<f64> = delays.map(|&delay| f64::from(delay)).collect();
+    let per_packet = |time: Duration| time.as_nanos() as f64 / delivered.max(1) as f64;
     Ok(Figures {
-        ns_per_packet: (end.processor - start.processor).as_nanos() as f64
-            / delivered.max(1) as f64,
+        ns_per_packet: per_packet(end.processor - start.processor),
+        machine_ns_per_packet: per_packet(machine),
         octets_per_call: (end.memory_octets.saturating_sub(before.memory_octets)) as f64
-            / options.calls as f64,
-        delivered: delivered as f64 / offered.max(1) as f64,
+            / calls as f64,
+        delivered: delivered as f64 / fed.max(1) as f64,
+        offered: sent as f64 / wanted.max(1) as f64,
+        delays_us: SHARES.map(|share| percentile(&delays, share)),
     })
 }
 
@@ -170,18 +256,33 @@ fn heard(bank: &Bank, calls: usize, case: Case) -> u64 {
         .sum()
 }
 
-/// A user-initiated call in DTLS mode with the flags a script would use.
+/// A user-initiated call with the flags a script would use.
 fn user_initiated(
     client: &mut NgClient,
     bank: &mut Bank,
     pbx: &mut Pbx,
     call_id: &str,
-    seed: u64,
+    seed: usize,
+    case: Case,
 ) -> Result<(), Box<dyn Error>> {
-    let number = bank.add(cheap_voice(), Impairment::none(), Impairment::none(), seed)?;
+    let keys = match case {
+        Case::SdesRtp => KeyExchange::Sdes,
+        Case::DtlsRtp | Case::RtpRtp => KeyExchange::Dtls,
+    };
+    let config = MediaConfig {
+        keys,
+        ..cheap_voice()
+    };
+    let number = bank.add(config, Impairment::none(), Impairment::none(), seed as u64)?;
     let offer = bank.meta(number).local_sdp_offer();
     let to_pbx = client.exchange("offer", call_id, &offer, &uic_offer_flags())?;
-    let to_meta = client.exchange("answer", call_id, &pbx.sdp(), &uic_answer_flags())?;
+    let flags = match case {
+        Case::SdesRtp => json!({
+            "transport-protocol": "RTP/SAVP", "ICE": "remove", "rtcp-mux": ["accept"]
+        }),
+        Case::DtlsRtp | Case::RtpRtp => uic_answer_flags(),
+    };
+    let to_meta = client.exchange("answer", call_id, &pbx.sdp(), &flags)?;
     let now = Instant::now();
     bank.attach(number, &to_meta)?;
     bank.meta(number)
@@ -222,6 +323,6 @@ fn pump_until(end: Instant, near: &mut Pbx, far: &mut Pbx, bank: &mut Bank) -> u
         }
         sent += near.pump(now) + far.pump(now);
         bank.pump(now);
-        thread::sleep(Duration::from_micros(500));
+        thread::sleep(Duration::from_micros(50));
     }
 }

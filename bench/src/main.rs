@@ -9,6 +9,7 @@ mod figures;
 mod forward;
 mod ng;
 mod pbx;
+mod place;
 mod relay_process;
 mod set_up;
 mod speech;
@@ -22,7 +23,7 @@ use clap::{Parser, Subcommand};
 use crate::relay_process::RelayKind;
 
 #[derive(Debug, Parser)]
-#[command(about = "Measures relays side by side, on loopback", version)]
+#[command(about = "Measures relays side by side", version)]
 struct Arguments {
     #[command(subcommand)]
     what: What,

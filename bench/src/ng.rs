@@ -16,7 +16,7 @@ pub(crate) struct NgClient {
 
 impl NgClient {
     pub(crate) fn new(relay: SocketAddr) -> std::io::Result<Self> {
-        let socket = UdpSocket::bind("127.0.0.1:0")?;
+        let socket = UdpSocket::bind("0.0.0.0:0")?;
         socket.connect(relay)?;
         socket.set_read_timeout(Some(Duration::from_secs(1)))?;
         Ok(Self { socket, sent: 0 })

@@ -1,8 +1,8 @@
-//! A relay in a process of its own, on loopback, and what it costs.
+//! A relay in a process of its own, and what it costs.
 
 use std::fs;
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -11,6 +11,7 @@ use clap::ValueEnum;
 use serde_json::json;
 
 use crate::ng::NgClient;
+use crate::place::Place;
 
 /// Which relay.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -55,28 +56,31 @@ impl RelayProcess {
         kind: RelayKind,
         binaries: &Binaries,
     ) -> Result<Self, Box<dyn std::error::Error>> {
-        Self::start_with(kind, binaries, &[])
+        Self::start_with(kind, binaries, &Place::loopback(), &[])
     }
 
-    /// The same with further options.
+    /// The same somewhere else, with further options.
     pub(crate) fn start_with(
         kind: RelayKind,
         binaries: &Binaries,
+        place: &Place,
         arguments: &[String],
     ) -> Result<Self, Box<dyn std::error::Error>> {
-        let control = free_port()?;
+        let control = place.control()?;
         let program = match kind {
             RelayKind::Tandem => &binaries.tandem,
             RelayKind::Rtpengine => &binaries.rtpengine,
         };
-        let child = Command::new(program)
+        let child = place
+            .command(program)
             .args([
                 "--config-file=none",
                 "--table=-1",
                 "--foreground",
                 "--log-stderr",
             ])
-            .args(["--log-level=3", "--interface=127.0.0.1"])
+            .arg("--log-level=3")
+            .arg(format!("--interface={}", place.relay_address))
             .arg(format!("--listen-ng={control}"))
             .args(["--port-min=20000", "--port-max=39999", "--delete-delay=0"])
             .args(arguments)
@@ -136,7 +140,21 @@ impl Drop for RelayProcess {
     }
 }
 
-fn free_port() -> io::Result<SocketAddr> {
-    let socket = std::net::UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
-    socket.local_addr()
+/// Processor time that the whole machine has spent, interrupts among it, whoever caused them.
+pub(crate) fn machine_time() -> io::Result<Duration> {
+    /// `USER_HZ` of every Linux that we know.
+    const TICKS_A_SECOND: u64 = 100;
+    let text = fs::read_to_string("/proc/stat")?;
+    let line = text.lines().next().unwrap_or_default();
+    let fields: Vec<u64> = line
+        .split_whitespace()
+        .skip(1)
+        .filter_map(|field| field.parse().ok())
+        .collect();
+    // proc(5): user, nice, system, idle, iowait, irq, softirq.
+    let busy: u64 = [0, 1, 2, 5, 6]
+        .iter()
+        .filter_map(|&at| fields.get(at))
+        .sum();
+    Ok(Duration::from_millis(busy * 1000 / TICKS_A_SECOND))
 }

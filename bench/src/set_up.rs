@@ -5,7 +5,7 @@
 
 use std::error::Error;
 use std::io::{self, Write};
-use std::net::{SocketAddr, UdpSocket};
+use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::time::{Duration, Instant};
 
 use clap::Args;
@@ -17,6 +17,7 @@ use crate::figures::{cell, ratio};
 use crate::forward::{cheap_voice, uic_answer_flags, uic_offer_flags};
 use crate::ng::bencode;
 use crate::pbx::Pbx;
+use crate::place::Place;
 use crate::relay_process::{Binaries, RelayKind, RelayProcess};
 
 /// Calls that are set up before anything is measured.
@@ -128,7 +129,10 @@ fn subjects(options: &Options, relays: &[RelayKind]) -> Vec<Subject> {
 
 /// Two phones.
 fn plain_call() -> Result<Call, Box<dyn Error>> {
-    let (near, far) = (Pbx::new()?, Pbx::new()?);
+    let (near, far) = (
+        Pbx::new(Ipv4Addr::LOCALHOST)?,
+        Pbx::new(Ipv4Addr::LOCALHOST)?,
+    );
     Ok(Call {
         title: "RTP - RTP",
         offer: with_sdp(json!({}), &near.sdp()),
@@ -138,13 +142,13 @@ fn plain_call() -> Result<Call, Box<dyn Error>> {
 
 /// A call from WhatsApp: Meta's offer with ICE and DTLS, the PBX's plain answer.
 fn whatsapp_call() -> Result<Call, Box<dyn Error>> {
-    let mut bank = Bank::new()?;
+    let mut bank = Bank::new(Ipv4Addr::LOCALHOST)?;
     let meta = bank.add(cheap_voice(), Impairment::none(), Impairment::none(), 1)?;
     let offer = bank.meta(meta).local_sdp_offer();
     Ok(Call {
         title: "WhatsApp (ICE, DTLS) - RTP",
         offer: with_sdp(uic_offer_flags(), &offer),
-        answer: with_sdp(uic_answer_flags(), &Pbx::new()?.sdp()),
+        answer: with_sdp(uic_answer_flags(), &Pbx::new(Ipv4Addr::LOCALHOST)?.sdp()),
     })
 }
 
@@ -167,7 +171,12 @@ fn measure(
     binaries: &Binaries,
 ) -> Result<Figures, Box<dyn Error>> {
     eprintln!("  {} ...", subject.name);
-    let relay = RelayProcess::start_with(subject.kind, binaries, &subject.arguments)?;
+    let relay = RelayProcess::start_with(
+        subject.kind,
+        binaries,
+        &Place::loopback(),
+        &subject.arguments,
+    )?;
     let requests = Requests::new(call);
     Clients::new(relay.control)?.work(&requests, 1, |calls| calls >= WARM_UP)?;
     let before = relay.usage()?;

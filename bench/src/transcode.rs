@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::error::Error;
 use std::io;
-use std::net::{SocketAddr, UdpSocket};
+use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -191,7 +191,7 @@ struct Leg {
 
 impl Side {
     fn new(codec: Voice) -> io::Result<Self> {
-        let socket = crate::bank::wide_socket()?;
+        let socket = crate::bank::wide_socket(Ipv4Addr::LOCALHOST)?;
         Ok(Self {
             codec,
             address: socket.local_addr()?,

@@ -248,9 +248,9 @@ impl ForwardPath {
         self.next.is_some()
     }
 
-    /// The payload types of speech that passes with nothing but another number, each with that one; none where the path does
-    /// more than that, or listens to what passes.
-    pub fn plain_types(&self) -> Vec<(u8, u8)> {
+    /// The payload types of speech, counted in this clock, that passes with nothing but another number, each with that one; none
+    /// where the path does more than that, or listens to what passes.
+    pub fn plain_types(&self, clock_hz: u32) -> Vec<(u8, u8)> {
         let does_more = self.repacketizer.is_some() || self.keys.is_some();
         if does_more || self.renumbers() || self.is_transcoding() {
             return Vec::new();
@@ -259,18 +259,13 @@ impl ForwardPath {
         let plain = types.filter_map(|from| match self.entries.of(from) {
             Entry::Mapped(to)
                 if to.codec.is_speech()
-                    && (to.clock_in_hz, to.clock_out_hz) == (self.clock_hz, self.clock_hz) =>
+                    && (to.clock_in_hz, to.clock_out_hz) == (clock_hz, clock_hz) =>
             {
                 Some((from.number(), to.payload_type.number()))
             }
             _ => None,
         });
         plain.collect()
-    }
-
-    /// The clock of the stream towards the receiver.
-    pub fn clock_hz(&self) -> u32 {
-        self.clock_hz
     }
 
     /// What speech with this number is made into; `None` where it passes as it is, or is no speech.

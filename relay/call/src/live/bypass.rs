@@ -32,12 +32,13 @@ impl Live {
         if !live.speaks_plainly() || !path.is_plain() || !sink.hears_plainly() {
             return None;
         }
-        let payload_types = path.program.plain_types();
         let translation = sink.egress.plain_translation()?;
         let (arrives_at, source) = live.rtp.plain_source()?;
         let (leaves_from, destination) = sink.rtp.plain_destination()?;
         let known = live.ingress.source(translation.source)?;
         let continued = known.stats.continued()?;
+        let clock_hz = known.stats.clock_rate();
+        let payload_types = path.program.plain_types(clock_hz);
         if payload_types.is_empty() || arrives_at == leaves_from {
             return None;
         }
@@ -50,7 +51,7 @@ impl Live {
             sequence_offset: translation.sequence_offset,
             timestamp_offset: translation.timestamp_offset,
             payload_types,
-            clock_hz: path.program.clock_hz(),
+            clock_hz,
             tos: None,
         };
         let progress = StreamProgress {

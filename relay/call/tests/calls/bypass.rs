@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use relay_packet::{PacketBuf, PlainStream, Received, SocketId, StreamProgress};
 
-use crate::pair::{A, B, Pair, of_a, of_b, rtp};
+use crate::pair::{A, B, INTERFACES, Pair, of_a, of_b, rtp};
 use crate::restrict::{heard, talking};
 use crate::support::request;
 use crate::whatsapp::exchange;
@@ -64,6 +64,18 @@ fn both_ways_of_a_plain_call_may_be_passed_on_elsewhere() {
     assert_eq!((progress.sequence, progress.timestamp), (9, 9 * 160));
     assert_eq!(progress.at, pair.desk.now - FRAME);
     assert_eq!(streams.len(), 2);
+}
+
+#[test]
+fn what_is_spoken_counts_and_not_what_could_be() {
+    let mut pair = Pair::new();
+    let audio = |port| format!("m=audio {port} RTP/AVP 111 0 8\na=rtpmap:111 opus/48000/2\n");
+    pair.offer(&of_a(&audio(4000)), INTERFACES);
+    pair.answer(&of_b(&audio(5000)), "");
+    both_say(&mut pair, 0);
+    let (stream, _) = streams(&pair).remove(0);
+    assert_eq!(stream.payload_types, [(0, 0), (8, 8)]);
+    assert_eq!(stream.clock_hz, 8000);
 }
 
 #[test]

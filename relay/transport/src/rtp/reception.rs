@@ -184,6 +184,11 @@ impl ReceptionStats {
         }
     }
 
+    /// The clock that its timestamps count in.
+    pub fn clock_rate(&self) -> u32 {
+        self.clock_rate
+    }
+
     /// Where `sequence` belongs, with the window moved accordingly.
     fn place(&mut self, sequence: SequenceNumber) -> Reception {
         if !self.started {
