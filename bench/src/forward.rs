@@ -41,17 +41,17 @@ pub(crate) struct Options {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Case {
-    RtpRtp,
-    SdesRtp,
-    DtlsRtp,
+    Plain,
+    Sdes,
+    Dtls,
 }
 
 impl Case {
     fn title(self) -> &'static str {
         match self {
-            Self::RtpRtp => "RTP - RTP",
-            Self::SdesRtp => "SDES-SRTP - RTP",
-            Self::DtlsRtp => "DTLS-SRTP - RTP",
+            Self::Plain => "RTP - RTP",
+            Self::Sdes => "SDES-SRTP - RTP",
+            Self::Dtls => "DTLS-SRTP - RTP",
         }
     }
 }
@@ -86,11 +86,11 @@ pub(crate) fn run(
     relays: &[RelayKind],
     binaries: &Binaries,
 ) -> Result<(), Box<dyn Error>> {
-    let plain = options.calls.iter().map(|&calls| (Case::RtpRtp, calls));
+    let plain = options.calls.iter().map(|&calls| (Case::Plain, calls));
     let encrypted = options
         .encrypted_calls
         .iter()
-        .flat_map(|&calls| [(Case::SdesRtp, calls), (Case::DtlsRtp, calls)]);
+        .flat_map(|&calls| [(Case::Sdes, calls), (Case::Dtls, calls)]);
     let rows = plain.chain(encrypted).filter(|(_, calls)| *calls > 0);
     let subjects = subjects(options, relays);
     for (case, calls) in rows {
@@ -185,14 +185,14 @@ fn measure(
         let call_id = format!("forward-{number}");
         let now = Instant::now();
         match case {
-            Case::RtpRtp => {
+            Case::Plain => {
                 let plain = json!({});
                 let to_far = client.exchange("offer", &call_id, &near.sdp(), &plain)?;
                 let to_near = client.exchange("answer", &call_id, &far.sdp(), &plain)?;
                 far.speak(media_address(&to_far)?, Codec::Pcma, now);
                 near.speak(media_address(&to_near)?, Codec::Pcma, now);
             }
-            Case::SdesRtp | Case::DtlsRtp => {
+            Case::Sdes | Case::Dtls => {
                 user_initiated(&mut client, &mut bank, &mut near, &call_id, number, case)?;
             }
         }
@@ -222,11 +222,11 @@ fn measure(
     );
     let (end, machine) = (relay.usage()?, machine_time()? - machine);
     let by_pbx = [near.take_heard(), far.take_heard()];
-    let legs = if case == Case::RtpRtp { 2 } else { 1 };
+    let legs = if case == Case::Plain { 2 } else { 1 };
     let wanted = calls as u64 * legs * 50 * options.seconds;
     let (delivered, fed) = match case {
-        Case::RtpRtp => (by_pbx.iter().map(Heard::intact).sum(), sent),
-        Case::SdesRtp | Case::DtlsRtp => {
+        Case::Plain => (by_pbx.iter().map(Heard::intact).sum(), sent),
+        Case::Sdes | Case::Dtls => {
             let packets: u64 = by_pbx.iter().map(|heard| heard.packets).sum();
             (packets + heard(&bank, calls, case) - received, sent * 2)
         }
@@ -247,7 +247,7 @@ fn measure(
 
 /// Packets that the Meta side has taken, authenticated.
 fn heard(bank: &Bank, calls: usize, case: Case) -> u64 {
-    if case == Case::RtpRtp {
+    if case == Case::Plain {
         return 0;
     }
     let now = Instant::now();
@@ -266,8 +266,8 @@ fn user_initiated(
     case: Case,
 ) -> Result<(), Box<dyn Error>> {
     let keys = match case {
-        Case::SdesRtp => KeyExchange::Sdes,
-        Case::DtlsRtp | Case::RtpRtp => KeyExchange::Dtls,
+        Case::Sdes => KeyExchange::Sdes,
+        Case::Dtls | Case::Plain => KeyExchange::Dtls,
     };
     let config = MediaConfig {
         keys,
@@ -277,10 +277,10 @@ fn user_initiated(
     let offer = bank.meta(number).local_sdp_offer();
     let to_pbx = client.exchange("offer", call_id, &offer, &uic_offer_flags())?;
     let flags = match case {
-        Case::SdesRtp => json!({
+        Case::Sdes => json!({
             "transport-protocol": "RTP/SAVP", "ICE": "remove", "rtcp-mux": ["accept"]
         }),
-        Case::DtlsRtp | Case::RtpRtp => uic_answer_flags(),
+        Case::Dtls | Case::Plain => uic_answer_flags(),
     };
     let to_meta = client.exchange("answer", call_id, &pbx.sdp(), &flags)?;
     let now = Instant::now();
