@@ -258,7 +258,7 @@ impl Worker {
             self.come_back(now);
             took_datagrams = self.take_datagrams(now);
             if woken.asked {
-                self.take_requests(now);
+                self.take_requests(now, now - idle_from);
             }
             next = if woken.called || next == Next::Again {
                 self.take_commands(now)

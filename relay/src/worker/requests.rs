@@ -23,15 +23,21 @@ const REQUESTS: usize = 8;
 /// How long a worker that was woken in vain leaves the control sockets to the others.
 const STAND_BACK: Duration = Duration::from_millis(50);
 
+/// A worker that is woken sooner has not slept: what woke it was there already.
+const NO_SLEEP: Duration = Duration::from_micros(5);
+
 impl Worker {
-    pub(super) fn take_requests(&mut self, now: Instant) {
+    /// Carries out requests that wait; they came after the worker had slept for so long.
+    pub(super) fn take_requests(&mut self, now: Instant, slept: Duration) {
         let Some(listener) = self.listener.clone() else {
             return;
         };
         self.active = true;
         let mut in_vain = true;
         for socket in 0..listener.sockets().len() {
-            let mut left = REQUESTS;
+            // To look for a second one that is not there costs a system call. Where there is one, the next sleep is none.
+            let most = if slept < NO_SLEEP { REQUESTS } else { 1 };
+            let mut left = most;
             while left > 0 {
                 let taken = listener.take(socket, self.number, &mut self.request);
                 let Some(taken) = taken else { break };
@@ -52,7 +58,7 @@ impl Worker {
                     Taken::Served | Taken::Passed => {}
                 }
             }
-            in_vain &= left > 0;
+            in_vain &= left > 0 || most == 1;
         }
         if in_vain && listener.waiting().leave() {
             self.stand_back(&listener, now);
