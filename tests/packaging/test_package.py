@@ -146,10 +146,12 @@ class Contents(unittest.TestCase):
         self.assertLess(exposure, 2.0, done.stdout)
 
     def test_the_settings_are_in_order_and_so_is_what_stands_in_comments(self):
-        everything = os.path.join(folder, "everything.conf")
+        everything, key = os.path.join(folder, "everything.conf"), os.path.join(folder, "state.key")
+        with open(key, "w", encoding="utf-8") as file:
+            file.write(64 * "0")
         with open(everything, "w", encoding="utf-8") as file:
-            # systemd makes the service's folder (StateDirectory), and there is no service here.
-            text = read(self.path(CONF)).replace("/var/lib/tandem/", folder + "/")
+            # systemd makes the service's folder (StateDirectory), and there is no service here; nor has anybody made the key.
+            text = read(self.path(CONF)).replace("/var/lib/tandem/", folder + "/").replace("/etc/tandem/state.key", key)
             file.write(re.sub(r"^#(?=[a-z-]+ = )", "", text, flags=re.M))
         for settings in (self.path(CONF), everything):
             self.assertIn("the configuration is in order", run(TANDEM, "--check-config", f"--config-file={settings}").stdout)
