@@ -29,7 +29,6 @@ class RefusingRelay:
         self.sock.bind(("127.0.0.1", port))
         self.answer = {"result": "error", "error-reason": "Ran out of ports"}
         self.offers = []
-        self.unanswered_pings = []
         self.sock.settimeout(0.1)
         self.closed = threading.Event()
         self.thread = threading.Thread(target=self.run, daemon=True)
@@ -45,8 +44,6 @@ class RefusingRelay:
             request = bdecode(request)
             if request["command"] == "offer" and cookie not in [seen for seen, _ in self.offers]:
                 self.offers.append((cookie, request["call-id"]))
-            if request["command"] == "ping" and self.answer is None:
-                self.unanswered_pings.append(time.monotonic())
             answer = self.answer if self.answer is None or request["command"] == "offer" else {
                 "result": "pong" if request["command"] == "ping" else "ok"}
             if answer is not None:
@@ -117,20 +114,10 @@ class OneOfTwo(WithRefusingRelay):
         else:
             self.fail("the refusing relay was never asked")
         asked = len(self.refusing.offers)
-        quick = 0
         for _ in range(6):
             began = time.monotonic()
             self.whole_call()
-            ended = time.monotonic()
-            if ended - began < 1.5:
-                quick += 1
-            else:
-                # OpenSIPS pings from any of its processes, and what reaches that process meanwhile waits with it: two seconds.
-                self.assertEqual(case.PROXY, "opensips", f"a call past the relay took {ended - began:.2f} s")
-                pings = [ping for ping in self.refusing.unanswered_pings if began - 2.5 < ping < ended]
-                self.assertTrue(pings, f"a call past the relay took {ended - began:.2f} s, and no ping was on its way")
-                self.assertLess(ended - began, 3.5)
-        self.assertGreaterEqual(quick, 4)
+            self.assertLess(time.monotonic() - began, 1.5)
         if self.ANSWER is None:
             self.assertEqual(len(self.refusing.offers), asked, "a silent relay is left out for a while")
 
